@@ -1,0 +1,178 @@
+"""Every error Gantry raises on purpose, as one small tree.
+
+GantryError
+├── SpecError                 what was asked cannot be run (bad topic, unknown mode, phase or agent)
+├── PlanError                 the plan cannot be carried out; raised before the first call
+├── CallError                 one request to a model failed
+│   ├── AuthError             401, 403
+│   ├── QuotaError            the account has no credit left (`insufficient_quota`)
+│   ├── RateLimited           429; carries `retry_after_s`
+│   ├── ModelNotFound         404, or a 400 that names an unknown model
+│   ├── ContextTooLong        the prompt does not fit the model
+│   ├── ParameterRefused      the endpoint does not take one parameter; carries `parameter`
+│   ├── BadRequest            any other 4xx
+│   ├── ServerFailed          408, 409, 5xx
+│   ├── Unreachable           DNS, refused connection, TLS, connect timeout
+│   ├── NotAnEndpoint         the address answers, but not as an OpenAI-compatible endpoint
+│   ├── StreamBroken          cut, malformed chunk, error object, or no `finish_reason`
+│   └── DeadlineExceeded      first token, idle or total deadline
+├── OutputInvalid             the text does not fit the agent's schema after the repair turns
+├── NothingFound              no evidence, and the brief does not allow an unsourced draft
+├── StoreError                the data folder or database cannot be used
+├── Superseded                another executor owns this run now (epoch fencing)
+└── EngineBusy                another process is the engine of this data folder
+"""
+
+from __future__ import annotations
+
+
+class GantryError(Exception):
+    """Base of every error raised on purpose.
+
+    `message` says what happened, `hint` what a person can do about it, `code` is a stable
+    word for stored records and tests.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class SpecError(GantryError):
+    code = "bad_input"
+
+
+class PlanError(GantryError):
+    code = "bad_plan"
+
+
+class CallError(GantryError):
+    """One request to a model failed.
+
+    `status` is the HTTP status when there was one, `provider_text` what the provider said
+    (redacted, at most 500 characters).
+    """
+
+    code = "call_failed"
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int | None = None,
+        provider_text: str = "",
+    ) -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.provider_text = provider_text
+
+
+class AuthError(CallError):
+    code = "auth"
+
+
+class QuotaError(CallError):
+    code = "quota"
+
+
+class RateLimited(CallError):
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int | None = 429,
+        provider_text: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint, status=status, provider_text=provider_text)
+        self.retry_after_s = retry_after_s
+
+
+class ModelNotFound(CallError):
+    code = "model_not_found"
+
+
+class ContextTooLong(CallError):
+    code = "context_too_long"
+
+
+class ParameterRefused(CallError):
+    code = "parameter_refused"
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        parameter: str,
+        status: int | None = 400,
+        provider_text: str = "",
+    ) -> None:
+        super().__init__(message, hint, status=status, provider_text=provider_text)
+        self.parameter = parameter
+
+
+class BadRequest(CallError):
+    code = "bad_request"
+
+
+class ServerFailed(CallError):
+    code = "server_failed"
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int | None = None,
+        provider_text: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint, status=status, provider_text=provider_text)
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(CallError):
+    code = "unreachable"
+
+
+class NotAnEndpoint(CallError):
+    code = "not_an_endpoint"
+
+
+class StreamBroken(CallError):
+    code = "stream_broken"
+
+
+class DeadlineExceeded(CallError):
+    code = "deadline"
+
+
+class OutputInvalid(GantryError):
+    code = "output_invalid"
+
+
+class NothingFound(GantryError):
+    code = "nothing_found"
+
+
+class StoreError(GantryError):
+    code = "store"
+
+
+class Superseded(GantryError):
+    code = "superseded"
+
+
+class EngineBusy(GantryError):
+    code = "engine_busy"

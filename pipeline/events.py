@@ -1,0 +1,205 @@
+"""What happened in a run, as facts in order. Stored for years: add fields with defaults, never rename.
+
+A fact has a position (`epoch`, `seq`) and a time `at_s`, in seconds since the run first
+started. Inside one epoch times come from a monotonic clock; the wall clock only anchors an
+epoch. Streamed text is not a fact: it lives in the journal's memory and, whole, in checkpoints.
+
+Consumers dispatch on `kind` (classes are imported anew on hot reload). Readers skip kinds and
+fields they do not know, so that an older process can read newer rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all facts. `seq` counts from 1 over the whole run, whatever the epoch."""
+
+    epoch: int
+    seq: int
+    at_s: float
+
+    @property
+    def kind(self) -> str:
+        return str(type(self).__struct_config__.tag)
+
+
+class RunStarted(Event, frozen=True, tag="run_started"):
+    """An epoch began. `wall_at` is ISO 8601 UTC; `resumed` is true from the second epoch on.
+
+    `reused` names the agents whose checkpoints are taken over.
+    """
+
+    wall_at: str
+    resumed: bool = False
+    reused: list[str] = msgspec.field(default_factory=list)
+
+
+class AgentStarted(Event, frozen=True, tag="agent_started"):
+    """All inputs exist and all order edges are released; the agent's work begins."""
+
+    agent: str
+
+
+class AdmissionQueued(Event, frozen=True, tag="admission_queued"):
+    """A call waits for permission. `call` counts an agent's calls from 1, `attempt` tries of one."""
+
+    agent: str
+    call: int
+    attempt: int
+    reason: str = ""
+
+
+class CallAdmitted(Event, frozen=True, tag="call_admitted"):
+    agent: str
+    call: int
+    attempt: int
+
+
+class CallSent(Event, frozen=True, tag="call_sent"):
+    agent: str
+    call: int
+    attempt: int
+    request_model: str = ""
+
+
+class FirstToken(Event, frozen=True, tag="first_token"):
+    agent: str
+    call: int
+    attempt: int
+
+
+class CallFinished(Event, frozen=True, tag="call_finished"):
+    """A call ended. `outcome` is `used` or `discarded`; only used ones count as service time."""
+
+    agent: str
+    call: int
+    attempt: int
+    outcome: str
+    finish_reason: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    response_model: str = ""
+    error: str = ""
+    error_code: str = ""
+    status: int | None = None
+
+
+class UsageUpdated(Event, frozen=True, tag="usage_updated"):
+    """Usage that arrived after `finish_reason` and replaces what `CallFinished` said."""
+
+    agent: str
+    call: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class BackoffStarted(Event, frozen=True, tag="backoff_started"):
+    """An attempt failed and the next waits. Text of the failed attempt is gone from the screen."""
+
+    agent: str
+    call: int
+    attempt: int  # the attempt that failed
+    delay_s: float
+    error: str
+    error_code: str = ""
+
+
+class ToolsStarted(Event, frozen=True, tag="tools_started"):
+    """Function tools run, in parallel. `calls` holds one short line each, for people."""
+
+    agent: str
+    calls: list[str]
+
+
+class ToolsFinished(Event, frozen=True, tag="tools_finished"):
+    agent: str
+    failed: list[str] = msgspec.field(default_factory=list)
+
+
+class RepairRequested(Event, frozen=True, tag="repair_requested"):
+    """The output did not fit the schema; the model is told why and tries again."""
+
+    agent: str
+    repair: int
+    problem: str
+
+
+class ParameterDropped(Event, frozen=True, tag="parameter_dropped"):
+    """The endpoint refused a parameter; it is left out from now on for this endpoint and model."""
+
+    agent: str
+    parameter: str
+
+
+class AgentFinished(Event, frozen=True, tag="agent_finished"):
+    """The agent settled. `state` is a final `AgentState`; a checkpoint is committed when it has one."""
+
+    agent: str
+    state: str
+    mark: str = ""
+    error: str = ""
+    error_code: str = ""
+    hint: str = ""
+    reused: bool = False
+
+
+class RunFinished(Event, frozen=True, tag="run_finished"):
+    """The epoch ended. `status` is a `RunStatus`; `degraded` lists the marks."""
+
+    status: str
+    degraded: list[str] = msgspec.field(default_factory=list)
+    error: str = ""
+    error_code: str = ""
+    hint: str = ""
+
+
+AnyEvent = (
+    RunStarted
+    | AgentStarted
+    | AdmissionQueued
+    | CallAdmitted
+    | CallSent
+    | FirstToken
+    | CallFinished
+    | UsageUpdated
+    | BackoffStarted
+    | ToolsStarted
+    | ToolsFinished
+    | RepairRequested
+    | ParameterDropped
+    | AgentFinished
+    | RunFinished
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """One JSON object with `kind` first."""
+    return _encoder.encode(event)
+
+
+def decode(payload: bytes | str) -> AnyEvent | None:
+    """Read a stored fact; None when a newer process wrote a kind this one does not know."""
+    try:
+        event: AnyEvent = _decoder.decode(payload)
+    except msgspec.ValidationError:
+        if to_dict(payload).get("kind") in _KINDS:
+            raise
+        return None
+    return event
+
+
+def to_dict(payload: bytes | str | AnyEvent) -> dict[str, Any]:
+    """The fact as plain JSON values, for exports and sockets."""
+    if isinstance(payload, bytes | str):
+        return dict(msgspec.json.decode(payload))
+    return dict(msgspec.to_builtins(payload))
+
+
+_KINDS = {str(event_type.__struct_config__.tag) for event_type in AnyEvent.__args__}

@@ -1,0 +1,287 @@
+"""The vocabulary: what is asked, who works on it, what comes out.
+
+Plain values only. Imports nothing else of ours; everything else may import this.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+TOPIC_MAX_CHARS = 2_000
+FIELD_MAX_CHARS = 200
+LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
+
+DEMO_LABEL = "Offline demo, not written by a language model"
+UNSOURCED_LABEL = "Unsourced draft: no source was found, nothing here has been checked"
+
+
+class Mode(StrEnum):
+    SEQUENTIAL = "sequential"  # one chain through all agents, in roster order
+    PHASES = "phases"  # a phase starts when the phase before has settled
+    DATAFLOW = "dataflow"  # an agent starts when its own inputs exist
+
+
+class RunStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING_APPROVAL = "waiting_approval"
+    NEEDS_KEY = "needs_key"  # a typed key is gone with its process; type it again to go on
+    DONE = "done"
+    DEGRADED = "degraded"  # done, with marks: something was substituted or left out
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_RUN
+
+
+_FINAL_RUN = {RunStatus.DONE, RunStatus.DEGRADED, RunStatus.FAILED, RunStatus.CANCELLED}
+
+
+class AgentState(StrEnum):
+    WAITING = "waiting"  # for agents before it
+    ADMISSION = "admission"  # inputs exist; waits for permission to make a call
+    STREAMING = "streaming"  # a call is in flight
+    TOOLS = "tools"  # function tools are running
+    BACKOFF = "backoff"  # an attempt failed; waits before the next
+    DONE = "done"
+    SUBSTITUTED = "substituted"  # failed for good; code put something honest in its place
+    ABSENT = "absent"  # failed for good; left out, marked
+    FAILED = "failed"  # failed for good and the run stops
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_AGENT
+
+
+_FINAL_AGENT = {
+    AgentState.DONE,
+    AgentState.SUBSTITUTED,
+    AgentState.ABSENT,
+    AgentState.FAILED,
+    AgentState.CANCELLED,
+}
+
+
+class Importance(StrEnum):
+    CRITICAL = "critical"
+    IMPORTANT = "important"
+    OPTIONAL = "optional"
+
+
+class OnFailure(StrEnum):
+    """What `settle` makes of an agent that failed for good."""
+
+    STOP = "stop"
+    ABSENT = "absent"
+    SUBSTITUTE = "substitute"
+
+
+class Length(StrEnum):
+    SHORT = "short"
+    STANDARD = "standard"
+    LONG = "long"
+
+
+WORDS: Mapping[Length, int] = {Length.SHORT: 400, Length.STANDARD: 700, Length.LONG: 1_200}
+
+Provider = Literal["demo", "openai"]
+Speed = Literal["instant", "fast", "realistic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A data edge: `agent`'s output is rendered into the prompt.
+
+    `kind` is `required`, `optional` (may be absent) or `any` (at least one of all the
+    `any` needs of an agent must be present).
+    """
+
+    agent: str
+    kind: Literal["required", "optional", "any"] = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One entry of the roster: everything Gantry knows about an agent."""
+
+    name: str
+    title: str
+    phase: str
+    importance: Importance
+    on_failure: OnFailure
+    prompt_file: str
+    needs: tuple[Need, ...] = ()
+    tools: tuple[str, ...] = ()
+    output: type[BaseModel] | None = None  # None: the text itself is the output (Markdown)
+    max_output_tokens: int = 2_000
+    model_setting: str = ""  # name under `agent_models`; empty: the agent's own name
+
+
+class RunSpec(BaseModel):
+    """What is asked: the brief, how to run it, and on which provider. Stored with the run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    topic: str
+    audience: str = Field(default="General readers", max_length=FIELD_MAX_CHARS)
+    tone: str = Field(default="Clear and factual", max_length=FIELD_MAX_CHARS)
+    length: Length = Length.STANDARD
+    language: str = Field(default="English", max_length=60)
+    mode: Mode = Mode.PHASES
+    switches: dict[str, bool] = Field(default_factory=dict)  # phase name → runs in parallel
+    allow_unsourced: bool = False
+    provider: Provider = "demo"
+    base_url: str | None = None  # None: the configured endpoint, or OpenAI's own
+    model: str = ""
+    agent_models: dict[str, str] = Field(default_factory=dict)
+    key_source: Literal["none", "configured", "typed"] = "none"  # never the key itself
+    speed: Speed = "realistic"  # demo only
+    seed: int = 1
+
+    @field_validator("topic")
+    @classmethod
+    def _check_topic(cls, topic: str) -> str:
+        return clean_topic(topic)
+
+    @field_validator("audience", "tone", "language")
+    @classmethod
+    def _check_line(cls, line: str) -> str:
+        if bad := control_characters(line):
+            raise ValueError(f"contains control characters ({bad}); remove them")
+        return line.strip()
+
+    @property
+    def is_demo(self) -> bool:
+        return self.provider == "demo"
+
+    def model_for(self, agent: AgentSpec) -> str:
+        return self.agent_models.get(agent.model_setting or agent.name, self.model)
+
+
+def clean_topic(topic: str) -> str:
+    """Return `topic` trimmed; raise ValueError with a sentence a person can act on."""
+    topic = topic.strip()
+    if not topic:
+        raise ValueError("The topic is empty. Type what the article should be about.")
+    if len(topic) > TOPIC_MAX_CHARS:
+        raise ValueError(
+            f"The topic has {len(topic):,} characters; the limit is {TOPIC_MAX_CHARS:,}. Shorten it."
+        )
+    if bad := control_characters(topic):
+        raise ValueError(
+            f"The topic contains control characters ({bad}). Remove them and try again."
+        )
+    return topic
+
+
+def control_characters(text: str) -> str:
+    """Name the control characters and lone surrogates in `text`; line breaks and tabs are fine."""
+    bad = {c for c in text if c not in "\n\r\t" and unicodedata.category(c) in ("Cc", "Cs")}
+    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage an agent may cite, by `id`. Numbers exist only when the article is rendered."""
+
+    id: str  # opaque, stable, e.g. "S3f9a1"
+    title: str
+    url: str  # empty when there is no address
+    kind: Literal["sample", "web", "kb", "user"]
+    passage: str
+    publisher: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one agent. `None` means the provider did not say; never shown as 0."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    def plus(self, other: Usage) -> Usage:
+        return Usage(
+            _add(self.input_tokens, other.input_tokens),
+            _add(self.output_tokens, other.output_tokens),
+        )
+
+
+def _add(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a + b
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOutput:
+    """What an agent hands to those after it; one JSON object in its checkpoint."""
+
+    text: str  # what the model wrote, as it wrote it
+    data: dict[str, Any] | None = None  # the validated fields, for agents with an output type
+    sources: tuple[Source, ...] = ()
+    prompt: str = ""  # system and user prompt, for the "prompts" tab
+    response_model: str = ""  # what the provider says it used
+    mark: str = ""  # set when substituted: what a reader must know
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A finished agent. `key` hashes agent, prompt version, model and rendered inputs."""
+
+    agent: str
+    key: str
+    epoch: int
+    output: AgentOutput
+    usage: Usage
+    state: AgentState = AgentState.DONE  # done or substituted
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One row of `runs`, as pages and exports read it."""
+
+    id: str
+    owner: str
+    status: RunStatus
+    epoch: int
+    spec: RunSpec
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str = ""
+    error_code: str = ""
+    degraded: tuple[str, ...] = ()
+    makespan_s: float | None = None
+    saved_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an agent ended for the plan: a value, a substitute, absent, or the run stops."""
+
+    agent: str
+    state: AgentState  # done, substituted, absent, failed, cancelled
+    output: AgentOutput | None = None
+    mark: str = ""
+    error: str = ""
+
+    @property
+    def has_value(self) -> bool:
+        return self.output is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where calls go. The key stays out of `repr`, logs and stored rows."""
+
+    base_url: str | None
+    api_key: str = field(repr=False)
+    label: str = ""

@@ -1,0 +1,237 @@
+"""Decide which agents may start.
+
+Pure functions over agents and two kinds of edges: no clock, no I/O. *Data edges* (an agent's
+needs) carry values into prompts. *Order edges* carry nothing; they come from mode and switches
+alone and are released when the predecessor has settled, however. `chat_orchestrator.py` carries
+the decisions out; the Gantt, resume and the simulator ask the same functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from pipeline.errors import PlanError
+from pipeline.models import AgentSpec, Mode, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Agents in roster order and the edges between them, valid by construction (`make_plan`)."""
+
+    agents: tuple[AgentSpec, ...]
+    phases: tuple[str, ...]
+    mode: Mode
+    switches: Mapping[str, bool]  # phase → parallel; only phases that have a switch
+    order_edges: frozenset[tuple[str, str]]  # (before, after)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(agent.name for agent in self.agents)
+
+    @property
+    def data_edges(self) -> frozenset[tuple[str, str]]:
+        return frozenset((need.agent, a.name) for a in self.agents for need in a.needs)
+
+    def agent(self, name: str) -> AgentSpec:
+        for agent in self.agents:
+            if agent.name == name:
+                return agent
+        raise PlanError(f"Agent `{name}` is not in the plan.", f"Known: {', '.join(self.names)}.")
+
+    def in_phase(self, phase: str) -> tuple[AgentSpec, ...]:
+        return tuple(agent for agent in self.agents if agent.phase == phase)
+
+    def predecessors(self, name: str) -> frozenset[str]:
+        """Everything `name` waits for, over both kinds of edges."""
+        return frozenset(
+            before for before, after in self.order_edges | self.data_edges if after == name
+        )
+
+
+def switchable_phases(roster: Sequence[AgentSpec]) -> tuple[str, ...]:
+    """Phases with more than one agent: those a switch makes sense for, in order."""
+    phases = phases_of(roster)
+    return tuple(p for p in phases if sum(a.phase == p for a in roster) > 1)
+
+
+def phases_of(roster: Sequence[AgentSpec]) -> tuple[str, ...]:
+    """Phase names in the order in which the roster first names them."""
+    return tuple(dict.fromkeys(agent.phase for agent in roster))
+
+
+def make_plan(
+    roster: Sequence[AgentSpec], mode: Mode, switches: Mapping[str, bool] | None = None
+) -> Plan:
+    """Build and check the plan. Switches left out are on.
+
+    Raises `PlanError`, naming both agents, for a duplicate agent, a missing need, a phase that
+    the roster leaves and re-enters, an unknown switch, or a cycle over both kinds of edges.
+    """
+    switches = dict(switches or {})
+    phases = phases_of(roster)
+    switchable = switchable_phases(roster)
+    for phase in switches:
+        if phase not in switchable:
+            raise PlanError(
+                f"Phase `{phase}` has no switch.",
+                f"Phases that can run in parallel: {', '.join(switchable)}.",
+            )
+    effective = {
+        phase: mode is not Mode.SEQUENTIAL and switches.get(phase, True) for phase in switchable
+    }
+    _check_roster(roster, phases)
+    edges = frozenset(_order_edges(roster, phases, mode, effective))
+    plan = Plan(tuple(roster), phases, mode, effective, edges)
+    _check_acyclic(plan)
+    return plan
+
+
+def _check_roster(roster: Sequence[AgentSpec], phases: Sequence[str]) -> None:
+    if not roster:
+        raise PlanError("The plan has no agents.", "Add at least one entry to the roster.")
+    names = [agent.name for agent in roster]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"Agent `{name}` stands in the roster twice.", "Rename one of them.")
+    for agent in roster:
+        for need in agent.needs:
+            if need.agent not in names:
+                raise PlanError(
+                    f"Agent `{agent.name}` needs `{need.agent}`, which is not in the plan.",
+                    f"Add `{need.agent}`, or drop it from the needs of `{agent.name}`.",
+                )
+    order = [phases.index(agent.phase) for agent in roster]
+    for position, (before, after) in enumerate(itertools.pairwise(order)):
+        if after < before:
+            raise PlanError(
+                f"Agent `{names[position + 1]}` returns to phase `{roster[position + 1].phase}` "
+                f"after `{names[position]}` has begun a later one.",
+                "Keep the agents of a phase together in the roster.",
+            )
+
+
+def _order_edges(
+    roster: Sequence[AgentSpec],
+    phases: Sequence[str],
+    mode: Mode,
+    parallel: Mapping[str, bool],
+) -> Iterable[tuple[str, str]]:
+    if mode is Mode.SEQUENTIAL:
+        yield from _chain(roster)
+        return
+    groups = [[agent for agent in roster if agent.phase == phase] for phase in phases]
+    for phase, group in zip(phases, groups, strict=True):
+        if not parallel.get(phase, True):
+            yield from _chain(group)
+    if mode is Mode.PHASES:
+        for before, after in itertools.pairwise(groups):
+            yield from ((b.name, a.name) for b in before for a in after)
+
+
+def _chain(agents: Sequence[AgentSpec]) -> Iterable[tuple[str, str]]:
+    yield from ((b.name, a.name) for b, a in itertools.pairwise(agents))
+
+
+def _check_acyclic(plan: Plan) -> None:
+    sorter = TopologicalSorter({name: plan.predecessors(name) for name in plan.names})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        first, second = error.args[1][:2]
+        raise PlanError(
+            f"Agents `{first}` and `{second}` wait for each other.",
+            "Drop one of the needs, or place the needed agent earlier in the roster.",
+        ) from error
+
+
+def ready(
+    plan: Plan, settled: Mapping[str, Settlement], started: Set[str] = frozenset()
+) -> tuple[str, ...]:
+    """Agents that may start now: all their predecessors have settled. In roster order."""
+    return tuple(
+        name
+        for name in plan.names
+        if name not in started and name not in settled and plan.predecessors(name) <= settled.keys()
+    )
+
+
+def missing_need(agent: AgentSpec, settled: Mapping[str, Settlement]) -> str:
+    """Say why `agent` cannot work with what settled; empty when it can.
+
+    A required need must have a value; of the `any` needs at least one must.
+    """
+    for need in agent.needs:
+        if need.kind == "required" and not _has_value(need.agent, settled):
+            return f"`{need.agent}` gave no result"
+    group = [need.agent for need in agent.needs if need.kind == "any"]
+    if group and not any(_has_value(name, settled) for name in group):
+        return f"none of {', '.join(f'`{name}`' for name in group)} gave a result"
+    return ""
+
+
+def _has_value(name: str, settled: Mapping[str, Settlement]) -> bool:
+    settlement = settled.get(name)
+    return settlement is not None and settlement.has_value
+
+
+def waiting_for(plan: Plan, name: str, settled: Set[str]) -> tuple[str, ...]:
+    """The predecessors `name` still waits for, in roster order."""
+    before = plan.predecessors(name)
+    return tuple(n for n in plan.names if n in before and n not in settled)
+
+
+def dependants(plan: Plan, name: str) -> tuple[str, ...]:
+    """All agents that depend on `name` over data edges, directly or not, in roster order."""
+    found = {name}
+    for agent in _topological(plan, plan.data_edges):
+        if any(before in found for before, after in plan.data_edges if after == agent):
+            found.add(agent)
+    return tuple(n for n in plan.names if n in found and n != name)
+
+
+def critical_path(
+    plan: Plan, durations_s: Mapping[str, float], *, data_only: bool = False
+) -> tuple[str, ...]:
+    """The chain of agents that sets the makespan, first to last.
+
+    `durations_s` has an entry for every agent, in seconds; raises `PlanError` when one is
+    missing. `data_only` leaves the order edges out: the chain behind the bound. Ties go to
+    roster order. Method: longest path in a DAG (critical path method), O(agents + edges).
+    """
+    edges = plan.data_edges if data_only else plan.data_edges | plan.order_edges
+    finish: dict[str, float] = {}
+    via: dict[str, str | None] = {}
+    for name in _topological(plan, edges):
+        if name not in durations_s:
+            raise PlanError(f"Agent `{name}` has no duration.", "Give one duration per agent.")
+        before = [n for n in plan.names if (n, name) in edges]
+        last = max(before, key=lambda n: finish[n], default=None)
+        via[name] = last
+        finish[name] = durations_s[name] + (finish[last] if last else 0.0)
+    chain: list[str] = []
+    step: str | None = max(plan.names, key=lambda n: finish[n])
+    while step:
+        chain.append(step)
+        step = via[step]
+    return tuple(reversed(chain))
+
+
+def bound_s(plan: Plan, durations_s: Mapping[str, float]) -> float:
+    """The least makespan any schedule of this plan can reach, in seconds (data edges only)."""
+    return sum(durations_s[n] for n in critical_path(plan, durations_s, data_only=True))
+
+
+def _topological(plan: Plan, edges: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Names so that every edge points forward; roster order among the unrelated."""
+    edges = frozenset(edges)
+    sorter = TopologicalSorter({n: {b for b, a in edges if a == n} for n in plan.names})
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        group = sorted(sorter.get_ready(), key=plan.names.index)
+        order.extend(group)
+        sorter.done(*group)
+    return tuple(order)
