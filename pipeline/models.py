@@ -123,6 +123,8 @@ class AgentSpec:
     needs: tuple[Need, ...] = ()
     tools: tuple[str, ...] = ()
     output: type[BaseModel] | None = None  # None: the text itself is the output (Markdown)
+    facts: tuple[str, ...] = ()  # sections computed by code for the prompt: `computed`, `limits`
+    shelf: str = ""  # where evidence is prefetched from when the endpoint takes no tools
     max_output_tokens: int = 2_000
     model_setting: str = ""  # name under `agent_models`; empty: the agent's own name
 
@@ -272,6 +274,7 @@ class Settlement:
     output: AgentOutput | None = None
     mark: str = ""
     error: str = ""
+    empty: bool = False  # a researcher that worked well and found nothing
 
     @property
     def has_value(self) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from pipeline.errors import PlanError
-from pipeline.models import AgentSpec, Mode, Settlement
+from pipeline.errors import GantryError, PlanError
+from pipeline.models import AgentOutput, AgentSpec, AgentState, Mode, OnFailure, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +161,14 @@ def ready(
 def missing_need(agent: AgentSpec, settled: Mapping[str, Settlement]) -> str:
     """Say why `agent` cannot work with what settled; empty when it can.
 
-    A required need must have a value; of the `any` needs at least one must.
+    A required need must have a value; of the `any` needs at least one must have one that is not
+    empty.
     """
     for need in agent.needs:
         if need.kind == "required" and not _has_value(need.agent, settled):
             return f"`{need.agent}` gave no result"
     group = [need.agent for need in agent.needs if need.kind == "any"]
-    if group and not any(_has_value(name, settled) for name in group):
+    if group and not any(_has_value(n, settled) and not settled[n].empty for n in group):
         return f"none of {', '.join(f'`{name}`' for name in group)} gave a result"
     return ""
 
@@ -235,3 +236,28 @@ def _topological(plan: Plan, edges: Iterable[tuple[str, str]]) -> tuple[str, ...
         order.extend(group)
         sorter.done(*group)
     return tuple(order)
+
+
+def settle(
+    agent: AgentSpec,
+    outcome: AgentOutput | GantryError,
+    substitute: AgentOutput | None = None,
+    *,
+    empty: bool = False,
+) -> Settlement:
+    """What an agent's outcome means for the plan: a value, a substitute, absent, or stop.
+
+    `substitute` is what code can put in the place of an agent that failed for good; without one
+    such an agent is absent. Fallbacks are settlements, never edges.
+    """
+    if isinstance(outcome, AgentOutput):
+        return Settlement(agent.name, AgentState.DONE, outcome, empty=empty)
+    error = str(outcome)
+    if agent.on_failure is OnFailure.STOP:
+        return Settlement(agent.name, AgentState.FAILED, error=error)
+    if agent.on_failure is OnFailure.SUBSTITUTE and substitute is not None:
+        return Settlement(
+            agent.name, AgentState.SUBSTITUTED, substitute, mark=substitute.mark, error=error
+        )
+    mark = f"{agent.title} is missing: {outcome.message}"
+    return Settlement(agent.name, AgentState.ABSENT, mark=mark, error=error)

@@ -38,6 +38,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         prompt_file="web_researcher.md",
         needs=(Need("topic_planner"),),
         tools=SAMPLE_TOOLS,
+        shelf="web",
         output=Findings,
     ),
     AgentSpec(
@@ -48,6 +49,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         on_failure=OnFailure.ABSENT,
         prompt_file="kb_researcher.md",
         tools=SAMPLE_TOOLS,
+        shelf="knowledge",
         output=Findings,
     ),
     AgentSpec(
@@ -86,6 +88,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         on_failure=OnFailure.ABSENT,
         prompt_file="seo_specialist.md",
         needs=(Need("editor"),),
+        facts=("computed",),
         output=SeoReport,
     ),
     AgentSpec(
@@ -96,6 +99,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         on_failure=OnFailure.SUBSTITUTE,
         prompt_file="metrics_analyzer.md",
         needs=(Need("editor"),),
+        facts=("computed",),
         output=MetricsReading,
     ),
     AgentSpec(
@@ -130,6 +134,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         on_failure=OnFailure.ABSENT,
         prompt_file="social_promoter.md",
         needs=(Need("editor"),),
+        facts=("limits",),
         output=SocialPosts,
     ),
 )

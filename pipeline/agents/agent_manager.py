@@ -1,0 +1,145 @@
+"""Run agents of a roster by name, alone or side by side, on one client.
+
+An expected failure is a value in the result, never an exception that takes a sibling along.
+Which agent may start when is decided elsewhere (`plan.py`, `chat_orchestrator.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from pipeline.agents.chat_agent import ChatAgent
+from pipeline.agents.roster import ROSTER
+from pipeline.errors import GantryError, SpecError
+from pipeline.journal import Journal
+from pipeline.llm.client import ModelCaller
+from pipeline.models import AgentOutput, AgentSpec, Usage
+
+PREFETCH_TOOL = "search_samples"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResult:
+    """How one agent ended: with an output, or with the error that stopped it."""
+
+    agent: str
+    output: AgentOutput | None = None
+    usage: Usage = Usage()
+    error: GantryError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.output is not None
+
+    @property
+    def text(self) -> str:
+        """What the agent wrote. Raises its error when it failed."""
+        if self.output is None:
+            raise self.error or SpecError(f"Agent `{self.agent}` has no output.")
+        return self.output.text
+
+
+class AgentManager:
+    """The roster's agents, ready to work on one client.
+
+    `model` is used unless `agent_models` names another for an agent. `caller` shares admission,
+    deadlines and what is known of the endpoint; without one the manager makes its own and closes
+    it in `aclose`. `search_topic` is what code searches for where an endpoint takes no tools.
+    """
+
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        *,
+        model: str,
+        agent_models: Mapping[str, str] | None = None,
+        roster: Sequence[AgentSpec] = ROSTER,
+        seed: int | None = None,
+        journal: Journal | None = None,
+        caller: ModelCaller | None = None,
+        search_topic: str = "",
+    ) -> None:
+        self._client = client
+        self._model = model
+        self._agent_models = dict(agent_models or {})
+        self._roster = {agent.name: agent for agent in roster}
+        self._seed = seed
+        self._journal = journal or Journal("library")
+        self._caller = caller or ModelCaller(client)
+        self._owns_caller = caller is None
+        self._search_topic = search_topic
+
+    async def __aenter__(self) -> AgentManager:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait for usage that is still on its way, then let go of the connections."""
+        if self._owns_caller:
+            await self._caller.aclose()
+
+    def model_for(self, name: str) -> str:
+        """The model `name` will ask for. Raises `SpecError` for an unknown agent."""
+        agent = self._agent(name)
+        return self._agent_models.get(agent.model_setting or name, self._model)
+
+    async def run_agent(self, name: str, prompt: str) -> AgentResult:
+        """Run one agent on `prompt` and return its result, failed or not.
+
+        Raises `SpecError` for an unknown agent; nothing else that is expected.
+        """
+        agent = ChatAgent.from_spec(
+            self._agent(name),
+            self.model_for(name),
+            seed=self._seed,
+            prefetch=self._prefetch(self._agent(name), prompt),
+        )
+        try:
+            reply = await agent.run_async(
+                self._client, prompt, caller=self._caller, journal=self._journal
+            )
+        except GantryError as error:
+            return AgentResult(name, error=error)
+        return AgentResult(name, reply.output, reply.usage)
+
+    async def run_agents_parallel(self, work: Sequence[tuple[str, str]]) -> list[AgentResult]:
+        """Run `(name, prompt)` pairs side by side; results in the order asked.
+
+        One agent's failure is its own result and leaves the others alone. Unknown names are
+        refused before the first call.
+        """
+        for name, _ in work:
+            self._agent(name)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.run_agent(name, prompt), name=f"agent:{name}")
+                for name, prompt in work
+            ]
+        return [task.result() for task in tasks]
+
+    def _agent(self, name: str) -> AgentSpec:
+        try:
+            return self._roster[name]
+        except KeyError:
+            raise SpecError(
+                f"There is no agent `{name}`.", f"Known agents: {', '.join(self._roster)}."
+            ) from None
+
+    def _prefetch(self, agent: AgentSpec, prompt: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        if PREFETCH_TOOL not in agent.tools:
+            return ()
+        topic = self._search_topic or prompt
+        return ((PREFETCH_TOOL, {"query": topic[:300], "shelf": agent.shelf}),)

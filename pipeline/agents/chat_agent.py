@@ -1,0 +1,302 @@
+"""One agent at work: calls to a model, the tools it asks for, the check of its answer.
+
+`llm` carries out a single call with its retries; this module decides what the next call is:
+tool results go back, an answer that does not fit its schema gets at most two repair turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from openai import AsyncOpenAI
+from pydantic import BaseModel
+
+from pipeline.agents.prompting import instructions, section
+from pipeline.agents.reply_check import Checked, check_reply
+from pipeline.agents.reporter import AgentReporter
+from pipeline.errors import OutputInvalid, ParameterRefused
+from pipeline.journal import Journal
+from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
+from pipeline.llm.client import ModelCaller
+from pipeline.models import AgentOutput, AgentSpec, Source, Usage
+from pipeline.tools import ToolError, run_tool, tool_definitions
+
+MAX_REPAIRS = 2
+MAX_TOOL_CALLS = 12  # per agent
+MAX_CALLS = 10  # requests per agent, repairs included; retries of one request count once
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReply:
+    """What `ChatAgent.run_async` returns: the output and the tokens it took."""
+
+    output: AgentOutput
+    usage: Usage
+
+    @property
+    def text(self) -> str:
+        return self.output.text
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAgent:
+    """An agent as a library user sees it: instructions, a model, tools, an output type.
+
+    `prefetch` are the tool calls made by code when the endpoint takes no tools:
+    `(tool name, arguments)`.
+    """
+
+    name: str
+    instructions: str
+    model: str
+    tools: tuple[str, ...] = ()
+    output: type[BaseModel] | None = None
+    max_output_tokens: int | None = None
+    seed: int | None = None
+    prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: AgentSpec,
+        model: str,
+        *,
+        seed: int | None = None,
+        prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
+    ) -> ChatAgent:
+        """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
+        return cls(
+            name=spec.name,
+            instructions=instructions(spec),
+            model=model,
+            tools=spec.tools,
+            output=spec.output,
+            max_output_tokens=spec.max_output_tokens,
+            seed=seed,
+            prefetch=prefetch,
+        )
+
+    async def run_async(
+        self,
+        client: AsyncOpenAI,
+        user_prompt: str,
+        *,
+        caller: ModelCaller | None = None,
+        journal: Journal | None = None,
+    ) -> AgentReply:
+        """Do the agent's work on any `AsyncOpenAI` and return its validated output.
+
+        `caller` shares admission and what is known of the endpoint with other agents; without
+        one this call stands alone. `journal` is told every step. Raises `CallError` when a call
+        fails for good and `OutputInvalid` when the answer does not fit after the repair turns.
+        """
+        reporter = AgentReporter(journal or Journal("library"), self.name)
+        if caller is not None:
+            return await _Work(self, caller, reporter, user_prompt).run()
+        own = ModelCaller(client)
+        try:
+            return await _Work(self, own, reporter, user_prompt).run()
+        finally:
+            await own.aclose()
+
+
+@dataclass(slots=True)
+class _Work:
+    """The conversation of one agent, from the first prompt to the checked answer."""
+
+    agent: ChatAgent
+    caller: ModelCaller
+    reporter: AgentReporter
+    user_prompt: str
+    messages: list[Mapping[str, Any]] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    calls: int = 0
+    tool_calls: int = 0
+    repairs: int = 0
+    with_tools: bool = True
+
+    async def run(self) -> AgentReply:
+        self.messages = [
+            {"role": "system", "content": self.agent.instructions},
+            {"role": "user", "content": self.user_prompt},
+        ]
+        while self.calls < MAX_CALLS:
+            reply = await self._call()
+            if reply.tool_calls:
+                await self._run_tools(reply)
+                continue
+            checked = self._check(reply)
+            if not checked.problem:
+                return self._reply(reply, checked)
+            self._ask_for_repair(reply.text, checked.problem)
+        raise OutputInvalid(
+            f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
+            "Try another model, or run it again.",
+        )
+
+    async def _call(self) -> ModelReply:
+        if (
+            self.agent.tools
+            and self.with_tools
+            and not self.caller.supports_tools(self.agent.model)
+        ):
+            await self._prefetch()
+        self.calls += 1
+        try:
+            reply = await self.caller.call(self._request(), self.reporter.call(self.calls))
+        except ParameterRefused as error:
+            if error.parameter != "tools" or not self._offers_tools:
+                raise
+            await self._prefetch()
+            reply = await self.caller.call(self._request(), self.reporter.call(self.calls))
+        self.usage = self.usage.plus(reply.usage)
+        return reply
+
+    @property
+    def _offers_tools(self) -> bool:
+        return bool(self.agent.tools) and self.with_tools and self.tool_calls < MAX_TOOL_CALLS
+
+    def _request(self) -> CallRequest:
+        agent = self.agent
+        schema = (
+            OutputSchema(agent.output.__name__, agent.output.model_json_schema())
+            if agent.output is not None
+            else None
+        )
+        return CallRequest(
+            model=agent.model,
+            messages=tuple(self.messages),
+            tools=tool_definitions(agent.tools) if self._offers_tools else (),
+            output_schema=schema,
+            max_output_tokens=agent.max_output_tokens,
+            seed=agent.seed,
+        )
+
+    def _check(self, reply: ModelReply) -> Checked:
+        if reply.refusal or reply.finish_reason == "content_filter":
+            raise OutputInvalid(
+                f"The model declined to write for {self.agent.name}"
+                + (f": {reply.refusal[:300]}" if reply.refusal else " (content filter)."),
+                "Change the topic or its wording, or use another model.",
+            )
+        checked = check_reply(reply.text, reply.finish_reason, self.agent.output)
+        if checked.data is not None and "findings" in checked.data:
+            return Checked(checked.text, self._only_retrieved(checked.data))
+        return checked
+
+    def _only_retrieved(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Drop findings whose source no tool returned here: they cannot be checked by anyone."""
+        kept = [f for f in data["findings"] if f["source_id"] in self.sources]
+        dropped = len(data["findings"]) - len(kept)
+        gaps = list(data["gaps"])
+        if dropped:
+            gaps.append(
+                f"{dropped} findings were dropped: they cite no passage that was retrieved."
+            )
+        return {**data, "findings": kept, "gaps": gaps}
+
+    def _ask_for_repair(self, text: str, problem: str) -> None:
+        if self.repairs >= MAX_REPAIRS:
+            raise OutputInvalid(
+                f"The answer of {self.agent.name} did not fit after {MAX_REPAIRS} repair turns: "
+                + problem[:300],
+                "Try another model: this one may not follow JSON schemas.",
+            )
+        self.repairs += 1
+        self.reporter.repair_requested(self.repairs, problem)
+        self.messages += [
+            {"role": "assistant", "content": text or "(empty)"},
+            {
+                "role": "user",
+                "content": f"Your reply did not fit: {problem}\nSend it again, whole.",
+            },
+        ]
+
+    async def _run_tools(self, reply: ModelReply) -> None:
+        """Run what the model asked for, all at once, and give it the results."""
+        allowed = reply.tool_calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
+        self.tool_calls += len(reply.tool_calls)
+        self.messages.append(_assistant_turn(reply))
+        self.reporter.tools_started([_describe(call) for call in allowed])
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._run_tool(call)) for call in allowed]
+        results = [task.result() for task in tasks]
+        self.reporter.tools_finished([problem for _, problem in results if problem])
+        contents = [content for content, _ in results]
+        contents += [_LIMIT_REACHED] * (len(reply.tool_calls) - len(allowed))
+        self.messages += [
+            {"role": "tool", "tool_call_id": call.id, "content": content}
+            for call, content in zip(reply.tool_calls, contents, strict=True)
+        ]
+
+    async def _run_tool(self, call: ToolCall) -> tuple[str, str]:
+        """The content for the model, and what went wrong ("" when nothing did)."""
+        try:
+            if call.name not in self.agent.tools:
+                raise ToolError(f"There is no tool `{call.name}`.")
+            result = await run_tool(call.name, call.arguments)
+        except ToolError as error:
+            return json.dumps({"error": str(error)}), f"{call.name}: {error}"
+        self.sources.update({source.id: source for source in result.sources})
+        return result.content, ""
+
+    async def _prefetch(self) -> None:
+        """The endpoint takes no tools: code searches, and the results join the prompt."""
+        self.with_tools = False
+        found = []
+        for name, arguments in self.agent.prefetch:
+            result = await run_tool(name, json.dumps(arguments))
+            self.sources.update({source.id: source for source in result.sources})
+            found.append(result.content)
+        evidence = section("evidence", "\n".join(found))
+        note = "This endpoint has no tools; what a search for the topic returned is in `evidence`."
+        self.messages[1] = {
+            "role": "user",
+            "content": f"{self.user_prompt}\n\n{evidence}\n\n{note}",
+        }
+
+    def _reply(self, reply: ModelReply, checked: Checked) -> AgentReply:
+        prompt = f"{self.agent.instructions}\n\n{self.messages[1]['content']}"
+        output = AgentOutput(
+            text=checked.text,
+            data=checked.data,
+            sources=tuple(self.sources.values()),
+            prompt=prompt,
+            response_model=reply.response_model,
+        )
+        return AgentReply(output, self.usage)
+
+
+_LIMIT_REACHED = json.dumps(
+    {"error": f"The limit of {MAX_TOOL_CALLS} tool calls is reached. Answer with what you have."}
+)
+
+
+def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:
+    return {
+        "role": "assistant",
+        "content": reply.text or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in reply.tool_calls
+        ],
+    }
+
+
+def _describe(call: ToolCall) -> str:
+    """One short line for people, e.g. `search_samples: heat pumps`."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        return call.name
+    values: Sequence[Any] = list(arguments.values()) if isinstance(arguments, dict) else []
+    return f"{call.name}: {str(values[0])[:80]}" if values else call.name

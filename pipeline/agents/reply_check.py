@@ -1,0 +1,65 @@
+"""Decide whether a model's reply is what the agent must return. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
+
+_THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+_FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`problem` is empty when the reply fits; else one paragraph the model can act on."""
+
+    text: str
+    data: dict[str, Any] | None = None
+    problem: str = ""
+
+
+def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -> Checked:
+    """Strip what models wrap around an answer, then validate it.
+
+    `output` None means Markdown: anything but an empty or cut text fits.
+    """
+    body = _FENCE.sub(r"\1", _THINKING.sub("", text)).strip()
+    if finish_reason == "length":
+        return Checked(body, problem="It was cut by the length limit. Answer more briefly.")
+    if not body:
+        return Checked(body, problem="It was empty.")
+    if output is None:
+        return Checked(body)
+    return _check_json(body, output)
+
+
+def _check_json(body: str, output: type[BaseModel]) -> Checked:
+    try:
+        value = json.loads(_object_in(body))
+    except ValueError as error:
+        return Checked(body, problem=f"It is not one JSON object: {error}."[:PROBLEM_MAX_CHARS])
+    try:
+        data = output.model_validate(value).model_dump(mode="json")
+    except ValidationError as error:
+        return Checked(body, problem=_say(error))
+    return Checked(body, data)
+
+
+def _object_in(body: str) -> str:
+    """The outermost braces: some models talk before and after their JSON."""
+    start, end = body.find("{"), body.rfind("}")
+    return body[start : end + 1] if 0 <= start < end else body
+
+
+def _say(error: ValidationError) -> str:
+    lines = [
+        f"- {'.'.join(str(part) for part in item['loc']) or 'the object'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    return "\n".join(lines)[:PROBLEM_MAX_CHARS]

@@ -1,0 +1,327 @@
+"""Carry a plan out: start what is ready, isolate failures, keep what is finished.
+
+`plan.py` decides who may start and what a failure means; this module acts: one executor for all
+modes. It knows no database and no page, only the journal it is handed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from openai import AsyncOpenAI
+from pydantic import ValidationError
+
+from pipeline.agents.agent_manager import AgentManager
+from pipeline.agents.prompting import checkpoint_key, instructions, user_prompt
+from pipeline.agents.roster import ROSTER
+from pipeline.content.substitutes import substitute_for
+from pipeline.errors import GantryError, NothingFound, SpecError
+from pipeline.events import AgentFinished, AgentStarted, RunFinished, RunStarted
+from pipeline.journal import Journal, wall_now
+from pipeline.llm.client import ModelCaller
+from pipeline.models import (
+    UNSOURCED_LABEL,
+    AgentOutput,
+    AgentSpec,
+    AgentState,
+    Checkpoint,
+    RunSpec,
+    RunStatus,
+    Settlement,
+    Usage,
+)
+from pipeline.plan import Plan, make_plan, missing_need, ready, settle
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended, with everything that was made. `journal` holds its facts."""
+
+    run_id: str
+    spec: RunSpec
+    plan: Plan
+    status: RunStatus
+    settled: Mapping[str, Settlement]
+    degraded: tuple[str, ...]
+    journal: Journal
+    error: GantryError | None = None
+
+    @property
+    def outputs(self) -> dict[str, AgentOutput]:
+        return {n: s.output for n, s in self.settled.items() if s.output is not None}
+
+
+class ChatOrchestrator:
+    """Runs the whole pipeline on one client.
+
+    `caller` shares admission and deadlines between runs; without one each run has its own.
+    Another `roster` is another pipeline: agents, phases and switches follow from it.
+    """
+
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        *,
+        model: str = "",
+        roster: Sequence[AgentSpec] = ROSTER,
+        caller: ModelCaller | None = None,
+    ) -> None:
+        self._client = client
+        self._model = model
+        self._roster = tuple(roster)
+        self._caller = caller
+
+    async def run_pipeline(
+        self, topic: str, *, journal: Journal | None = None, **brief: Any
+    ) -> RunResult:
+        """Turn `topic` into an article; `brief` takes the other fields of `RunSpec`.
+
+        Raises `SpecError` or `PlanError` before the first call when the input cannot be run.
+        A run that fails later is returned, with its `status` and `error`.
+        """
+        brief.setdefault("provider", "openai")
+        brief.setdefault("model", self._model)
+        spec = make_spec(topic=topic, **brief)
+        return await self.carry_out(spec, journal or Journal(secrets.token_urlsafe(16)))
+
+    async def carry_out(self, spec: RunSpec, journal: Journal) -> RunResult:
+        """Execute one epoch of a run: take over its checkpoints, do the rest.
+
+        Cancellation is passed on after the agents in flight have been closed and recorded.
+        """
+        plan = make_plan(self._roster, spec.mode, spec.switches)
+        for agent in plan.agents:
+            instructions(agent)  # a missing prompt file is refused before the first call
+        manager = AgentManager(
+            self._client,
+            model=spec.model or self._model,
+            agent_models=spec.agent_models,
+            roster=self._roster,
+            seed=spec.seed,
+            journal=journal,
+            caller=self._caller,
+            search_topic=spec.topic,
+        )
+        async with manager:
+            return await _Execution(spec, plan, journal, manager).run()
+
+
+def make_spec(**fields: Any) -> RunSpec:
+    """Validate what was asked. Raises `SpecError` with one sentence per problem."""
+    try:
+        return RunSpec(**fields)
+    except ValidationError as error:
+        raise SpecError("\n".join(_sentence(item) for item in error.errors())) from error
+
+
+def _sentence(item: Any) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    name = ".".join(str(part) for part in item["loc"])
+    return message if name == "topic" else f"{name}: {message}"
+
+
+@dataclass(slots=True)
+class _Execution:
+    """One epoch. `settled` grows until all agents are in it or a critical one has failed."""
+
+    spec: RunSpec
+    plan: Plan
+    journal: Journal
+    manager: AgentManager
+    settled: dict[str, Settlement] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    error: GantryError | None = None
+    unsourced: bool = False
+    date: str = ""
+
+    async def run(self) -> RunResult:
+        self._begin()
+        await self._settle_all()
+        return self._end()
+
+    def _begin(self) -> None:
+        earlier = list(self.journal.events)
+        first = next((e.wall_at for e in earlier if isinstance(e, RunStarted)), wall_now())
+        self.date = first[:10]
+        kept = kept_absences(self.plan, self.journal)
+        self.journal.record(
+            RunStarted,
+            wall_at=wall_now(),
+            resumed=bool(earlier),
+            reused=sorted({*self.journal.checkpoints, *kept}),
+        )
+        for name, settlement in kept.items():
+            self.settled[name] = settlement
+            self.journal.record(
+                AgentFinished,
+                agent=name,
+                state=settlement.state.value,
+                mark=settlement.mark,
+                error=settlement.error,
+                reused=True,
+            )
+
+    async def _settle_all(self) -> None:
+        """Start each agent as soon as `ready` says so; `ready` is pure, this only acts."""
+        news: asyncio.Queue[tuple[str, Settlement]] = asyncio.Queue()
+
+        async def run_one(name: str) -> None:
+            news.put_nowait((name, await self._run_agent(name)))
+
+        async with asyncio.TaskGroup() as group:
+            in_flight = 0
+            while True:
+                if self.error is None:
+                    for name in ready(self.plan, self.settled, self.started):
+                        self.started.add(name)
+                        in_flight += 1
+                        group.create_task(run_one(name), name=f"agent:{name}")
+                if in_flight == 0:
+                    return
+                name, self.settled[name] = await news.get()
+                in_flight -= 1
+
+    async def _run_agent(self, name: str) -> Settlement:
+        """Do one agent's work and settle it. Only a bug escapes, and cancellation."""
+        agent = self.plan.agent(name)
+        self.journal.record(AgentStarted, agent=name)
+        try:
+            return await self._work(agent)
+        except asyncio.CancelledError:
+            self.journal.record(AgentFinished, agent=name, state=AgentState.CANCELLED.value)
+            raise
+
+    async def _work(self, agent: AgentSpec) -> Settlement:
+        if problem := self._refusal(agent):
+            return await self._settle(agent, problem, "", Usage())
+        inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
+        prompt = user_prompt(agent, self.spec, inputs, date=self.date, unsourced=self.unsourced)
+        key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
+        earlier = self.journal.checkpoints.get(agent.name)
+        if earlier is not None and earlier.key == key:
+            return self._reuse(agent, earlier)
+        result = await self.manager.run_agent(agent.name, prompt)
+        outcome = result.output or result.error
+        if outcome is None:
+            raise RuntimeError(f"Agent `{agent.name}` ended with neither output nor error.")
+        return await self._settle(agent, outcome, key, result.usage)
+
+    def _refusal(self, agent: AgentSpec) -> GantryError | None:
+        """Why the agent must not be asked with what settled, if so."""
+        problem = missing_need(agent, self.settled)
+        if not problem:
+            return None
+        if not any(need.kind == "any" for need in agent.needs) or self._misses_required(agent):
+            return SpecError(f"{agent.title} cannot work: {problem}.")
+        if self.spec.allow_unsourced or self.spec.is_demo:
+            self.unsourced = True
+            return None
+        return NothingFound(
+            "No source was found for this topic.",
+            "Change the topic, or allow an unsourced draft, which will be labelled as one.",
+        )
+
+    def _misses_required(self, agent: AgentSpec) -> bool:
+        required = replace(agent, needs=tuple(n for n in agent.needs if n.kind != "any"))
+        return bool(missing_need(required, self.settled))
+
+    def _reuse(self, agent: AgentSpec, checkpoint: Checkpoint) -> Settlement:
+        output = checkpoint.output
+        self.journal.record(
+            AgentFinished,
+            agent=agent.name,
+            state=checkpoint.state.value,
+            mark=output.mark,
+            reused=True,
+        )
+        return Settlement(
+            agent.name, checkpoint.state, output, mark=output.mark, empty=is_empty(output)
+        )
+
+    async def _settle(
+        self, agent: AgentSpec, outcome: AgentOutput | GantryError, key: str, usage: Usage
+    ) -> Settlement:
+        """Decide, make what has a value durable, then tell."""
+        substitute = None
+        if isinstance(outcome, GantryError):
+            inputs = {n: s.output for n, s in self.settled.items() if s.output is not None}
+            substitute = substitute_for(agent.name, inputs, self.spec)
+        empty = isinstance(outcome, AgentOutput) and is_empty(outcome)
+        settlement = settle(agent, outcome, substitute, empty=empty)
+        if settlement.output is not None:
+            await self.journal.commit(
+                Checkpoint(
+                    agent=agent.name,
+                    key=key,
+                    epoch=self.journal.epoch,
+                    output=settlement.output,
+                    usage=usage,
+                    state=settlement.state,
+                )
+            )
+        error = outcome if isinstance(outcome, GantryError) else None
+        if settlement.state is AgentState.FAILED:
+            self.error = self.error or error
+        self.journal.record(
+            AgentFinished,
+            agent=agent.name,
+            state=settlement.state.value,
+            mark=settlement.mark,
+            error=error.message if error else "",
+            error_code=error.code if error else "",
+            hint=error.hint if error else "",
+        )
+        return settlement
+
+    def _end(self) -> RunResult:
+        marks = self._marks()
+        status = RunStatus.FAILED if self.error else RunStatus.DEGRADED if marks else RunStatus.DONE
+        self.journal.record(
+            RunFinished,
+            status=status.value,
+            degraded=list(marks),
+            error=self.error.message if self.error else "",
+            error_code=self.error.code if self.error else "",
+            hint=self.error.hint if self.error else "",
+        )
+        return RunResult(
+            run_id=self.journal.run_id,
+            spec=self.spec,
+            plan=self.plan,
+            status=status,
+            settled=self.settled,
+            degraded=marks,
+            journal=self.journal,
+            error=self.error,
+        )
+
+    def _marks(self) -> tuple[str, ...]:
+        """What a reader must know, in roster order."""
+        marks = [self.settled[n].mark for n in self.plan.names if n in self.settled]
+        unsourced = [UNSOURCED_LABEL] if self.unsourced else []
+        return tuple(unsourced + [mark for mark in marks if mark])
+
+
+def is_empty(output: AgentOutput) -> bool:
+    """True for a researcher's answer without findings."""
+    return output.data is not None and output.data.get("findings") == []
+
+
+def kept_absences(plan: Plan, journal: Journal) -> dict[str, Settlement]:
+    """Agents that were left out in an earlier epoch and on whose absence finished work rests.
+
+    Trying them again would change the inputs of agents that are paid for already.
+    """
+    kept = {}
+    last = {e.agent: e for e in journal.events if isinstance(e, AgentFinished)}
+    for name, event in last.items():
+        rests_on_it = any(
+            before == name and after in journal.checkpoints for before, after in plan.data_edges
+        )
+        if event.state == AgentState.ABSENT.value and rests_on_it:
+            kept[name] = Settlement(name, AgentState.ABSENT, mark=event.mark, error=event.error)
+    return kept
