@@ -1,0 +1,77 @@
+"""Gantry's pipeline: ten agents, seven phases, on any OpenAI-compatible endpoint.
+
+Works without the page:
+
+    client = AsyncOpenAI()
+    result = await ChatOrchestrator(client, model="…").run_pipeline("Heat pumps in old buildings")
+
+Names are loaded when first used, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.agents.agent_manager import AgentManager, AgentResult
+    from pipeline.agents.chat_agent import AgentReply, ChatAgent
+    from pipeline.agents.roster import ROSTER
+    from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
+    from pipeline.errors import GantryError
+    from pipeline.journal import Journal
+    from pipeline.models import AgentSpec, Importance, Mode, Need, OnFailure, RunSpec, RunStatus
+    from pipeline.plan import Plan, make_plan
+    from pipeline.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ROSTER",
+    "AgentManager",
+    "AgentReply",
+    "AgentResult",
+    "AgentSpec",
+    "ChatAgent",
+    "ChatOrchestrator",
+    "GantryError",
+    "Importance",
+    "Journal",
+    "Mode",
+    "Need",
+    "OnFailure",
+    "Plan",
+    "RunResult",
+    "RunSpec",
+    "RunStatus",
+    "Settings",
+    "make_plan",
+]
+
+_HOME = {
+    "ROSTER": "pipeline.agents.roster",
+    "AgentManager": "pipeline.agents.agent_manager",
+    "AgentReply": "pipeline.agents.chat_agent",
+    "AgentResult": "pipeline.agents.agent_manager",
+    "AgentSpec": "pipeline.models",
+    "ChatAgent": "pipeline.agents.chat_agent",
+    "ChatOrchestrator": "pipeline.chat_orchestrator",
+    "GantryError": "pipeline.errors",
+    "Importance": "pipeline.models",
+    "Journal": "pipeline.journal",
+    "Mode": "pipeline.models",
+    "Need": "pipeline.models",
+    "OnFailure": "pipeline.models",
+    "Plan": "pipeline.plan",
+    "RunResult": "pipeline.chat_orchestrator",
+    "RunSpec": "pipeline.models",
+    "RunStatus": "pipeline.models",
+    "Settings": "pipeline.settings",
+    "make_plan": "pipeline.plan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -34,7 +34,7 @@ from pipeline.models import (
     Settlement,
     Usage,
 )
-from pipeline.plan import Plan, make_plan, missing_need, ready, settle
+from pipeline.plan import Plan, dependants, make_plan, missing_need, ready, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class _Execution:
     settled: dict[str, Settlement] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     error: GantryError | None = None
-    unsourced: bool = False
+    unsourced: frozenset[str] = frozenset()  # agents that work without evidence, and after them
     date: str = ""
 
     async def run(self) -> RunResult:
@@ -199,7 +199,9 @@ class _Execution:
         if problem := self._refusal(agent):
             return await self._settle(agent, problem, "", Usage())
         inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
-        prompt = user_prompt(agent, self.spec, inputs, date=self.date, unsourced=self.unsourced)
+        prompt = user_prompt(
+            agent, self.spec, inputs, date=self.date, unsourced=agent.name in self.unsourced
+        )
         key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
         earlier = self.journal.checkpoints.get(agent.name)
         if earlier is not None and earlier.key == key:
@@ -218,7 +220,7 @@ class _Execution:
         if not any(need.kind == "any" for need in agent.needs) or self._misses_required(agent):
             return SpecError(f"{agent.title} cannot work: {problem}.")
         if self.spec.allow_unsourced or self.spec.is_demo:
-            self.unsourced = True
+            self.unsourced |= {agent.name, *dependants(self.plan, agent.name)}
             return None
         return NothingFound(
             "No source was found for this topic.",

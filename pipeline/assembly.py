@@ -1,0 +1,168 @@
+"""Put the parts together: settings → clients, demo provider, orchestrator → a runtime.
+
+The one place that knows them all. Whatever is opened here is opened inside the runtime's loop
+and closed there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from openai import AsyncOpenAI
+
+from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
+from pipeline.engine.port import RunContext, RunOutcome
+from pipeline.engine.runtime import Runtime
+from pipeline.errors import GantryError, SpecError
+from pipeline.events import RunFinished, RunStarted
+from pipeline.journal import Journal, wall_now
+from pipeline.llm.admission import GateRegistry
+from pipeline.llm.call import Deadlines
+from pipeline.llm.capabilities import Capabilities
+from pipeline.llm.client import ModelCaller, make_client
+from pipeline.llm.demo.process import DemoProcess
+from pipeline.llm.endpoint import list_models
+from pipeline.models import Endpoint, RunSpec, RunStatus
+from pipeline.settings import Settings
+from pipeline.timing import run_timing
+
+DEMO_MODEL = "gantry-demo"
+
+
+def build_runtime(settings: Settings) -> Runtime:
+    """A runtime that carries runs out for real. Not started yet."""
+    access = ModelAccess(settings)
+    return Runtime(settings, access.handle_run, on_stop=access.aclose)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An open line to one endpoint: the client and what callers on it share."""
+
+    client: AsyncOpenAI
+    caller: ModelCaller
+
+
+class ModelAccess:
+    """Every endpoint this process talks to, opened when first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gates = GateRegistry(
+            max_in_flight=settings.max_in_flight,
+            requests_per_minute=settings.requests_per_minute,
+        )
+        self._capabilities = Capabilities()
+        self._lines: dict[str, Line] = {}
+        self._demo: DemoProcess | None = None
+        self._opening = asyncio.Lock()
+
+    async def handle_run(self, spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
+        """Carry out one epoch of a run and say how it ended; expected failures are outcomes."""
+        try:
+            line = await self.line(await self.endpoint(spec, context.typed_endpoint))
+            model = spec.model or await self._model(spec, line)
+            result = await ChatOrchestrator(line.client, model=model, caller=line.caller).carry_out(
+                spec, journal
+            )
+        except GantryError as error:
+            return _failed_early(journal, error)
+        return _outcome(result)
+
+    async def endpoint(self, spec: RunSpec, typed: Endpoint | None = None) -> Endpoint:
+        """Where a run's calls go. A typed address never gets the configured key.
+
+        Raises `SpecError` when the run asks for an address that came without a key.
+        """
+        if spec.is_demo:
+            return await self._demo_endpoint()
+        if typed is not None:
+            return typed
+        configured = self._settings.configured_endpoint()
+        if spec.base_url and spec.base_url != configured.base_url:
+            raise SpecError(
+                f"This run uses {spec.base_url}, which is not the configured endpoint.",
+                "Type its key again and continue the run.",
+            )
+        return configured
+
+    async def line(self, endpoint: Endpoint) -> Line:
+        """The open line to `endpoint`, opened when there is none."""
+        digest = hashlib.sha256(endpoint.api_key.encode()).hexdigest()
+        name = f"{endpoint.base_url}\x1f{digest}"
+        async with self._opening:
+            if name not in self._lines:
+                client = make_client(endpoint)
+                caller = ModelCaller(
+                    client,
+                    gates=self._gates,
+                    deadlines=self._deadlines(),
+                    capabilities=self._capabilities,
+                )
+                self._lines[name] = Line(client, caller)
+        return self._lines[name]
+
+    async def aclose(self) -> None:
+        """Close every line and end the demo provider."""
+        for line in self._lines.values():
+            await line.caller.aclose()
+            await line.client.close()
+        self._lines.clear()
+        if self._demo is not None:
+            await self._demo.aclose()
+
+    def _deadlines(self) -> Deadlines:
+        return Deadlines(
+            first_token_s=self._settings.first_token_timeout_s,
+            idle_s=self._settings.idle_timeout_s,
+            total_s=self._settings.call_timeout_s,
+        )
+
+    async def _demo_endpoint(self) -> Endpoint:
+        async with self._opening:
+            if self._demo is None:
+                self._demo = DemoProcess(speed=self._settings.demo_speed)
+            return await self._demo.endpoint()
+
+    async def _model(self, spec: RunSpec, line: Line) -> str:
+        """The model when none was named: the demo's, or the endpoint's only one."""
+        if spec.is_demo:
+            return f"{DEMO_MODEL}-{spec.speed}"
+        if self._settings.openai_model:
+            return self._settings.openai_model
+        models = await list_models(line.client)
+        if len(models) == 1:
+            return models[0]
+        raise SpecError(
+            f"No model is named, and the endpoint offers {len(models)}.",
+            f"Set OPENAI_MODEL or pass one of: {', '.join(models[:8])}.",
+        )
+
+
+def _failed_early(journal: Journal, error: GantryError) -> RunOutcome:
+    """A run that could not begin leaves the same facts as one that failed on its way."""
+    resumed = bool(journal.events)
+    if not resumed or isinstance(journal.events[-1], RunFinished):
+        journal.record(RunStarted, wall_at=wall_now(), resumed=resumed)
+    journal.record(
+        RunFinished,
+        status=RunStatus.FAILED.value,
+        error=error.message,
+        error_code=error.code,
+        hint=error.hint,
+    )
+    return RunOutcome(status=RunStatus.FAILED, error=str(error), error_code=error.code)
+
+
+def _outcome(result: RunResult) -> RunOutcome:
+    timing = run_timing(result.plan, result.journal.events)
+    return RunOutcome(
+        status=result.status,
+        degraded=result.degraded,
+        error=str(result.error) if result.error else "",
+        error_code=result.error.code if result.error else "",
+        makespan_s=timing.makespan_s,
+        saved_share=timing.saved_share,
+    )

@@ -1,0 +1,322 @@
+"""The command line, for scripts and servers: `python -m pipeline run "TOPIC"`.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done or degraded,
+1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from pipeline.agents.roster import ROSTER
+from pipeline.errors import GantryError, PlanError, SpecError
+from pipeline.models import Length, Mode, RunSpec, RunStatus
+from pipeline.plan import make_plan, switchable_phases
+from pipeline.settings import Settings
+from pipeline.views.progress import progress_line
+
+if TYPE_CHECKING:
+    from pipeline.engine.runtime import Runtime
+
+FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FOLLOW_EVERY_S = 0.05
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Gantry: ten agents write a sourced article; every second of it is accounted for.",
+)
+
+
+class ProviderName(StrEnum):
+    DEMO = "demo"
+    OPENAI = "openai"
+
+
+class SpeedName(StrEnum):
+    INSTANT = "instant"
+    FAST = "fast"
+    REALISTIC = "realistic"
+
+
+@app.command()
+def run(
+    topic: Annotated[str, typer.Argument(help="What the article should be about.")],
+    mode: Annotated[Mode, typer.Option(help="Which edges the plan has.")] = Mode.PHASES,
+    sequential_phase: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Switch a phase off (repeatable).")
+    ] = None,
+    provider: Annotated[
+        ProviderName | None,
+        typer.Option(help="Default: openai when a key or endpoint is configured, else demo."),
+    ] = None,
+    speed: Annotated[SpeedName | None, typer.Option(help="Latency of the demo.")] = None,
+    model: Annotated[str, typer.Option(help="Default: OPENAI_MODEL.")] = "",
+    agent_model: Annotated[
+        list[str] | None, typer.Option(metavar="AGENT=M", help="Model of one agent (repeatable).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same demo text and latencies.")] = 1,
+    audience: str = "General readers",
+    tone: str = "Clear and factual",
+    length: Length = Length.STANDARD,
+    language: str = "English",
+    allow_unsourced: Annotated[
+        bool, typer.Option("--allow-unsourced", help="Write on, labelled, when nothing is found.")
+    ] = False,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write the report.")
+    ] = None,
+    markdown_file: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE|-", help="Write the article.")
+    ] = None,
+) -> None:
+    """Turn TOPIC into an article; progress on standard error."""
+    settings = _settings()
+    try:
+        spec = _spec(
+            settings,
+            topic=topic,
+            mode=mode,
+            sequential_phases=sequential_phase or [],
+            provider=provider,
+            speed=speed,
+            model=model,
+            agent_models=agent_model or [],
+            seed=seed,
+            audience=audience,
+            tone=tone,
+            length=length,
+            language=language,
+            allow_unsourced=allow_unsourced,
+        )
+        _check_targets(json_file, markdown_file)
+    except (SpecError, PlanError) as error:
+        _stop(error, BAD_USAGE)
+    try:
+        code = _run(settings, spec, json_file, markdown_file)
+    except GantryError as error:
+        _stop(error, FAILED)
+    raise typer.Exit(code)
+
+
+@app.command()
+def plan(
+    mode: Annotated[Mode, typer.Option(help="Which edges the plan has.")] = Mode.PHASES,
+    sequential_phase: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Switch a phase off (repeatable).")
+    ] = None,
+) -> None:
+    """Print phases, groups, edges and what is off."""
+    settings = _settings()
+    try:
+        made = make_plan(ROSTER, mode, _switches(settings, sequential_phase or []))
+    except (SpecError, PlanError) as error:
+        _stop(error, BAD_USAGE)
+    typer.echo(f"mode: {made.mode.value}")
+    for number, phase in enumerate(made.phases, 1):
+        names = [agent.name for agent in made.in_phase(phase)]
+        parallel = made.switches.get(phase)
+        how = (
+            "" if parallel is None else "   parallel" if parallel else "   off (one after another)"
+        )
+        typer.echo(f"{number} {phase}: {(' ∥ ' if parallel else ' → ').join(names)}{how}")
+    typer.echo("data edges:")
+    for agent in made.agents:
+        for need in agent.needs:
+            typer.echo(f"  {need.agent} → {agent.name} ({need.kind})")
+    typer.echo("order edges:")
+    for before, after in sorted(
+        made.order_edges, key=lambda e: (made.names.index(e[0]), made.names.index(e[1]))
+    ):
+        typer.echo(f"  {before} → {after}")
+    off = [phase for phase, on in made.switches.items() if not on]
+    typer.echo(f"off: {', '.join(off) or 'nothing'}")
+
+
+@app.command("demo-provider")
+def demo_provider(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
+    speed: SpeedName = SpeedName.REALISTIC,
+) -> None:
+    """Serve the offline demo alone, as an OpenAI-compatible endpoint on loopback."""
+    import asyncio
+
+    from pipeline.llm.demo.server import serve
+
+    try:
+        asyncio.run(serve(port, speed.value))
+    except GantryError as error:
+        _stop(error, FAILED)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        _stop(SpecError("A setting cannot be used. " + "; ".join(lines)), BAD_USAGE)
+
+
+def _spec(
+    settings: Settings,
+    *,
+    mode: Mode,
+    sequential_phases: list[str],
+    provider: ProviderName | None,
+    speed: SpeedName | None,
+    model: str,
+    agent_models: list[str],
+    **brief: object,
+) -> RunSpec:
+    """Validate everything before anything is spent."""
+    from pipeline.chat_orchestrator import make_spec
+
+    demo = provider is ProviderName.DEMO or (provider is None and not settings.has_endpoint)
+    if not demo and not settings.has_endpoint:
+        raise SpecError(
+            "No endpoint is configured.",
+            "Set OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint), or use --provider demo.",
+        )
+    switches = _switches(settings, sequential_phases)
+    make_plan(ROSTER, mode, switches)
+    return make_spec(
+        mode=mode,
+        switches=switches,
+        provider="demo" if demo else "openai",
+        base_url=None if demo else settings.openai_base_url,
+        model=model or ("" if demo else settings.openai_model),
+        agent_models=_agent_models(agent_models),
+        key_source="none" if demo else "configured",
+        speed=speed.value if speed else settings.demo_speed,
+        **brief,
+    )
+
+
+def _switches(settings: Settings, sequential_phases: list[str]) -> dict[str, bool]:
+    switchable = switchable_phases(ROSTER)
+    for phase in sequential_phases:
+        if phase not in switchable:
+            raise SpecError(
+                f"There is no parallel phase `{phase}`.", f"Known: {', '.join(switchable)}."
+            )
+    switches = settings.default_switches(switchable)
+    return switches | dict.fromkeys(sequential_phases, False)
+
+
+def _agent_models(pairs: list[str]) -> dict[str, str]:
+    names = [agent.name for agent in ROSTER]
+    models = {}
+    for pair in pairs:
+        agent, _, model = pair.partition("=")
+        if agent not in names or not model:
+            raise SpecError(
+                f"`{pair}` does not name a model for an agent.",
+                f"Write AGENT=MODEL with one of: {', '.join(names)}.",
+            )
+        models[agent] = model
+    return models
+
+
+def _check_targets(*targets: str | None) -> None:
+    """A result nobody can write is found out before the run, not after."""
+    files = [target for target in targets if target not in (None, "-")]
+    if targets.count("-") > 1:
+        raise SpecError("Only one result can go to standard output.", "Give the other a file.")
+    for target in files:
+        folder = Path(str(target)).absolute().parent
+        if not folder.is_dir() or Path(str(target)).is_dir():
+            raise SpecError(f"`{target}` cannot be written.", "Name a file in an existing folder.")
+
+
+def _run(
+    settings: Settings, spec: RunSpec, json_file: str | None, markdown_file: str | None
+) -> int:
+    from pipeline.assembly import build_runtime
+
+    runtime = build_runtime(settings)
+    runtime.start()
+    run_id = ""
+    try:
+        run_id = runtime.submit(spec)
+        typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
+        for line in _follow(runtime, run_id):
+            typer.echo(line, err=True)
+        return _write_results(runtime, run_id, json_file, markdown_file)
+    except KeyboardInterrupt:
+        if run_id:
+            runtime.cancel(run_id)
+        typer.echo("cancelled", err=True)
+        return INTERRUPTED
+    finally:
+        runtime.close()
+
+
+def _where(spec: RunSpec) -> str:
+    return f"offline demo ({spec.speed})" if spec.is_demo else (spec.base_url or "OpenAI")
+
+
+def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
+    """One line per fact a person cares about, until the run has ended."""
+    seen = 0
+    while True:
+        record = runtime.run(run_id)
+        if record is None:
+            raise SpecError(f"Run {run_id} was deleted while it was running.")
+        journal = runtime.journal(run_id)
+        events = journal.events if journal is not None else runtime.events(run_id)
+        for event in events[seen:]:
+            if line := progress_line(event):
+                yield line
+        seen = len(events)
+        if record.status.is_final or record.status is RunStatus.NEEDS_KEY:
+            return
+        time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
+
+
+def _write_results(
+    runtime: Runtime, run_id: str, json_file: str | None, markdown_file: str | None
+) -> int:
+    from pipeline.export.bundle import Bundle
+
+    record = runtime.run(run_id)
+    if record is None:
+        raise SpecError(f"Run {run_id} was deleted before its results were written.")
+    bundle = Bundle(record, runtime.events(run_id), runtime.checkpoints(run_id))
+    if json_file:
+        _write(json_file, bundle.json())
+    article = bundle.markdown()
+    if article and (markdown_file or not json_file):
+        _write(markdown_file or "-", article)
+    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED):
+        for mark in bundle.run.degraded:
+            typer.echo(f"note: {mark}", err=True)
+        return 0
+    typer.echo(f"{bundle.run.status.value}: {bundle.run.error}", err=True)
+    return FAILED
+
+
+def _write(target: str, text: str) -> None:
+    if target == "-":
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(target).write_bytes(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise SpecError(f"`{target}` cannot be written: {error.strerror}.") from error
+
+
+def _stop(error: GantryError, code: int) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,61 @@
+"""Everything about one run in one value, as pages, downloads and the command line need it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.agents.roster import ROSTER
+from pipeline.content.article import Article, article_of
+from pipeline.events import AnyEvent
+from pipeline.export.html import to_html
+from pipeline.export.json_report import build_report
+from pipeline.export.markdown import to_markdown
+from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
+from pipeline.plan import Plan, make_plan
+from pipeline.timing import RunTiming, run_timing
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A run with its facts and outputs. What follows from them is computed once, when asked."""
+
+    run: RunRecord
+    events: Sequence[AnyEvent]
+    checkpoints: Mapping[str, Checkpoint]
+    roster: Sequence[AgentSpec] = ROSTER
+
+    @cached_property
+    def plan(self) -> Plan:
+        return make_plan(self.roster, self.run.spec.mode, self.run.spec.switches)
+
+    @cached_property
+    def timing(self) -> RunTiming:
+        return run_timing(self.plan, self.events)
+
+    @property
+    def outputs(self) -> dict[str, AgentOutput]:
+        return {name: checkpoint.output for name, checkpoint in self.checkpoints.items()}
+
+    @cached_property
+    def article(self) -> Article | None:
+        """The article as far as the run got; None before there is a draft."""
+        return article_of(self.run.spec, self.outputs, self.run.degraded)
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        return build_report(self.run, self.plan, self.events, self.checkpoints, self.timing)
+
+    def json(self) -> str:
+        return json.dumps(self.report, ensure_ascii=False, indent=2)
+
+    def markdown(self) -> str:
+        """The article with its front matter; empty when there is none."""
+        return to_markdown(self.run, self.article) if self.article else ""
+
+    def html(self) -> str:
+        """One self-contained page: article, SEO, summary, posts, timing, Gantt."""
+        return to_html(self)

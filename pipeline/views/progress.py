@@ -1,0 +1,52 @@
+"""One line per fact a person cares about, for terminals and logs. Pure."""
+
+from __future__ import annotations
+
+from pipeline.events import (
+    AgentFinished,
+    AgentStarted,
+    AnyEvent,
+    BackoffStarted,
+    ParameterDropped,
+    RepairRequested,
+    RunFinished,
+    RunStarted,
+    ToolsStarted,
+)
+
+
+def progress_line(event: AnyEvent) -> str:
+    """`  12.3 s  content_writer    done`, or "" for facts that are too small to tell."""
+    text = _say(event)
+    return f"{event.at_s:7.1f} s  {text}" if text else ""
+
+
+def _say(event: AnyEvent) -> str:
+    match event:
+        case RunStarted(resumed=True):
+            return f"{'run':<17} continues ({len(event.reused)} agents kept)"
+        case AgentStarted():
+            return f"{event.agent:<17} started"
+        case ToolsStarted():
+            return f"{event.agent:<17} {printable('; '.join(event.calls))}"
+        case BackoffStarted():
+            return (
+                f"{event.agent:<17} attempt {event.attempt} failed, next in {event.delay_s:.1f} s: "
+                f"{printable(event.error)}"
+            )
+        case RepairRequested():
+            return f"{event.agent:<17} repair turn {event.repair}"
+        case ParameterDropped():
+            return f"{event.agent:<17} endpoint does not take `{event.parameter}`, left out"
+        case AgentFinished():
+            why = printable(f" {event.mark or event.error}") if event.mark or event.error else ""
+            return f"{event.agent:<17} {event.state}{' (kept)' if event.reused else ''}{why}"
+        case RunFinished():
+            return f"{'run':<17} {event.status}"
+        case _:
+            return ""
+
+
+def printable(text: str) -> str:
+    """Text from outside on one terminal line: control characters become visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

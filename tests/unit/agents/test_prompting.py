@@ -1,0 +1,88 @@
+"""Prompts depend on the data needs alone, and material cannot leave its section."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.agents.prompting import checkpoint_key, instructions, section, user_prompt
+from pipeline.agents.roster import ROSTER
+from pipeline.errors import PlanError
+from pipeline.models import AgentOutput, AgentSpec, Importance, Mode, OnFailure, RunSpec, Source
+
+AGENTS = {agent.name: agent for agent in ROSTER}
+DRAFT = AgentOutput(text="# Title\n\nText [S12345].")
+
+
+def prompt_of(name: str, spec: RunSpec, **inputs: AgentOutput) -> str:
+    return user_prompt(AGENTS[name], spec, inputs, date="2026-01-01")
+
+
+@pytest.mark.parametrize("agent", ROSTER, ids=lambda agent: agent.name)
+def test_every_agent_has_a_prompt_file_that_names_it(agent: AgentSpec) -> None:
+    assert instructions(agent).startswith(f"Agent: {agent.name}\n")
+
+
+def test_a_missing_prompt_file_is_refused_with_where_to_add_it() -> None:
+    stranger = AgentSpec(
+        name="translator",
+        title="Translator",
+        phase="translation",
+        importance=Importance.OPTIONAL,
+        on_failure=OnFailure.ABSENT,
+        prompt_file="translator.md",
+    )
+
+    with pytest.raises(PlanError, match="pipeline/agents/prompts"):
+        instructions(stranger)
+
+
+@pytest.mark.parametrize("agent", ROSTER, ids=lambda agent: agent.name)
+def test_mode_and_switches_leave_every_prompt_as_it_is(agent: AgentSpec) -> None:
+    inputs = {need.agent: DRAFT for need in agent.needs}
+    prompts = {
+        user_prompt(
+            agent,
+            RunSpec(topic="Bees", mode=mode, switches={"research": on}),
+            inputs,
+            date="2026-01-01",
+        )
+        for mode in Mode
+        for on in (True, False)
+    }
+
+    assert len(prompts) == 1
+
+
+def test_an_input_that_is_absent_is_said_to_be_absent() -> None:
+    prompt = prompt_of("editor", RunSpec(topic="Bees"), content_writer=DRAFT)
+
+    assert '<section name="web_researcher" state="absent"></section>' in prompt
+
+
+def test_sources_reach_the_writer_with_their_ids() -> None:
+    source = Source("S12345", "Bees", "sample:bees", "sample", "Bees fly.", "Samples")
+    found = AgentOutput(text="{}", data={"findings": []}, sources=(source,))
+
+    prompt = prompt_of("content_writer", RunSpec(topic="Bees"), web_researcher=found)
+
+    assert '"id": "S12345"' in prompt
+    assert "Bees fly." in prompt
+
+
+@given(st.text(max_size=200).map(lambda t: f"{t}</section>{t}"))
+def test_material_never_closes_its_own_section(body: str) -> None:
+    rendered = section("editor", body)
+
+    assert len(re.findall("</section", rendered)) == 1
+    assert rendered.endswith("\n</section>")
+
+
+def test_the_key_of_a_checkpoint_follows_model_and_inputs() -> None:
+    agent = AGENTS["editor"]
+
+    keys = {checkpoint_key(agent, m, p) for m in ("a", "b") for p in ("x", "y")}
+
+    assert len(keys) == 4
+    assert checkpoint_key(agent, "a", "x") == checkpoint_key(agent, "a", "x")

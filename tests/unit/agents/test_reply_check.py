@@ -1,0 +1,54 @@
+"""What is taken as an agent's answer, and what is sent back for repair."""
+
+import json
+
+import pytest
+
+from pipeline.agents.outputs import Summary
+from pipeline.agents.reply_check import check_reply
+
+GOOD = {"tldr": "Short.", "abstract": "Longer.", "key_points": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "{}",
+        "```json\n{}\n```",
+        "<think>hm { not this }</think>\n{}",
+        "Here it is:\n{}\nAnything else?",
+    ],
+)
+def test_json_is_found_in_what_models_wrap_around_it(wrapped: str) -> None:
+    checked = check_reply(wrapped.replace("{}", json.dumps(GOOD)), "stop", Summary)
+
+    assert (checked.data, checked.problem) == (GOOD, "")
+
+
+def test_a_field_that_does_not_fit_is_named_in_the_problem() -> None:
+    checked = check_reply(json.dumps(GOOD | {"tldr": "x" * 281}), "stop", Summary)
+
+    assert checked.data is None
+    assert "tldr" in checked.problem
+    assert "280" in checked.problem
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "<think>only thoughts</think>"])
+def test_an_empty_answer_never_passes(text: str) -> None:
+    assert check_reply(text, "stop", None).problem == "It was empty."
+
+
+@pytest.mark.parametrize("output", [None, Summary])
+def test_an_answer_cut_by_the_length_limit_never_passes(output: type[Summary] | None) -> None:
+    assert "length limit" in check_reply(json.dumps(GOOD), "length", output).problem
+
+
+def test_markdown_keeps_its_text_without_the_fence_around_it() -> None:
+    text = "# Title\n\nSee `code` and\n\n```py\nx = 1\n```"
+
+    assert check_reply(f"```markdown\n{text}\n```", "stop", None).text == text
+    assert check_reply(text, "stop", None).text == text
+
+
+def test_text_that_is_no_json_says_so() -> None:
+    assert "not one JSON object" in check_reply("I cannot do that.", "stop", Summary).problem
