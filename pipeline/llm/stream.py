@@ -1,0 +1,304 @@
+"""Read a chat-completions stream: bytes in, a reply out. No I/O, no clock.
+
+Decides what the bytes mean, whatever a provider does with the format: any line ending, comments,
+a byte order mark, data over several lines, missing or oddly typed fields, no `[DONE]`, a plain
+JSON body instead of a stream. Whether to wait for more, to try again or to give up is the
+caller's business.
+
+Well-formed chunks take the fast path (one typed msgspec decode); the rest is read by
+`odd_chunks.py` into the same structs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline.llm.call import ToolCall
+from pipeline.llm.odd_chunks import Chunk, Delta, ToolDelta, UsageCount, read_chunk
+from pipeline.models import Usage
+
+MAX_EVENT_BYTES = 4_000_000  # one line, or a whole body that is not a stream
+MAX_REPLY_CHARS = 2_000_000  # text and reasoning of one reply
+_BOM = b"\xef\xbb\xbf"
+
+_decode = msgspec.json.Decoder(Chunk).decode
+
+
+@dataclass(slots=True)
+class ChoiceState:
+    """What one choice has said so far. `text` is None until it sent any text, even empty."""
+
+    text: list[str] | None = None
+    reasoning: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    tool_calls: dict[int, ToolCall] = field(default_factory=dict)
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamError:
+    """The provider reported an error inside a body with status 200."""
+
+    body: object  # decoded JSON, or the text itself
+
+
+class StreamReader:
+    """Feed it bytes as they come, then `close` it; read the result from its attributes."""
+
+    def __init__(self) -> None:
+        self.choices: dict[int, ChoiceState] = {}
+        self.usage: Usage | None = None
+        self.response_model = ""
+        self.error: StreamError | None = None
+        self.malformed = ""  # why the stream cannot be trusted
+        self.done = False  # `[DONE]` was seen
+        self.kind = ""  # "", then "events", "json" or "html"
+        self.is_recognised = False  # at least one line was an event stream's, or the JSON a reply
+        self.progress = 0  # grows with content: text, reasoning, refusal, tool calls
+        self._fresh: list[str] = []
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+        self._pending: list[bytes] = []
+        self._event = b""
+        self._skip_newline = False
+
+    @property
+    def text(self) -> str:
+        """Text of the first choice."""
+        state = self.choices.get(0)
+        return "".join(state.text or ()) if state else ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended; None while it has not."""
+        state = self.choices.get(0)
+        return state.finish_reason if state else None
+
+    def feed(self, data: bytes) -> str:
+        """Take the next bytes; return the text they add to the first choice."""
+        if self.done or self.malformed:
+            return ""
+        if self.kind != "events":
+            data = self._sniff(data)
+        if self.kind == "events":
+            self._feed_lines(data)
+        return self._take_fresh()
+
+    def close(self) -> str:
+        """The body has ended. Return text that only now became complete."""
+        rest = b"".join(self._tail)
+        self._tail.clear()
+        if self.kind == "json":
+            self._read_body(rest)
+        elif self.kind == "events" and not self.done:
+            if rest:
+                self._line(rest, is_last=True)
+            self._pending.clear()  # a chunk cut in the middle: incomplete, not malformed
+        return self._take_fresh()
+
+    def _take_fresh(self) -> str:
+        if not self._fresh:
+            return ""
+        fresh = "".join(self._fresh)
+        self._fresh.clear()
+        return fresh
+
+    def _sniff(self, data: bytes) -> bytes:
+        """Find out what the body is; return the bytes to read as event lines."""
+        self._keep(data)
+        if self.kind:
+            return b""
+        head = b"".join(self._tail)
+        if _BOM.startswith(head[:3]) and len(head) < 3:
+            return b""
+        start = head.removeprefix(_BOM).lstrip()
+        if not start:
+            return b""
+        self.kind = {b"<": "html", b"{": "json", b"[": "json"}.get(start[:1], "events")
+        self._tail, self._tail_bytes = [start], len(start)
+        if self.kind != "events":
+            return b""
+        self._tail, self._tail_bytes = [], 0
+        return start
+
+    def _keep(self, data: bytes) -> None:
+        self._tail.append(data)
+        self._tail_bytes += len(data)
+        if self._tail_bytes > MAX_EVENT_BYTES:
+            self.malformed = f"a single event of more than {MAX_EVENT_BYTES:,} bytes"
+
+    def _feed_lines(self, data: bytes) -> None:
+        if self._skip_newline and data:
+            self._skip_newline = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._skip_newline = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            if self._tail:
+                lines[0] = b"".join(self._tail) + lines[0]
+                self._tail.clear()
+                self._tail_bytes = 0
+            for line in lines:
+                self._line(line)
+                if self.done or self.malformed:
+                    return
+        if rest:
+            self._keep(rest)
+
+    def _line(self, line: bytes, *, is_last: bool = False) -> None:
+        if not line:
+            self._end_of_event()
+        elif line.startswith(b"data:"):
+            self.is_recognised = True
+            self._data(line[5:], is_last)
+        elif line.startswith(b"event:"):
+            self.is_recognised = True
+            self._event = line[6:].strip()
+        elif line.startswith((b":", b"id:", b"retry:")):
+            self.is_recognised = True
+
+    def _data(self, payload: bytes, is_last: bool) -> None:
+        """Read one data line at once: most providers send a chunk per line.
+
+        A line that is not JSON by itself waits for the lines after it.
+        """
+        if not self._pending and self._event != b"error":
+            try:
+                self._apply(_decode(payload))
+            except msgspec.MsgspecError:
+                pass
+            else:
+                return
+        stripped = payload.strip()
+        if stripped == b"[DONE]":
+            self.done = True
+            return
+        if not stripped:
+            return
+        self._pending.append(payload)
+        whole = b"\n".join(self._pending)
+        if len(whole) > MAX_EVENT_BYTES:
+            self.malformed = f"a single event of more than {MAX_EVENT_BYTES:,} bytes"
+        chunk = read_chunk(whole, is_error=self._event == b"error")
+        if chunk is not None:
+            self._pending.clear()
+            self._apply(chunk)
+        elif self._event == b"error" and is_last:
+            self._end_of_event()
+
+    def _end_of_event(self) -> None:
+        if self._pending:
+            whole = b"\n".join(self._pending).decode("utf-8", "replace")
+            self._pending.clear()
+            if self._event == b"error":
+                self.error = self.error or StreamError(whole)
+            else:
+                self.malformed = f"a chunk that is not JSON: {whole[:80]}"
+        self._event = b""
+
+    def _read_body(self, body: bytes) -> None:
+        chunk = read_chunk(body, is_error=False)
+        if chunk is None or not (chunk.choices or chunk.error is not None):
+            return
+        self.is_recognised = True
+        self._apply(chunk)
+
+    def _apply(self, chunk: Chunk) -> None:
+        if chunk.error:
+            self.error = self.error or StreamError(chunk.error)
+        if chunk.model:
+            self.response_model = chunk.model
+        if chunk.usage is not None:
+            self._count(chunk.usage)
+        if chunk.x_groq is not None:
+            if chunk.x_groq.usage is not None:
+                self._count(chunk.x_groq.usage)
+            if chunk.x_groq.error:
+                self.error = self.error or StreamError(chunk.x_groq.error)
+        for choice in chunk.choices or ():
+            index = choice.index or 0
+            state = self.choices.get(index)
+            if state is None:
+                state = self.choices[index] = ChoiceState()
+            delta = choice.delta
+            if delta is None and choice.message is not None and not state.text:
+                delta = choice.message  # a whole reply where a piece was expected
+            if delta is not None:
+                self._add(state, delta, is_first=index == 0)
+            if choice.finish_reason:
+                state.finish_reason = choice.finish_reason
+
+    def _count(self, usage: UsageCount) -> None:
+        """The last value wins, field by field."""
+        told, known = usage.tokens(), self.usage or Usage()
+        if told != Usage():
+            self.usage = Usage(
+                known.input_tokens if told.input_tokens is None else told.input_tokens,
+                known.output_tokens if told.output_tokens is None else told.output_tokens,
+            )
+
+    def _add(self, state: ChoiceState, delta: Delta, *, is_first: bool) -> None:
+        text = delta.content
+        if text is not None:
+            if state.text is None:
+                state.text = []
+            if text:
+                self._grow(len(text))
+                state.text.append(text)
+                if is_first:
+                    self._fresh.append(text)
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            self._grow(len(reasoning))
+            state.reasoning.append(reasoning)
+        if delta.refusal:
+            self._grow(len(delta.refusal))
+            state.refusal.append(delta.refusal)
+        for tool in delta.tool_calls or ():
+            self._grow(len(tool.written) + 1)
+            _add_tool(state, tool)
+
+    def _grow(self, amount: int) -> None:
+        self.progress += amount
+        if self.progress > MAX_REPLY_CHARS:
+            self.malformed = f"more than {MAX_REPLY_CHARS:,} characters without an end"
+
+
+def _add_tool(state: ChoiceState, tool: ToolDelta) -> None:
+    """Join a piece of a tool call to the call it belongs to.
+
+    The name and id that came first stay: some providers repeat them, others send empty ones.
+    """
+    index = _tool_index(state, tool)
+    known = state.tool_calls.get(index) or ToolCall("", "", "")
+    state.tool_calls[index] = ToolCall(
+        known.id or tool.id or "", known.name or tool.name, known.arguments + tool.written
+    )
+
+
+def _tool_index(state: ChoiceState, tool: ToolDelta) -> int:
+    calls = state.tool_calls
+    by_id = next((i for i, call in calls.items() if tool.id and call.id == tool.id), None)
+    if tool.index is None:
+        if by_id is not None:
+            return by_id
+        return max(calls, default=-1) + 1 if tool.id or tool.name or not calls else max(calls)
+    known = calls.get(tool.index)
+    if known is None or not tool.id or not tool.name or tool.id == known.id:
+        return tool.index
+    if by_id is not None:
+        return by_id
+    if known.id and state.finish_reason is None and _is_complete(known.arguments):
+        return max(calls) + 1  # parallel calls that all carry the same index
+    return tool.index
+
+
+def _is_complete(arguments: str) -> bool:
+    try:
+        msgspec.json.decode(arguments)
+    except msgspec.MsgspecError:
+        return False
+    return True
