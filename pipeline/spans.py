@@ -1,0 +1,349 @@
+"""Walk a run's facts once and cut every agent's time into segments without gaps or overlaps.
+
+`SpanWalker` takes facts one at a time, so the live view pays for new facts only; `timing.py`
+derives all figures from what it holds. Pure: the only clock is the facts' own `at_s`.
+
+Six segments cover an agent's time from the start of the run to its settling:
+
+* waiting      0 → AgentStarted (for agents before it)
+* admission    AgentStarted → CallSent, and AdmissionQueued → CallSent for later calls
+* first_token  CallSent → FirstToken, or → the failure when no token came
+* generation   FirstToken → whatever comes next; local checks and the commit count here
+* tools        ToolsStarted → ToolsFinished (tools of one turn run side by side: their union)
+* backoff      BackoffStarted → the next AdmissionQueued
+
+Moments between two facts stay with the segment before them, so nothing is lost. A run that was
+interrupted has gaps between its epochs: work of an agent that had not settled is void and the
+agent waits again after the gap; an agent taken over from a checkpoint keeps its earlier facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from pipeline.events import (
+    AdmissionQueued,
+    AgentFinished,
+    AgentStarted,
+    AnyEvent,
+    BackoffStarted,
+    CallAdmitted,
+    CallFinished,
+    CallSent,
+    FirstToken,
+    RunFinished,
+    RunStarted,
+    ToolsFinished,
+    ToolsStarted,
+    UsageUpdated,
+)
+from pipeline.models import AgentState, RunStatus, Usage
+
+
+class Segment(StrEnum):
+    WAITING = "waiting"
+    ADMISSION = "admission"
+    BACKOFF = "backoff"
+    FIRST_TOKEN = "first_token"  # noqa: S105
+    GENERATION = "generation"
+    TOOLS = "tools"
+
+
+STATE_OF_SEGMENT = {
+    Segment.WAITING: AgentState.WAITING,
+    Segment.ADMISSION: AgentState.ADMISSION,
+    Segment.BACKOFF: AgentState.BACKOFF,
+    Segment.FIRST_TOKEN: AgentState.STREAMING,
+    Segment.GENERATION: AgentState.STREAMING,
+    Segment.TOOLS: AgentState.TOOLS,
+}
+IN_SERVICE = frozenset({Segment.FIRST_TOKEN, Segment.GENERATION, Segment.TOOLS})
+OF_A_CALL = frozenset({Segment.FIRST_TOKEN, Segment.GENERATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of one agent's time. `call` and `attempt` are 0 before its first call.
+
+    `used` is false for the work of discarded attempts and of interrupted epochs, `open` is true
+    for the piece that is still going on.
+    """
+
+    agent: str
+    segment: Segment
+    start_s: float
+    end_s: float
+    call: int = 0
+    attempt: int = 0
+    used: bool = True
+    open: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def in_service(self) -> bool:
+        return self.used and self.call > 0 and self.segment in IN_SERVICE
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nobody worked on the run: from the last fact of one epoch to the start of the next."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class CallTiming:
+    """One attempt of one call. `outcome` is `used`, `discarded`, or empty while in flight."""
+
+    call: int
+    attempt: int
+    epoch: int
+    sent_s: float
+    first_token_s: float | None = None
+    finished_s: float | None = None
+    outcome: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(slots=True)
+class Track:
+    """What is known of one agent so far. Written by `SpanWalker` only."""
+
+    agent: str
+    spans: list[Span] = field(default_factory=list)  # closed ones, in order
+    calls: list[CallTiming] = field(default_factory=list)
+    segment: Segment = Segment.WAITING
+    since_s: float = 0.0
+    call: int = 0
+    attempt: int = 0
+    void: bool = False  # what is open belongs to a discarded attempt
+    ready_s: float | None = None  # AgentStarted
+    admitted_s: float | None = None  # of the first call
+    finished_s: float | None = None
+    state: AgentState | None = None  # set when settled
+    reused: bool = False
+    earlier: Track | None = None  # as it stood when the epoch before this one ended
+
+    @property
+    def status(self) -> AgentState:
+        return self.state or STATE_OF_SEGMENT[self.segment]
+
+    def enter(self, segment: Segment, at_s: float) -> None:
+        self.close(at_s)
+        self.segment, self.void = segment, False
+
+    def close(self, at_s: float) -> None:
+        """End the open piece at `at_s`; the next begins there."""
+        if at_s > self.since_s:
+            self.spans.append(self._piece(at_s))
+            self.since_s = at_s
+
+    def all_spans(self, horizon_s: float, *, running: bool) -> tuple[Span, ...]:
+        """The closed spans and, for an agent that has not settled, the open one up to `horizon_s`."""
+        if self.state is not None or horizon_s <= self.since_s:
+            return tuple(self.spans)
+        return (*self.spans, replace(self._piece(horizon_s), open=running))
+
+    def _piece(self, end_s: float) -> Span:
+        return Span(
+            agent=self.agent,
+            segment=self.segment,
+            start_s=self.since_s,
+            end_s=end_s,
+            call=self.call,
+            attempt=self.attempt,
+            used=not self.void,
+        )
+
+    def discard_attempt(self) -> None:
+        """The attempt in flight failed: what it took is not service time."""
+        self.void = self.segment in OF_A_CALL
+        for index in range(len(self.spans) - 1, -1, -1):
+            span = self.spans[index]
+            same = (span.call, span.attempt) == (self.call, self.attempt)
+            if not same or span.segment not in OF_A_CALL:
+                return
+            self.spans[index] = replace(span, used=False)
+
+    def void_all(self) -> None:
+        """Nothing done so far is used: the agent starts over in a new epoch."""
+        end_s = self.since_s
+        self.spans = [replace(s, used=s.used and s.segment not in IN_SERVICE) for s in self.spans]
+        self.calls = [
+            c if c.outcome else replace(c, outcome="discarded", finished_s=end_s)
+            for c in self.calls
+        ]
+        self.segment, self.call, self.attempt, self.void = Segment.WAITING, 0, 0, False
+        self.ready_s = self.admitted_s = self.finished_s = self.state = None
+        self.reused = False
+
+    def settled_at(self, at_s: float, state: AgentState) -> Track:
+        self.close(at_s)
+        self.state, self.finished_s = state, at_s
+        return self
+
+    def copy(self) -> Track:
+        return replace(self, spans=list(self.spans), calls=list(self.calls), earlier=None)
+
+
+class SpanWalker:
+    """Facts in, tracks out. Agents it was not told about and kinds without a time are skipped."""
+
+    def __init__(self, agents: Iterable[str]) -> None:
+        self.tracks = {name: Track(name) for name in agents}
+        self.gaps: list[Gap] = []
+        self.epoch = 0
+        self.last_s = 0.0
+        self.finished: RunFinished | None = None  # the last fact of the current epoch, if it ended
+        self._epoch_end_s = 0.0
+        # by kind, not by class: classes are imported anew on hot reload
+        self._steps: dict[str, Callable[[Track, Any], None]] = {
+            "agent_started": self._agent_started,
+            "admission_queued": self._admission_queued,
+            "call_admitted": self._call_admitted,
+            "call_sent": self._call_sent,
+            "first_token": self._first_token,
+            "call_finished": self._call_finished,
+            "usage_updated": self._usage_updated,
+            "backoff_started": self._backoff_started,
+            "tools_started": self._tools_started,
+            "tools_finished": self._tools_finished,
+            "agent_finished": self._agent_finished,
+        }
+
+    @property
+    def interrupted(self) -> bool:
+        """True when the run has more than one epoch: its times cannot be compared."""
+        return self.epoch > 1
+
+    @property
+    def complete(self) -> bool:
+        """True when the run came to its planned end."""
+        return self.finished is not None and self.finished.status in _COMPLETE
+
+    def apply(self, event: AnyEvent) -> None:
+        if event.kind == "run_started":
+            self._run_started(event)  # type: ignore[arg-type]
+        elif event.kind == "run_finished":
+            self.finished = event  # type: ignore[assignment]
+        elif step := self._steps.get(event.kind):
+            track = self.tracks.get(event.agent)  # type: ignore[union-attr]
+            if track is not None and not _is_late(track, event):
+                step(track, event)
+        self.last_s = max(self.last_s, event.at_s)
+
+    def horizon_s(self, now_s: float | None = None) -> float:
+        """Where open spans end: the end of the run, or now, or the last fact."""
+        if self.finished is not None:
+            return self.finished.at_s
+        return self.last_s if now_s is None else max(now_s, self.last_s)
+
+    def _run_started(self, event: RunStarted) -> None:
+        self.finished = None
+        if self.epoch and event.epoch > self.epoch:
+            self._epoch_end_s = self.last_s
+            self.gaps.append(Gap(self.last_s, event.at_s))
+            for track in self.tracks.values():
+                track.earlier = track.copy() if track.ready_s is not None else None
+                if track.state is None:
+                    track.close(self.last_s)
+                    track.void_all()
+                    track.since_s = event.at_s
+        self.epoch = max(self.epoch, event.epoch)
+
+    def _agent_started(self, track: Track, event: AgentStarted) -> None:
+        if track.finished_s is not None:  # settled in an earlier epoch and asked again
+            since_s = track.finished_s
+            track.void_all()
+            for start_s, end_s in _between(since_s, event.at_s, self.gaps):
+                track.since_s = start_s
+                track.close(end_s)
+        track.enter(Segment.ADMISSION, event.at_s)
+        track.ready_s = event.at_s
+
+    def _admission_queued(self, track: Track, event: AdmissionQueued) -> None:
+        track.enter(Segment.ADMISSION, event.at_s)
+        track.call, track.attempt = event.call, event.attempt
+
+    def _call_admitted(self, track: Track, event: CallAdmitted) -> None:
+        if track.admitted_s is None:
+            track.admitted_s = event.at_s
+
+    def _call_sent(self, track: Track, event: CallSent) -> None:
+        track.enter(Segment.FIRST_TOKEN, event.at_s)
+        track.call, track.attempt = event.call, event.attempt
+        track.calls.append(CallTiming(event.call, event.attempt, self.epoch, event.at_s))
+
+    def _first_token(self, track: Track, event: FirstToken) -> None:
+        track.enter(Segment.GENERATION, event.at_s)
+        if track.calls:
+            track.calls[-1] = replace(track.calls[-1], first_token_s=event.at_s)
+
+    def _call_finished(self, track: Track, event: CallFinished) -> None:
+        if event.outcome == "discarded":
+            track.discard_attempt()
+        elif track.segment is Segment.FIRST_TOKEN:  # a reply without text
+            track.enter(Segment.GENERATION, event.at_s)
+        if track.calls:
+            track.calls[-1] = replace(
+                track.calls[-1],
+                finished_s=event.at_s,
+                outcome=event.outcome,
+                usage=Usage(event.input_tokens, event.output_tokens),
+            )
+
+    def _usage_updated(self, track: Track, event: UsageUpdated) -> None:
+        for index in range(len(track.calls) - 1, -1, -1):
+            if track.calls[index].call == event.call:
+                usage = Usage(event.input_tokens, event.output_tokens)
+                track.calls[index] = replace(track.calls[index], usage=usage)
+                return
+
+    def _backoff_started(self, track: Track, event: BackoffStarted) -> None:
+        track.enter(Segment.BACKOFF, event.at_s)
+
+    def _tools_started(self, track: Track, event: ToolsStarted) -> None:
+        track.enter(Segment.TOOLS, event.at_s)
+
+    def _tools_finished(self, track: Track, event: ToolsFinished) -> None:
+        track.enter(Segment.GENERATION if track.call else Segment.ADMISSION, event.at_s)
+
+    def _agent_finished(self, track: Track, event: AgentFinished) -> None:
+        state = AgentState(event.state)
+        if not event.reused or track.earlier is None:
+            track.settled_at(event.at_s, state).reused = event.reused
+            return
+        kept = track.earlier
+        if kept.state is None:  # the checkpoint was committed, the fact was lost with the process
+            kept.settled_at(self._epoch_end_s, state)
+        kept.reused, kept.earlier = True, None
+        self.tracks[track.agent] = kept
+
+
+_COMPLETE = {RunStatus.DONE.value, RunStatus.DEGRADED.value}
+_AFTER_SETTLING = {"usage_updated", "agent_started", "agent_finished"}
+
+
+def _is_late(track: Track, event: AnyEvent) -> bool:
+    """Facts of a call that was cut off while its agent had settled already change nothing."""
+    return track.state is not None and event.kind not in _AFTER_SETTLING
+
+
+def _between(start_s: float, end_s: float, gaps: Sequence[Gap]) -> Iterator[tuple[float, float]]:
+    """The stretch from `start_s` to `end_s` without the gaps in it."""
+    for gap in gaps:
+        if start_s <= gap.start_s and gap.end_s <= end_s:
+            yield start_s, gap.start_s
+            start_s = gap.end_s
+    yield start_s, end_s
