@@ -1,0 +1,152 @@
+"""Summary and social posts: sentences of the article, cut to the lengths asked for."""
+
+from __future__ import annotations
+
+from pipeline.agents.outputs import Platform, Post, SocialPosts, Summary
+from pipeline.llm.demo.compose.prose import (
+    Article,
+    cited_sentences,
+    clip,
+    plain,
+    read_article,
+    sentences,
+    whole_sentences,
+    word_count,
+)
+from pipeline.llm.demo.compose.reading import Task
+from pipeline.llm.demo.compose.topic import Topic
+
+TLDR_CHARS = 280
+ABSTRACT_WORDS = (80, 120)
+ABSTRACT_CHARS = 1_200
+POINT_CHARS = 300
+LINK = "{link}"
+LINK_WEIGHT = 23
+DEFAULT_LIMITS: dict[Platform, int] = {"x": 280, "linkedin": 3_000, "bluesky": 300, "mastodon": 500}
+SHARE_USED = 0.9  # of a platform's limit
+LINKEDIN_CHARS = 900
+
+_FILLERS = (
+    "The text begins with the ideas that everything else builds on.",
+    "It goes on to what is worth checking early and to the work itself.",
+    "Common mistakes get a section of their own.",
+    "Each claim that needs one names its source.",
+    "At the end stand small next steps that fit an ordinary week.",
+    "Readers can take the sections in any order.",
+    "Open questions are named as such instead of being filled with guesses.",
+)
+
+
+def summary(task: Task) -> str:
+    article, topic = read_article(task.text("editor")), task.brief.topic
+    facts = [s for s in cited_sentences(article) if word_count(s) > 6]
+    lead = _lead(article, topic)
+    points = [plain(p) for p in _per_section(article)]
+    return Summary(
+        tldr=whole_sentences(f"{lead} {facts[0] if facts else ''}".strip(), TLDR_CHARS),
+        abstract=_abstract(lead, facts),
+        key_points=[clip(p, POINT_CHARS) for p in dict.fromkeys([*points, *_FILLERS])][
+            : max(3, min(5, len(points)))
+        ],
+    ).model_dump_json(indent=1)
+
+
+def _lead(article: Article, topic: Topic) -> str:
+    return plain(article.lead[0]) if article.lead else f"A short text about {topic.about}."
+
+
+def _per_section(article: Article) -> list[str]:
+    """The first sourced sentence of each section."""
+    found = []
+    for section in article.body:
+        one = Article(article.title, (), (section,))
+        facts = [s for s in cited_sentences(one) if 8 <= word_count(s) <= 40]
+        # the opener comes first in a section and says nothing by itself
+        found += facts[1:2] or facts[:1]
+    return found
+
+
+def _abstract(lead: str, facts: list[str]) -> str:
+    """80 to 120 words in whole sentences: lead, then facts from all over the text, then fillers."""
+    low, high = ABSTRACT_WORDS
+    step = max(1, len(facts) // 4)
+    taken: list[str] = []
+    for sentence in [*sentences(lead)[:2], *facts[1::step], *_FILLERS]:
+        words = word_count(" ".join([*taken, sentence]))
+        if words <= high and sentence not in taken:
+            taken.append(sentence)
+        if words >= low and word_count(" ".join(taken)) >= low:
+            break
+    return clip(" ".join(taken), ABSTRACT_CHARS)
+
+
+def posts(task: Task) -> str:
+    article, topic = read_article(task.text("editor")), task.brief.topic
+    limits = _limits(task)
+    written = [_post(platform, limit, article, topic) for platform, limit in limits.items()]
+    return SocialPosts(posts=written).model_dump_json(indent=1)
+
+
+def _limits(task: Task) -> dict[Platform, int]:
+    given = task.data("limits")
+    found = dict(DEFAULT_LIMITS)
+    for platform in found:
+        entry = given.get(platform)
+        limit = entry.get("limit") if isinstance(entry, dict) else None
+        if isinstance(limit, int) and limit > 60:
+            found[platform] = min(limit, DEFAULT_LIMITS[platform])
+    return found
+
+
+def _post(platform: Platform, limit: int, article: Article, topic: Topic) -> Post:
+    facts = _per_section(article) or [_lead(article, topic)]
+    title = plain(article.title) or topic.title
+    tags = hashtags(topic)[: 3 if platform == "linkedin" else 2]
+    room = int(limit * SHARE_USED) - LINK_WEIGHT - 2 - sum(weight(tag) + 2 for tag in tags)
+    if platform == "linkedin":
+        return Post(platform=platform, text=_long_post(title, facts, room), hashtags=tags)
+    pick = {"x": 0, "bluesky": 1, "mastodon": 2}[platform] % len(facts)
+    hook = fit(f"{title}{'' if title.endswith('?') else '.'}", room)
+    rest = room - weight(hook) - 1
+    fact = facts[pick] if weight(facts[pick]) <= rest else ""
+    invitation = _INVITATIONS[platform]
+    rest -= weight(fact) + 1
+    parts = [hook, fact, invitation if weight(invitation) <= rest else ""]
+    return Post(platform=platform, text=" ".join([*filter(None, parts), LINK]), hashtags=tags)
+
+
+_INVITATIONS: dict[Platform, str] = {
+    "x": "More, with sources:",
+    "bluesky": "The rest, with sources:",
+    "mastodon": "The whole text names its sources and ends with small next steps:",
+}
+
+
+def _long_post(title: str, facts: list[str], room: int) -> str:
+    lines = [title, "", "Three things worth knowing:", *(f"• {fact}" for fact in facts[:3])]
+    if len(facts) < 3:
+        lines = [title, "", *facts]
+    text = "\n".join([*lines, "", "The article puts them in context and names its sources:"])
+    return fit(text, min(room, LINKEDIN_CHARS)) + f" {LINK}"
+
+
+def hashtags(topic: Topic) -> list[str]:
+    """Up to three tags without the sign, from the topic's own words."""
+    core = "".join(w.capitalize() for w in topic.core.split()) if topic.core != "this topic" else ""
+    words = [core, *(w.capitalize() for w in topic.keywords)]
+    tags = ["".join(c for c in word if c.isalnum() and c.isascii()) for word in words]
+    return [t for t in dict.fromkeys(tags) if 2 < len(t) <= 30 and not t.isdigit()][:3]
+
+
+def weight(text: str) -> int:
+    """Never less than any platform counts: every character beyond ASCII counts as four."""
+    return sum(1 if c.isascii() else 4 for c in text)
+
+
+def fit(text: str, room: int) -> str:
+    """`text` cut to `room` by `weight`."""
+    while weight(text) > room:
+        text = text[: max(1, len(text) - max(1, (weight(text) - room) // 4) - 1)].rstrip() + "…"
+        if len(text) <= 2:
+            break
+    return text
