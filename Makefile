@@ -1,0 +1,50 @@
+# Gantry's commands. `make` alone lists them.
+# Nothing here needs more than git, make and Python 3.11 with venv.
+
+PYTHON ?= python3
+PORT ?= 8501
+BIN := .venv/bin
+PY := $(BIN)/python
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.PHONY: help app test check lint format lock clean venv venv-dev
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+app: venv ## Install what the dashboard needs, then serve it (PORT=8501)
+	@$(PY) scripts/check_port.py $(PORT)
+	@exec $(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: venv-dev ## Install what the tests need, a browser too, then run all of them
+	@$(PY) scripts/ensure_browser.py
+	$(PY) -m pytest
+
+check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
+	$(PY) -m pytest -q -m "not browser and not slow"
+
+lint: venv-dev ## The part of `check` that runs no tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv-dev ## Rewrite the code in the project's format and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms
+	$(LOCK) --upgrade requirements.in -o requirements.txt
+	$(LOCK) --upgrade requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove .venv and caches; runs and articles in data/ stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@$(PYTHON) scripts/ensure_venv.py
+
+venv-dev:
+	@$(PYTHON) scripts/ensure_venv.py --dev
