@@ -1,0 +1,315 @@
+"""Count a text and compute how hard it is to read. Numbers by code; what they mean is for others.
+
+Counted is prose only: paragraphs, list items and quotations. Headings, code, tables, addresses
+and citations are left out. The formulas were fitted to English and are given for nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from pipeline.content.citations import drop_markers, strip_references
+from pipeline.content.syllables import syllables
+
+LEAST_WORDS = 100
+SMOG_SENTENCES = 30
+WORDS_PER_MINUTE = 238
+CJK_PER_MINUTE = 500
+DIVERSITY_WINDOW = 100
+CJK_SHARE = 0.3  # of the letters; above it words are not separated by spaces
+
+COUNTED = "paragraphs, lists and quotations; no headings, code, tables, addresses or citations"
+TOO_SHORT = f"too short: fewer than {LEAST_WORDS} words"
+NOT_ENGLISH = "not applicable: this formula was made for English"
+NO_SPACES = "not applicable: this script does not separate words"
+
+_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+# Hiragana, katakana and Han with its extensions: scripts that do not separate words.
+_CJK = re.compile(r"[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
+_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|approx|dr|mr|mrs|ms|prof|st|no|fig|vol|pp|inc|ltd|co|jr|sr)"
+    r"|\b[A-Z]|\b[a-z]\.[a-z])\.$",
+    re.IGNORECASE,
+)
+_parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number. `value` is None when it cannot be given; then `note` says why."""
+
+    label: str
+    value: float | int | None
+    unit: str
+    formula: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedMetrics:
+    language: str
+    note: str  # what readers must know about these numbers as a whole; may be empty
+    metrics: dict[str, Metric]  # name → number, in the order in which they are shown
+
+    def value(self, name: str) -> float | int | None:
+        return self.metrics[name].value
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "language": self.language,
+            "counted": COUNTED,
+            "note": self.note,
+            "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the formulas are made of."""
+
+    words: int
+    sentences: int
+    paragraphs: int
+    letters: int  # letters and digits of the words
+    syllables: int
+    complex_words: int  # three syllables or more
+    fog_words: int  # the same, without the endings -es, -ed and -ing
+    cjk: int
+
+
+def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
+    """All numbers for an article in Markdown, in the language the brief names."""
+    paragraphs = prose_paragraphs(markdown)
+    counts, words = count(paragraphs)
+    is_cjk = counts.cjk > CJK_SHARE * max(1, len(_LETTER.findall(" ".join(paragraphs))))
+    english = is_english(language) and not is_cjk
+    metrics = _lengths(counts, words, is_cjk=is_cjk)
+    metrics.update(_formulas(counts, _obstacle(counts, english=english)))
+    note = "" if english else f"{language}: lengths only, the formulas are for English"
+    return ComputedMetrics(language, note, metrics)
+
+
+def is_english(language: str) -> bool:
+    """From a name or a tag: "English", "British English", "en", "en-GB"."""
+    language = language.strip().lower()
+    return "english" in language or bool(re.fullmatch(r"en(?:[-_].*)?", language))
+
+
+def prose_paragraphs(markdown: str) -> list[str]:
+    """The text of each paragraph, list item and quotation; nothing else."""
+    tokens = _parser.parse(drop_markers(strip_references(markdown)))
+    found: list[str] = []
+    inside = ""
+    for token in tokens:
+        if token.type in ("paragraph_open", "heading_open", "table_open"):
+            inside = inside if inside == "table_open" else token.type
+        elif token.type in ("paragraph_close", "heading_close", "table_close"):
+            inside = inside if inside == "table_open" and token.type != "table_close" else ""
+        elif token.type == "inline" and inside == "paragraph_open":
+            text = " ".join(_ADDRESS.sub(" ", _inline_text(token)).split())
+            if text:
+                found.append(text)
+    return found
+
+
+def sentences(paragraph: str) -> list[str]:
+    """Sentences of one paragraph; abbreviations and initials do not end one."""
+    found: list[str] = []
+    start = 0
+    for match in _END.finditer(paragraph):
+        piece = paragraph[start : match.end()]
+        if match[0] == "." and _ABBREVIATION.search(piece[-12:]) and match.end() < len(paragraph):
+            continue
+        found.append(piece.strip())
+        start = match.end()
+    if rest := paragraph[start:].strip():
+        found.append(rest)
+    return [sentence for sentence in found if _WORD.search(sentence)]
+
+
+def count(paragraphs: Sequence[str]) -> tuple[Counts, list[str]]:
+    """Count the paragraphs; the words come along, in order."""
+    words = [word for paragraph in paragraphs for word in _WORD.findall(paragraph)]
+    per_word = [syllables(word) for word in words]
+    complex_words = [w for w, n in zip(words, per_word, strict=True) if n >= 3]
+    counts = Counts(
+        words=len(words),
+        sentences=sum(len(sentences(paragraph)) for paragraph in paragraphs),
+        paragraphs=len(paragraphs),
+        letters=sum(sum(c.isalnum() for c in word) for word in words),
+        syllables=sum(per_word),
+        complex_words=len(complex_words),
+        fog_words=sum(_counts_for_fog(word) for word in complex_words),
+        cjk=sum(len(_CJK.findall(paragraph)) for paragraph in paragraphs),
+    )
+    return counts, words
+
+
+def diversity(words: Sequence[str], window: int = DIVERSITY_WINDOW) -> float | None:
+    """Mean share of different words in every stretch of `window` words; None when too short.
+
+    The plain share falls with length; this moving average (Covington and McFall, 2010) does not.
+    """
+    lowered = [word.lower() for word in words]
+    if len(lowered) < window:
+        return None
+    stretches = len(lowered) - window + 1
+    seen: dict[str, int] = {}
+    total = 0
+    for position, word in enumerate(lowered):
+        seen[word] = seen.get(word, 0) + 1
+        if position >= window:
+            gone = lowered[position - window]
+            seen[gone] -= 1
+            if not seen[gone]:
+                del seen[gone]
+        if position >= window - 1:
+            total += len(seen)
+    return total / stretches / window
+
+
+def _inline_text(token: Token) -> str:
+    parts: list[str] = []
+    for child in token.children or []:
+        if child.type == "text":
+            parts.append(child.content)
+        elif child.type in ("softbreak", "hardbreak", "code_inline", "image"):
+            parts.append(" ")
+    return "".join(parts)
+
+
+def _counts_for_fog(word: str) -> bool:
+    """Three syllables without an ending that inflection added; hyphenated words do not count."""
+    if "-" in word:
+        return False
+    stem = re.sub(r"(?:es|ed|ing)$", "", word.lower())
+    return stem == word.lower() or syllables(stem) >= 3
+
+
+def _obstacle(counts: Counts, *, english: bool) -> str:
+    if not english:
+        return NOT_ENGLISH
+    return TOO_SHORT if counts.words < LEAST_WORDS else ""
+
+
+def _lengths(counts: Counts, words: Sequence[str], *, is_cjk: bool) -> dict[str, Metric]:
+    no_words = NO_SPACES if is_cjk else ""
+    per_minute = counts.cjk / CJK_PER_MINUTE if is_cjk else counts.words / WORDS_PER_MINUTE
+    basis = f"{CJK_PER_MINUTE} characters" if is_cjk else f"{WORDS_PER_MINUTE} words"
+    spread = None if is_cjk else diversity(words)
+    return {
+        "words": Metric("Words", None if is_cjk else counts.words, "words", "counted", no_words),
+        "characters": Metric(
+            "Letters and digits", counts.letters, "characters", "counted, without spaces"
+        ),
+        "sentences": Metric("Sentences", counts.sentences, "sentences", "counted"),
+        "paragraphs": Metric("Paragraphs", counts.paragraphs, "paragraphs", "counted"),
+        "words_per_sentence": Metric(
+            "Average sentence",
+            None if is_cjk else _ratio(counts.words, counts.sentences),
+            "words",
+            "words / sentences",
+            no_words,
+        ),
+        "sentences_per_paragraph": Metric(
+            "Average paragraph",
+            _ratio(counts.sentences, counts.paragraphs),
+            "sentences",
+            "sentences / paragraphs",
+        ),
+        "reading_time_min": Metric(
+            "Reading time", round(per_minute, 1), "minutes", f"{basis} a minute"
+        ),
+        "vocabulary_diversity": Metric(
+            "Vocabulary diversity",
+            None if spread is None else round(spread, 2),
+            "share",
+            f"different words in every {DIVERSITY_WINDOW} words, moving average",
+            no_words or ("" if spread is not None else TOO_SHORT),
+        ),
+    }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return round(part / whole, 1) if whole else None
+
+
+def _formulas(counts: Counts, obstacle: str) -> dict[str, Metric]:
+    """The six formulas, or the reason why they cannot be given."""
+    few = f"too short: fewer than {SMOG_SENTENCES} sentences"
+    smog_obstacle = obstacle or (few if counts.sentences < SMOG_SENTENCES else "")
+    return {
+        "flesch_reading_ease": _formula(
+            "Flesch reading ease",
+            "points, 0 hard to 100 easy",
+            "206.835 − 1.015 words/sentences − 84.6 syllables/words",
+            obstacle,
+            counts,
+        ),
+        "flesch_kincaid_grade": _formula(
+            "Flesch-Kincaid grade",
+            "school years",
+            "0.39 words/sentences + 11.8 syllables/words − 15.59",
+            obstacle,
+            counts,
+        ),
+        "gunning_fog": _formula(
+            "Gunning fog",
+            "school years",
+            "0.4 (words/sentences + 100 long words/words); long: three syllables without -es, -ed, -ing",
+            obstacle,
+            counts,
+        ),
+        "smog": _formula(
+            "SMOG",
+            "school years",
+            "1.043 √(30 long words/sentences) + 3.1291, from 30 sentences up",
+            smog_obstacle,
+            counts,
+        ),
+        "automated_readability_index": _formula(
+            "Automated readability index",
+            "school years",
+            "4.71 characters/words + 0.5 words/sentences − 21.43",
+            obstacle,
+            counts,
+        ),
+        "coleman_liau": _formula(
+            "Coleman-Liau",
+            "school years",
+            "5.88 characters/words − 29.6 sentences/words − 15.8",
+            obstacle,
+            counts,
+        ),
+    }
+
+
+def _formula(label: str, unit: str, formula: str, obstacle: str, counts: Counts) -> Metric:
+    value = None if obstacle else round(_COMPUTE[label](counts), 1)
+    return Metric(label, value, unit, formula, obstacle)
+
+
+_COMPUTE: Mapping[str, Callable[[Counts], float]] = {
+    "Flesch reading ease": lambda c: (
+        206.835 - 1.015 * c.words / c.sentences - 84.6 * c.syllables / c.words
+    ),
+    "Flesch-Kincaid grade": lambda c: (
+        0.39 * c.words / c.sentences + 11.8 * c.syllables / c.words - 15.59
+    ),
+    "Gunning fog": lambda c: 0.4 * (c.words / c.sentences + 100 * c.fog_words / c.words),
+    "SMOG": lambda c: 1.043 * math.sqrt(30 * c.complex_words / c.sentences) + 3.1291,
+    "Automated readability index": lambda c: (
+        4.71 * c.letters / c.words + 0.5 * c.words / c.sentences - 21.43
+    ),
+    "Coleman-Liau": lambda c: 5.88 * c.letters / c.words - 29.6 * c.sentences / c.words - 15.8,
+}
