@@ -1,0 +1,94 @@
+"""Rows to values and back, exactly. Pure functions; no I/O.
+
+What a model wrote may hold anything a Python string can, lone surrogates included, so outputs
+are JSON in UTF-8 with surrogates passed through. Short texts for people (errors) are made
+storable instead: a database column takes neither surrogates nor NUL.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from pipeline import events
+from pipeline.events import AnyEvent
+from pipeline.models import (
+    AgentOutput,
+    AgentState,
+    Checkpoint,
+    RunRecord,
+    RunSpec,
+    RunStatus,
+    Source,
+    Usage,
+)
+
+
+def to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def from_json(payload: bytes) -> Any:
+    return json.loads(payload.decode("utf-8", "surrogatepass"))
+
+
+def storable(text: str) -> str:
+    """`text` as any database takes it: surrogates and NUL written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def encode_event(event: AnyEvent) -> bytes:
+    """One fact as JSON. A lone surrogate in an error's text becomes `?`: facts must stay readable."""
+    try:
+        return events.encode(event)
+    except UnicodeEncodeError:
+        plain = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+        return plain.encode("utf-8", "replace")
+
+
+def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "agent": checkpoint.agent,
+        "key": checkpoint.key,
+        "epoch": checkpoint.epoch,
+        "output": to_json(asdict(checkpoint.output)),
+        "usage": to_json(asdict(checkpoint.usage)),
+        "state": str(checkpoint.state),
+    }
+
+
+def checkpoint_of(row: Row[Any]) -> Checkpoint:
+    output = from_json(row.output)
+    output["sources"] = tuple(Source(**source) for source in output["sources"])
+    return Checkpoint(
+        agent=row.agent,
+        key=row.key,
+        epoch=row.epoch,
+        output=AgentOutput(**output),
+        usage=Usage(**from_json(row.usage)),
+        state=AgentState(row.state),
+    )
+
+
+def record_of(row: Row[Any]) -> RunRecord:
+    return RunRecord(
+        id=row.id,
+        owner=row.owner,
+        status=RunStatus(row.status),
+        epoch=row.epoch,
+        spec=RunSpec.model_validate_json(row.spec),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        error=row.error,
+        error_code=row.error_code,
+        degraded=tuple(from_json(row.degraded)),
+        makespan_s=row.makespan_s,
+        saved_share=row.saved_share,
+    )

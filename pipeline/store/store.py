@@ -1,0 +1,313 @@
+"""The store: every question and every change, by run id and owner.
+
+Decides which status may follow which, and who may see a run: a foreign id looks exactly like a
+missing one. Methods without `owner` are for the engine. How writes are grouped and fenced is
+`writer.py`'s; how values become rows `codec.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import URL, ColumnElement, Row, Select, Update, and_, delete, func, select, update
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pipeline import events as facts
+from pipeline.errors import SpecError
+from pipeline.events import AnyEvent
+from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
+from pipeline.store import codec
+from pipeline.store.database import open_database, translated
+from pipeline.store.tables import checkpoints, events, runs
+from pipeline.store.writer import Writer
+
+MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
+
+UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
+CANCELLABLE = (*UNFINISHED, RunStatus.WAITING_APPROVAL, RunStatus.NEEDS_KEY)
+CONTINUABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.NEEDS_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run the engine is responsible for."""
+
+    id: str
+    owner: str
+    status: RunStatus
+    priority: int
+    spec: RunSpec
+
+
+class Store:
+    """One per process and loop. Open with `await Store.open(url)`, close with `aclose()`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.writer = Writer(engine)
+
+    @classmethod
+    async def open(cls, url: URL) -> Store:
+        """Raises `StoreError` with what to do when the database cannot be used."""
+        store = cls(await open_database(url))
+        store.writer.start()
+        return store
+
+    async def aclose(self) -> None:
+        """Store what is pending, then disconnect."""
+        try:
+            await self.writer.aclose()
+        finally:
+            await self._engine.dispose()
+
+    # Reading
+
+    async def get_run(self, run_id: str, owner: str) -> RunRecord | None:
+        rows = await self._rows(select(runs).where(_is(run_id, owner)))
+        return codec.record_of(rows[0]) if rows else None
+
+    async def list_runs(
+        self, owner: str, limit: int = 50, offset: int = 0, text: str = ""
+    ) -> list[RunRecord]:
+        """Newest first; `text` keeps those whose topic contains it, whatever the case."""
+        query = select(runs).where(_listed(owner, text))
+        query = query.order_by(runs.c.created_at.desc(), runs.c.id)
+        return [codec.record_of(row) for row in await self._rows(query.limit(limit).offset(offset))]
+
+    async def count(self, owner: str, text: str = "") -> int:
+        rows = await self._rows(select(func.count()).select_from(runs).where(_listed(owner, text)))
+        return int(rows[0][0])
+
+    async def events(self, run_id: str, owner: str) -> list[AnyEvent]:
+        """Facts in order; kinds only a newer Gantry knows are left out."""
+        query = select(events.c.payload).join(runs).where(_is(run_id, owner))
+        rows = await self._rows(query.order_by(events.c.seq))
+        # a long run has thousands of facts: decoding them must not hold up the loop
+        return await asyncio.to_thread(_decode_all, rows)
+
+    async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
+        query = select(checkpoints).join(runs).where(_is(run_id, owner))
+        rows = await self._rows(query.order_by(checkpoints.c.at))
+        return {row.agent: codec.checkpoint_of(row) for row in rows}
+
+    async def unfinished_runs(self) -> list[Unfinished]:
+        """Queued and running ones of all owners, in the order in which they should run."""
+        r = runs.c
+        query = select(r.id, r.owner, r.status, r.priority, r.spec).where(r.status.in_(UNFINISHED))
+        rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
+        return [
+            Unfinished(
+                row.id,
+                row.owner,
+                RunStatus(row.status),
+                row.priority,
+                RunSpec.model_validate_json(row.spec),
+            )
+            for row in rows
+        ]
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with translated(self._engine.url):
+            async with self._engine.connect() as connection:
+                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+                return rows
+
+    # Changing
+
+    async def insert_run(self, run_id: str, owner: str, spec: RunSpec, priority: int = 0) -> bool:
+        """Store a new run as queued. False when the id exists: the same submission, again."""
+        values = {
+            "id": run_id,
+            "owner": owner,
+            "status": RunStatus.QUEUED,
+            "epoch": 0,
+            "progress_epoch": 0,
+            "priority": priority,
+            "topic": spec.topic,
+            "spec": _spec_bytes(spec),
+            "created_at": _now(),
+            "error": "",
+            "error_code": "",
+            "degraded": b"[]",
+        }
+
+        async def change(connection: AsyncConnection) -> bool:
+            found = await connection.execute(select(runs.c.id).where(runs.c.id == run_id))
+            if found.first() is not None:
+                return False
+            await connection.execute(plain_insert(runs).values(**values))
+            return True
+
+        return await self.writer.do(change)
+
+    async def begin(self, run_id: str) -> RunRecord | None:
+        """Take the run: a new epoch, and writes of earlier ones are void from here on.
+
+        None when there is nothing to do (finished, cancelled, deleted). After five epochs
+        without a new checkpoint the run is failed instead, and returned so.
+        """
+
+        async def change(connection: AsyncConnection) -> RunRecord | None:
+            r = runs.c
+            row = await _changed(
+                connection,
+                update(runs)
+                .where(r.id == run_id, r.status.in_(UNFINISHED))
+                .values(
+                    epoch=r.epoch + 1,
+                    status=RunStatus.RUNNING,
+                    started_at=func.coalesce(r.started_at, _now()),
+                ),
+            )
+            if row is not None and row.epoch - row.progress_epoch > MAX_EPOCHS_WITHOUT_PROGRESS:
+                row = await _changed(
+                    connection, update(runs).where(r.id == run_id).values(_poison())
+                )
+            return None if row is None else codec.record_of(row)
+
+        return await self.writer.do(change)
+
+    async def finish(
+        self,
+        run_id: str,
+        epoch: int,
+        status: RunStatus,
+        *,
+        degraded: Sequence[str] = (),
+        error: str = "",
+        error_code: str = "",
+        makespan_s: float | None = None,
+        saved_share: float | None = None,
+    ) -> None:
+        """End the execution `epoch`; its facts are stored with it. Raises `Superseded`."""
+        ending = {
+            "status": status,
+            "finished_at": _now() if status.is_final else None,
+            "degraded": codec.to_json(list(degraded)),
+            "error": codec.storable(error),
+            "error_code": error_code,
+            "makespan_s": makespan_s,
+            "saved_share": saved_share,
+        }
+        await self.writer.finish(run_id, epoch, ending)
+
+    async def cancel(self, run_id: str, owner: str) -> bool:
+        """Mark the run cancelled, durably. False when there is nothing to cancel."""
+        return await self._changes(
+            update(runs)
+            .where(_is(run_id, owner), runs.c.status.in_(CANCELLABLE))
+            .values(status=RunStatus.CANCELLED, finished_at=_now(), error="", error_code="")
+        )
+
+    async def requeue(self, run_id: str, owner: str, spec: RunSpec) -> RunRecord:
+        """Continue a failed, cancelled or keyless run with `spec`: queued, its crashes forgotten.
+
+        Raises `SpecError` when it is missing or in no state to be continued.
+        """
+
+        async def change(connection: AsyncConnection) -> RunRecord:
+            row = await _changed(
+                connection,
+                update(runs)
+                .where(_is(run_id, owner), runs.c.status.in_(CONTINUABLE))
+                .values(
+                    status=RunStatus.QUEUED,
+                    progress_epoch=runs.c.epoch,
+                    spec=_spec_bytes(spec),
+                    finished_at=None,
+                    error="",
+                    error_code="",
+                    degraded=b"[]",
+                ),
+            )
+            if row is None:
+                raise SpecError(
+                    "This run cannot be continued.",
+                    "Only runs that failed, were cancelled or wait for a key can.",
+                )
+            return codec.record_of(row)
+
+        return await self.writer.do(change)
+
+    async def set_status(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        only_from: Sequence[RunStatus] = UNFINISHED,
+        error: str = "",
+        error_code: str = "",
+    ) -> bool:
+        """For the engine. False when the run is in none of `only_from`."""
+        return await self._changes(
+            update(runs)
+            .where(runs.c.id == run_id, runs.c.status.in_(only_from))
+            .values(status=status, error=codec.storable(error), error_code=error_code)
+        )
+
+    async def release(self, run_id: str, epoch: int) -> None:
+        """This process stops in good order: the interrupted epoch does not count as a crash."""
+        await self._changes(
+            update(runs)
+            .where(runs.c.id == run_id, runs.c.epoch == epoch, runs.c.status == RunStatus.RUNNING)
+            .values(progress_epoch=epoch)
+        )
+
+    async def delete_run(self, run_id: str, owner: str) -> bool:
+        """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            # checkpoints and events go with their run (ON DELETE CASCADE)
+            return bool((await connection.execute(delete(runs).where(_is(run_id, owner)))).rowcount)
+
+        return await self.writer.do(change)
+
+    async def _changes(self, statement: Update) -> bool:
+        async def change(connection: AsyncConnection) -> bool:
+            return bool((await connection.execute(statement)).rowcount)
+
+        return await self.writer.do(change)
+
+
+async def _changed(connection: AsyncConnection, statement: Update) -> Row[Any] | None:
+    row: Row[Any] | None = (await connection.execute(statement.returning(runs))).first()
+    return row
+
+
+def _is(run_id: str, owner: str) -> ColumnElement[bool]:
+    # ids come from addresses people can edit
+    return and_(runs.c.id == codec.storable(run_id), runs.c.owner == owner)
+
+
+def _listed(owner: str, text: str) -> ColumnElement[bool]:
+    return and_(
+        runs.c.owner == owner, runs.c.topic.icontains(codec.storable(text), autoescape=True)
+    )
+
+
+def _poison() -> dict[str, Any]:
+    return {
+        "status": RunStatus.FAILED,
+        "finished_at": _now(),
+        "error": f"Gantry stopped {MAX_EPOCHS_WITHOUT_PROGRESS} times while working on this run, "
+        "without finishing another agent. Continue it to try again.",
+        "error_code": "poison",
+    }
+
+
+def _decode_all(rows: Sequence[Row[Any]]) -> list[AnyEvent]:
+    decoded = (facts.decode(row.payload) for row in rows)
+    return [event for event in decoded if event is not None]
+
+
+def _spec_bytes(spec: RunSpec) -> bytes:
+    return spec.model_dump_json().encode()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
