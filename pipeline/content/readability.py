@@ -22,6 +22,7 @@ SMOG_SENTENCES = 30
 WORDS_PER_MINUTE = 238
 CJK_PER_MINUTE = 500
 DIVERSITY_WINDOW = 100
+LONG_SENTENCE = 25  # words; longer ones are counted as long
 CJK_SHARE = 0.3  # of the letters; above it words are not separated by spaces
 
 COUNTED = "paragraphs, lists and quotations; no headings, code, tables, addresses or citations"
@@ -64,11 +65,12 @@ class ComputedMetrics:
         return self.metrics[name].value
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON values."""
+        """Plain JSON values: the numbers by name, and beside them how each was made."""
         return {
             "language": self.language,
             "counted": COUNTED,
             "note": self.note,
+            "numbers": {name: metric.value for name, metric in self.metrics.items()},
             "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
         }
 
@@ -79,6 +81,7 @@ class Counts:
 
     words: int
     sentences: int
+    long_sentences: int
     paragraphs: int
     letters: int  # letters and digits of the words
     syllables: int
@@ -142,9 +145,11 @@ def count(paragraphs: Sequence[str]) -> tuple[Counts, list[str]]:
     words = [word for paragraph in paragraphs for word in _WORD.findall(paragraph)]
     per_word = [syllables(word) for word in words]
     complex_words = [w for w, n in zip(words, per_word, strict=True) if n >= 3]
+    all_sentences = [s for paragraph in paragraphs for s in sentences(paragraph)]
     counts = Counts(
         words=len(words),
-        sentences=sum(len(sentences(paragraph)) for paragraph in paragraphs),
+        sentences=len(all_sentences),
+        long_sentences=sum(len(_WORD.findall(s)) > LONG_SENTENCE for s in all_sentences),
         paragraphs=len(paragraphs),
         letters=sum(sum(c.isalnum() for c in word) for word in words),
         syllables=sum(per_word),
@@ -221,13 +226,22 @@ def _lengths(counts: Counts, words: Sequence[str], *, is_cjk: bool) -> dict[str,
             "words / sentences",
             no_words,
         ),
+        "long_sentence_share": Metric(
+            "Long sentences",
+            None
+            if is_cjk or not counts.sentences
+            else round(counts.long_sentences / counts.sentences, 2),
+            "share",
+            f"sentences of more than {LONG_SENTENCE} words / sentences",
+            no_words,
+        ),
         "sentences_per_paragraph": Metric(
             "Average paragraph",
             _ratio(counts.sentences, counts.paragraphs),
             "sentences",
             "sentences / paragraphs",
         ),
-        "reading_time_min": Metric(
+        "reading_minutes": Metric(
             "Reading time", round(per_minute, 1), "minutes", f"{basis} a minute"
         ),
         "vocabulary_diversity": Metric(
