@@ -42,28 +42,26 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"^(?:the|a|an|your|my|our|their|some|more|better)\s+", re.IGNORECASE)
-_PROPER = frozenset(
-    """
-    africa african america american asia asian australia bach beethoven berlin britain british
-    canada china chinese christmas dutch easter einstein england english europe european excel
-    france french german germany greek i india indian ireland irish islam italian italy japan
-    japanese java javascript kubernetes latin linux london mars moon mozart paris postgresql python
-    roman rome rust scotland shakespeare spain spanish sweden swedish venus wales windows january
-    february april june july august september october november december monday tuesday wednesday
-    thursday friday saturday sunday
-    """.split()
-)
-STOP_WORDS = frozenset(
-    """
-    a about after all also an and any are as at be because been before being between both but by can
-    could did do does during each for from had has have having how i if in into is it its just like
-    make makes many may me might more most much must my need no not of off on one only or other our
-    out over own per same should small so some such than that the their them then there these they
-    this those through to too under until up use used useful very was way we were what when where
-    which while who why will with without would you your beginners beginner guide tips run get
-    getting start starting
-    """.split()
-)
+_PROPER_TEXT = """
+africa african america american asia asian australia bach beethoven berlin britain british
+canada china chinese christmas dutch easter einstein england english europe european excel
+france french german germany greek i india indian ireland irish islam italian italy japan
+japanese java javascript kubernetes latin linux london mars moon mozart paris postgresql python
+roman rome rust scotland shakespeare spain spanish sweden swedish venus wales windows january
+february april june july august september october november december monday tuesday wednesday
+thursday friday saturday sunday
+"""
+_PROPER = frozenset(_PROPER_TEXT.split())
+_STOP_WORDS_TEXT = """
+a about after all also an and any are as at be because been before being between both but by can
+could did do does during each for from had has have having how i if in into is it its just like
+make makes many may me might more most much must my need no not of off on one only or other our
+out over own per same should small so some such than that the their them then there these they
+this those through to too under until up use used useful very was way we were what when where
+which while who why will with without would you your beginners beginner guide tips run get
+getting start starting
+"""
+STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,9 +246,8 @@ def stems(text: str) -> frozenset[str]:
     return frozenset(w[:6].lower() for w in re.findall(r"[^\W\d_]{4,}", text)) - _COMMON
 
 
-_COMMON = frozenset(
-    """
-    that this with from what which when does have should first their there them they than then into
-    more most also only other these those will would could being been were
-    """.split()
-)
+_COMMON_TEXT = """
+that this with from what which when does have should first their there them they than then into
+more most also only other these those will would could being been were
+"""
+_COMMON = frozenset(_COMMON_TEXT.split())

@@ -1,0 +1,79 @@
+"""What a tool is: its name, its typed arguments, and how one call of it is run and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import GantryError
+from pipeline.models import LOCAL_OWNER, Source
+
+PROBLEM_MAX_CHARS = 600  # what the model is told about bad arguments
+
+ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
+
+
+class ToolError(GantryError):
+    """A call that cannot be answered. The message goes back to the model, so it says what to do."""
+
+    code = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """For whom a tool works: decides what it may see."""
+
+    owner: str = LOCAL_OWNER
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """`content` is JSON for the model; `sources` are the passages it may cite from now on."""
+
+    content: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[ArgumentsT]):
+    """One function tool. `run` may take the arguments as valid and raises `ToolError` itself."""
+
+    name: str
+    description: str
+    parameters: type[ArgumentsT]
+    run: Callable[[ArgumentsT, ToolContext], Awaitable[ToolResult]]
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The tool as the chat-completions protocol wants it."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.parameters.model_json_schema(),
+        }
+        return {"type": "function", "function": function}
+
+    async def call(self, arguments_json: str, context: ToolContext) -> ToolResult:
+        return await self.run(self._arguments(arguments_json), context)
+
+    def _arguments(self, arguments_json: str) -> ArgumentsT:
+        try:
+            value = json.loads(arguments_json or "{}")
+        except (ValueError, RecursionError) as error:
+            raise ToolError(
+                f"The arguments of `{self.name}` are not JSON.", "Send one JSON object."
+            ) from error
+        try:
+            return self.parameters.model_validate(value)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)
+            )
+            raise ToolError(
+                f"The arguments of `{self.name}` do not fit: {problems[:PROBLEM_MAX_CHARS]}."
+            ) from error
