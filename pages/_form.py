@@ -1,0 +1,240 @@
+"""The brief: what is asked and how to run it.
+
+Decides what the form offers and what it starts with; whether a brief can be run is decided by
+`RunSpec`. The widgets' keys are what tests and outside checks go by, so they never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import streamlit as st
+
+from pages._provider import chosen_provider, provider_panel
+from pages._runtime import get_runtime
+from pages._state import (
+    clear_form_error,
+    form_error,
+    note_page_change,
+    open_run,
+    set_form_error,
+    take_page_change,
+)
+from pages._text import escaped
+from pipeline.agents.roster import ROSTER
+from pipeline.chat_orchestrator import make_spec
+from pipeline.errors import GantryError
+from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunSpec
+from pipeline.plan import switchable_phases
+from pipeline.settings import Settings
+
+PHASES: Final = switchable_phases(ROSTER)
+SAMPLE_TOPICS: Final = (
+    "Heat pumps in old buildings",
+    "How small teams can run useful code reviews",
+    "Urban beekeeping for beginners",
+)
+TONES: Final = ("Clear and factual", "Friendly", "Professional", "Persuasive", "Playful")
+LANGUAGES: Final = ("English", "German", "French", "Spanish", "Italian", "Dutch", "Portuguese")
+MODE_LABELS: Final = {
+    Mode.SEQUENTIAL: "Sequential",
+    Mode.PHASES: "Phases",
+    Mode.DATAFLOW: "Dataflow",
+}
+MODE_NOTES: Final = {
+    Mode.SEQUENTIAL: "One agent after another, in order. The baseline; nothing runs in parallel.",
+    Mode.PHASES: "Phase after phase; inside a phase the agents run side by side where its switch is on.",
+    Mode.DATAFLOW: "Every agent starts as soon as its own inputs exist, whatever its phase.",
+}
+DATAFLOW_OFF_NOTE: Final = (
+    "With every switch off, dataflow is still not sequential: only agents of the same phase wait "
+    "for each other."
+)
+KEEP: Final = "session"  # what was typed survives a visit to another page
+
+
+def form_defaults(settings: Settings) -> dict[str, Any]:
+    """Key → what the form starts with. `topic` stays empty: the samples are one click away."""
+    switches = settings.default_switches(PHASES)
+    return {
+        "topic": "",
+        "audience": RunSpec.model_fields["audience"].default,
+        "tone": TONES[0],
+        "length": Length.STANDARD,
+        "language": LANGUAGES[0],
+        "mode": Mode.PHASES,
+        "allow_unsourced": False,
+        "seed": 1,
+        "demo_speed": settings.demo_speed,
+        **{f"parallel_{phase}": on for phase, on in switches.items()},
+    }
+
+
+def prefill(spec: RunSpec) -> None:
+    """Put an earlier brief into the form, to run it again with other switches."""
+    values: dict[str, Any] = {
+        "topic": spec.topic,
+        "audience": spec.audience,
+        "tone": spec.tone,
+        "length": spec.length,
+        "language": spec.language,
+        "mode": spec.mode,
+        "allow_unsourced": spec.allow_unsourced,
+        "seed": spec.seed,
+        "demo_speed": spec.speed,
+    }
+    values |= {f"parallel_{p}": spec.switches.get(p, True) for p in PHASES}
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def brief_form(*, active_run: str | None) -> bool:
+    """Draw the form; True when a run was just started or cancelled and the page must follow.
+
+    While `active_run` is under way, Cancel is offered and Run is not.
+    """
+    for key, value in form_defaults(Settings()).items():
+        st.session_state.setdefault(key, value)
+    with st.container(border=True, key="brief"):
+        st.text_area(
+            "Topic",
+            key="topic",
+            height=80,
+            placeholder="What should the article be about?",
+            persist_state=KEEP,
+        )
+        if error := form_error():
+            st.error(escaped(error), icon=":material/error:")
+        _how_to_run()
+        _details()
+        _actions(active_run)
+    return take_page_change()
+
+
+def _how_to_run() -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="large", key="how"):
+        mode = st.segmented_control(
+            "Mode",
+            list(Mode),
+            required=True,
+            format_func=MODE_LABELS.__getitem__,
+            key="mode",
+            persist_state=KEEP,
+        )
+        sequential = mode == Mode.SEQUENTIAL
+        with st.container(key="switches", width="content", gap="xsmall"):
+            st.caption("Run in parallel" if not sequential else "Run in parallel (not in this mode)")
+            with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+                for phase in PHASES:
+                    st.toggle(
+                        phase.capitalize(),
+                        key=f"parallel_{phase}",
+                        disabled=sequential,
+                        persist_state=KEEP,
+                    )
+    note = MODE_NOTES[mode or Mode.PHASES]
+    off = not any(st.session_state[f"parallel_{phase}"] for phase in PHASES)
+    st.caption(f"{note} {DATAFLOW_OFF_NOTE}" if mode == Mode.DATAFLOW and off else note)
+
+
+def _details() -> None:
+    left, right = st.columns(2, gap="small")
+    with left, st.expander(_details_label(), icon=":material/tune:", key="details"):
+        st.text_input(
+            "Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP
+        )
+        st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
+        st.segmented_control(
+            "Length",
+            list(Length),
+            required=True,
+            format_func=lambda length: f"{length.value.capitalize()} · {WORDS[length]:,} words",
+            key="length",
+            persist_state=KEEP,
+        )
+        st.selectbox(
+            "Language", LANGUAGES, key="language", accept_new_options=True, persist_state=KEEP
+        )
+        st.number_input(
+            "Seed",
+            min_value=0,
+            max_value=2**31 - 1,
+            key="seed",
+            help="The same seed gives the same demo text and the same demo latencies.",
+            persist_state=KEEP,
+        )
+    with right:
+        provider_panel()
+
+
+def _details_label() -> str:
+    length = st.session_state["length"] or Length.STANDARD
+    return f"Details: {length.value}, {escaped(str(st.session_state['language']))}"
+
+
+def _actions(active_run: str | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="actions"):
+        st.toggle(
+            "Allow an unsourced draft",
+            key="allow_unsourced",
+            help="When no source is found, write anyway. The article is labelled as unsourced.",
+            persist_state=KEEP,
+        )
+        st.space("stretch")
+        if active_run:
+            st.button(
+                "Cancel",
+                key="cancel",
+                icon=":material/stop_circle:",
+                on_click=_cancel,
+                args=(active_run,),
+            )
+        st.button(
+            "Run",
+            key="run",
+            type="primary",
+            icon=":material/play_arrow:",
+            shortcut="Mod+Enter",
+            on_click=start_run,
+            disabled=active_run is not None,
+        )
+
+
+def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
+    """What the form says, validated. Raises `SpecError` with one sentence per problem."""
+    brief = {
+        "topic": state["topic"] or "",
+        "audience": state["audience"] or "",
+        "tone": state["tone"] or TONES[0],
+        "length": state["length"] or Length.STANDARD,
+        "language": state["language"] or LANGUAGES[0],
+        "mode": state["mode"] or Mode.PHASES,
+        "switches": {phase: bool(state[f"parallel_{phase}"]) for phase in PHASES},
+        "allow_unsourced": state["allow_unsourced"],
+        "seed": state["seed"],
+        "speed": state["demo_speed"],
+    }
+    return make_spec(**(brief | over))
+
+
+def start_run(topic: str | None = None) -> None:
+    """Start what the form says (callback). A refused brief leaves the form as it is, with a message."""
+    if topic is not None:
+        st.session_state["topic"] = topic
+    clear_form_error()
+    try:
+        provider, endpoint = chosen_provider()
+        spec = spec_from(st.session_state, **provider)
+        open_run(get_runtime().submit(spec, endpoint))
+        note_page_change()
+    except GantryError as error:
+        set_form_error(str(error))
+
+
+def _cancel(run_id: str) -> None:
+    try:
+        get_runtime().cancel(run_id)
+        note_page_change()
+    except GantryError as error:
+        set_form_error(str(error))

@@ -1,0 +1,149 @@
+"""The provider panel: the offline demo, the configured endpoint, or one typed for this session.
+
+Decides which choices exist and what the person is told about them. A typed key stays in this
+browser session and in the memory of this process; it is never stored, logged or sent elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import streamlit as st
+
+from pages._text import escaped
+from pipeline.errors import SpecError
+from pipeline.models import DEMO_LABEL, Endpoint
+from pipeline.settings import KEYLESS, Settings
+
+Choice = Literal["demo", "configured", "typed"]
+LABELS: Final[dict[str, str]] = {
+    "demo": "Offline demo",
+    "configured": "Configured endpoint",
+    "typed": "My own endpoint",
+}
+SPEEDS: Final = ("instant", "fast", "realistic")
+KEEP: Final = "session"
+_MODELS: Final = "_models"  # what the endpoint listed
+_RESULT: Final = "_connection_result"
+
+
+def provider_panel() -> None:
+    """Draw the panel. The configured endpoint, where there is one, comes first and is chosen."""
+    settings = Settings()
+    choices: list[Choice] = ["demo", "typed"]
+    if settings.has_endpoint:
+        choices.insert(0, "configured")
+    st.session_state.setdefault("provider", choices[0])
+    with st.expander(
+        f"Provider: {LABELS[st.session_state['provider'] or choices[0]]}",
+        icon=":material/dns:",
+        key="provider_panel",
+    ):
+        choice = st.segmented_control(
+            "Where the agents' calls go",
+            choices,
+            required=True,
+            format_func=LABELS.__getitem__,
+            key="provider",
+            persist_state=KEEP,
+        )
+        if choice == "demo":
+            _demo_choice()
+        else:
+            _endpoint_choice(settings, typed=choice == "typed")
+
+
+def _demo_choice() -> None:
+    st.caption(
+        f"{DEMO_LABEL}. Text is composed on this machine from a small bundled collection; it needs "
+        "no key and no network, and shows how the agents work together."
+    )
+    st.segmented_control(
+        "Demo speed", SPEEDS, required=True, key="demo_speed", persist_state=KEEP
+    )
+
+
+def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
+    if typed:
+        st.text_input(
+            "Base URL",
+            key="endpoint_url",
+            placeholder="https://api.openai.com/v1",
+            help="Any OpenAI-compatible endpoint. Empty means OpenAI's own.",
+            persist_state=KEEP,
+        )
+        st.text_input(
+            "API key",
+            key="endpoint_key",
+            type="password",
+            help="Used for this session only and never stored. A local endpoint may need none.",
+            persist_state=KEEP,
+        )
+    else:
+        where = settings.openai_base_url or "OpenAI"
+        st.caption(f"{escaped(where)}, with the key of this installation.")
+    _model_choice(settings)
+    st.button(
+        "Test connection", key="test_connection", icon=":material/cable:", on_click=_test_connection
+    )
+    _connection_result()
+
+
+def _model_choice(settings: Settings) -> None:
+    st.session_state.setdefault("endpoint_model", settings.openai_model or None)
+    models = list(st.session_state.get(_MODELS, ()))
+    chosen = st.session_state["endpoint_model"]
+    if chosen and chosen not in models:
+        models.insert(0, chosen)
+    st.selectbox(
+        "Model",
+        models,
+        key="endpoint_model",
+        placeholder="Type a name, or test the connection to list them",
+        accept_new_options=True,
+        persist_state=KEEP,
+    )
+
+
+def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
+    """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session."""
+    state, settings = st.session_state, Settings()
+    choice = state.get("provider") or ("configured" if settings.has_endpoint else "demo")
+    if choice == "demo":
+        return {"provider": "demo"}, None
+    model = (state.get("endpoint_model") or settings.openai_model or "").strip()
+    if choice == "configured":
+        fields = {"base_url": settings.openai_base_url, "key_source": "configured"}
+        return {"provider": "openai", "model": model, **fields}, None
+    endpoint = typed_endpoint()
+    if not model:
+        raise SpecError(
+            "No model is named for this endpoint.",
+            "Open the provider panel and name one; “Test connection” lists what there is.",
+        )
+    fields = {"base_url": endpoint.base_url, "key_source": "typed"}
+    return {"provider": "openai", "model": model, **fields}, endpoint
+
+
+def typed_endpoint() -> Endpoint:
+    """The endpoint typed in this session. Raises `SpecError` when address or key cannot be used."""
+    state = st.session_state
+    url = (state.get("endpoint_url") or "").strip() or None
+    key = (state.get("endpoint_key") or "").strip()
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise SpecError(
+            f"{url} is not an address of an endpoint.", "It begins with http:// or https://."
+        )
+    if url is None and not key:
+        raise SpecError(
+            "No API key is typed.", "Open the provider panel and type one, or use the offline demo."
+        )
+    return Endpoint(url, key or KEYLESS, "typed for this session")
+
+
+def _test_connection() -> None:
+    pass
+
+
+def _connection_result() -> None:
+    pass

@@ -1,0 +1,62 @@
+"""What a browser session remembers beside the widgets, each key named once.
+
+The run on screen is an id in the address (`?run=…`), so a reload, a second tab and a link show the
+same; the session remembers it because Streamlit drops the query when pages are switched.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import streamlit as st
+
+RUN_PARAM: Final = "run"
+_CURRENT_RUN: Final = "_current_run"
+_FORM_ERROR: Final = "_form_error"
+_PAGE_CHANGE: Final = "_page_change"
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+def current_run_id() -> str | None:
+    """The run on screen: from the address, else the one shown before a visit to another page."""
+    asked = st.query_params.get(RUN_PARAM)
+    if asked is not None and not _RUN_ID.fullmatch(asked):
+        return None
+    if asked is None and (remembered := st.session_state.get(_CURRENT_RUN)):
+        st.query_params[RUN_PARAM] = remembered
+        return str(remembered)
+    st.session_state[_CURRENT_RUN] = asked
+    return asked
+
+
+def open_run(run_id: str) -> None:
+    st.session_state[_CURRENT_RUN] = run_id
+    st.query_params[RUN_PARAM] = run_id
+
+
+def close_run() -> None:
+    st.session_state.pop(_CURRENT_RUN, None)
+    st.query_params.pop(RUN_PARAM, None)
+
+
+def set_form_error(message: str) -> None:
+    st.session_state[_FORM_ERROR] = message
+
+
+def clear_form_error() -> None:
+    st.session_state.pop(_FORM_ERROR, None)
+
+
+def form_error() -> str:
+    """Why the last start was refused; stays until the next try."""
+    return str(st.session_state.get(_FORM_ERROR, ""))
+
+
+def note_page_change() -> None:
+    """A callback in a fragment changed what the whole page shows."""
+    st.session_state[_PAGE_CHANGE] = True
+
+
+def take_page_change() -> bool:
+    return bool(st.session_state.pop(_PAGE_CHANGE, False))

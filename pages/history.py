@@ -1,0 +1,3 @@
+"""Own runs."""
+import streamlit as st
+st.title("History")

@@ -1,0 +1,101 @@
+"""Studio: say what is wanted, watch it being made, read the result."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._form import SAMPLE_TOPICS, brief_form, start_run
+from pages._result import draw_ended, draw_header
+from pages._runtime import get_runtime
+from pages._state import close_run, current_run_id
+from pages._text import clipped
+from pipeline.models import RunRecord, RunStatus
+from pipeline.web.live_view import live_view, preload
+
+FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
+
+WAITING_FOR_A_PERSON = (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
+
+
+def studio() -> None:
+    run_id = current_run_id()
+    run = get_runtime().run(run_id) if run_id else None
+    under_way = run is not None and not _is_over(run)
+    st.title("Content studio", anchor=False)
+    st.caption(
+        "Ten agents in seven phases turn a topic into a sourced article. "
+        "Choose what runs in parallel and see where the time goes."
+    )
+    _form(run.id if run and under_way else None)
+    if run is not None:
+        _run_panel(run)
+    elif run_id:
+        _unknown_run()
+    else:
+        _invitation()
+
+
+@st.fragment
+def _form(active_run: str | None) -> None:
+    """A fragment: flipping a switch redraws the form, not the run below it."""
+    if brief_form(active_run=active_run):
+        st.rerun()
+
+
+def _run_panel(run: RunRecord) -> None:
+    with st.container(key="run_panel"):
+        if _is_over(run):
+            st.set_page_config(page_title=_tab_title(run))
+            draw_header(run)
+            draw_ended(run)
+            return
+        draw_header(run)
+        if live_view(run.id, topic=clipped(run.spec.topic, 60), key=f"live-{run.id}"):
+            get_runtime().wait(run.id, FINISH_WAIT_S)
+            st.rerun()
+
+
+def _is_over(run: RunRecord) -> bool:
+    return run.status.is_final or run.status in WAITING_FOR_A_PERSON
+
+
+def _tab_title(run: RunRecord) -> str:
+    words = {
+        RunStatus.DONE: "✓ Done",
+        RunStatus.DEGRADED: "✓ Done",
+        RunStatus.FAILED: "✕ Failed",
+        RunStatus.CANCELLED: "■ Cancelled",
+    }
+    return f"{words.get(run.status, '… Waiting')} – {clipped(run.spec.topic, 60)} – Gantry"
+
+
+def _unknown_run() -> None:
+    st.warning(
+        "This run is not known here. It may have been deleted, or the link is incomplete.",
+        icon=":material/link_off:",
+    )
+    st.button("Start a new one", key="forget_run", on_click=close_run)
+
+
+def _invitation() -> None:
+    """Nothing is on screen yet: one click is enough to see everything."""
+    preload(key="preload")
+    with st.container(key="empty_state", gap="small"):
+        st.subheader("Start with a sample", anchor=False)
+        with st.container(horizontal=True, key="samples"):
+            for number, topic in enumerate(SAMPLE_TOPICS, 1):
+                st.button(
+                    topic,
+                    key=f"sample_{number}",
+                    icon=":material/play_circle:",
+                    on_click=start_run,
+                    args=(topic,),
+                )
+        st.caption(
+            "You will see every agent's text as it is written, a Gantt chart that draws itself, "
+            "and what the same calls would have taken one after another. "
+            "The run goes on when you close the tab; its link brings you back."
+        )
+
+
+studio()

@@ -1,0 +1,103 @@
+"""The routes beside the page: health, the socket of a run, the bundled plotly.
+
+All of them only read. Streamlit's login, XSRF and origin checks do not cover them, so the socket
+checks the origin, and a run is addressed by an id nobody can guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final, Protocol
+
+import plotly
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.web.hub import CLOSE_TOO_MANY, CLOSE_UNKNOWN, Hub, TooManyWatchers, Watcher
+from pipeline.web.security import same_origin
+
+SEND_TIMEOUT_S: Final = 10.0  # a client that takes nothing for so long is gone
+PLOTLY_JS: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PLOTLY_URL: Final = f"/assets/plotly-{plotly.__version__}.min.js"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+
+class HubAccess(Protocol):
+    """Gives the hub, made on the server's loop when it is first needed."""
+
+    def __call__(self) -> Hub: ...
+
+
+def make_routes(hub: HubAccess) -> list[BaseRoute]:
+    """All routes of ours, for `st.App(routes=…)`."""
+
+    async def run_socket(websocket: WebSocket) -> None:
+        await _serve_run(websocket, hub())
+
+    return [
+        Route("/healthz", healthz),
+        Route("/assets/plotly.min.js", plotly_js),
+        Route(PLOTLY_URL, plotly_js),
+        WebSocketRoute("/api/runs/{run_id}/ws", run_socket),
+    ]
+
+
+async def healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+async def plotly_js(request: Request) -> Response:
+    """The plotly of the installed wheel: always the version Python draws with, no outside host."""
+    caching = IMMUTABLE if request.url.path == PLOTLY_URL else "public, max-age=3600"
+    return FileResponse(
+        PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": caching}
+    )
+
+
+async def _serve_run(websocket: WebSocket, hub: Hub) -> None:
+    """Snapshot, then batches, then a close code that says whether to come back."""
+    if not same_origin(websocket.headers):
+        await websocket.close(1008)  # before `accept`: the browser sees a plain 403
+        return
+    run_id = websocket.path_params["run_id"]
+    await websocket.accept()  # a close code reaches a browser only after this
+    try:
+        watcher = await hub.join(run_id)
+    except TooManyWatchers:
+        await websocket.close(CLOSE_TOO_MANY)
+        return
+    if watcher is None:
+        await websocket.close(CLOSE_UNKNOWN)
+        return
+    try:
+        await _relay(websocket, watcher)
+    finally:
+        await hub.leave(run_id, watcher)
+
+
+async def _relay(websocket: WebSocket, watcher: Watcher) -> None:
+    """Send until there is no more to send or nobody there; whichever comes first."""
+    async with asyncio.TaskGroup() as group:
+        ends = (group.create_task(_send(websocket, watcher)), group.create_task(_gone(websocket)))
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+
+
+async def _send(websocket: WebSocket, watcher: Watcher) -> None:
+    try:
+        while (message := await watcher.get()) is not None:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await websocket.send_text(message.decode())
+        await websocket.close(watcher.code)
+    except (WebSocketDisconnect, TimeoutError):
+        return  # the browser went away in the middle of a message; there is nobody to tell
+
+
+async def _gone(websocket: WebSocket) -> None:
+    """Return when the browser has left. It has nothing to say to us; what it says is ignored."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
