@@ -104,6 +104,15 @@ class ChatAgent:
             await own.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _ToolTurn:
+    """What goes back to the model for one tool call; `problem` is empty when it worked."""
+
+    content: str
+    sources: tuple[Source, ...] = ()
+    problem: str = ""
+
+
 @dataclass(slots=True)
 class _Work:
     """The conversation of one agent, from the first prompt to the checked answer."""
@@ -226,24 +235,24 @@ class _Work:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_tool(call)) for call in allowed]
         results = [task.result() for task in tasks]
-        self.reporter.tools_finished([problem for _, problem in results if problem])
-        contents = [content for content, _ in results]
+        self.reporter.tools_finished([result.problem for result in results if result.problem])
+        for result in results:  # in the order asked, so that equal runs have equal inputs
+            self.sources.update({source.id: source for source in result.sources})
+        contents = [result.content for result in results]
         contents += [_LIMIT_REACHED] * (len(reply.tool_calls) - len(allowed))
         self.messages += [
             {"role": "tool", "tool_call_id": call.id, "content": content}
             for call, content in zip(reply.tool_calls, contents, strict=True)
         ]
 
-    async def _run_tool(self, call: ToolCall) -> tuple[str, str]:
-        """The content for the model, and what went wrong ("" when nothing did)."""
+    async def _run_tool(self, call: ToolCall) -> _ToolTurn:
         try:
             if call.name not in self.agent.tools:
                 raise ToolError(f"There is no tool `{call.name}`.")
             result = await run_tool(call.name, call.arguments)
         except ToolError as error:
-            return json.dumps({"error": str(error)}), f"{call.name}: {error}"
-        self.sources.update({source.id: source for source in result.sources})
-        return result.content, ""
+            return _ToolTurn(json.dumps({"error": str(error)}), problem=f"{call.name}: {error}")
+        return _ToolTurn(result.content, result.sources)
 
     async def _prefetch(self) -> None:
         """The endpoint takes no tools: code searches, and the results join the prompt."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,11 @@ def _computed(spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> dict[str, Any
     return computed_metrics(edited.text, spec.language).to_dict()
 
 
-_FACTS = {
+def _limits(_spec: RunSpec, _inputs: Mapping[str, AgentOutput]) -> dict[str, Any]:
+    return dict(limits())
+
+
+_FACTS: Mapping[str, Callable[[RunSpec, Mapping[str, AgentOutput]], dict[str, Any]]] = {
     "computed": _computed,
-    "limits": lambda _spec, _inputs: limits(),
+    "limits": _limits,
 }
