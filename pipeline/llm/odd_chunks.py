@@ -24,9 +24,7 @@ class UsageCount(msgspec.Struct):
     def tokens(self) -> Usage:
         sent = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
         written = self.output_tokens if self.completion_tokens is None else self.completion_tokens
-        return Usage(
-            None if sent is None else int(sent), None if written is None else int(written)
-        )
+        return Usage(None if sent is None else int(sent), None if written is None else int(written))
 
 
 class Function(msgspec.Struct):

@@ -202,8 +202,11 @@ class StreamReader:
 
     def _read_body(self, body: bytes) -> None:
         chunk = read_chunk(body, is_error=False)
-        if chunk is None or not (chunk.choices or chunk.error is not None):
+        if chunk is None:
+            self.malformed = "a body that is not whole JSON"
             return
+        if not chunk.choices and chunk.error is None:
+            return  # JSON, but nothing of ours
         self.is_recognised = True
         self._apply(chunk)
 

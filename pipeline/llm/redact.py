@@ -1,0 +1,35 @@
+"""Make foreign text fit to be stored and shown: no secrets, not too long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+PROVIDER_TEXT_MAX_CHARS = 500
+_HIDDEN = "[hidden]"
+_SECRET_MIN_CHARS = 6  # shorter "keys" are placeholders, and would blank out ordinary words
+_SECRETS = re.compile(
+    r"""(?ix)
+    \b(?:bearer|basic)\s+[\w.~+/=*-]{6,}
+    | \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?            # JSON web token
+    | \b(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|r8|key|ghp)[-_][\w*.-]*[\w*]
+    | \bAIza[\w-]{8,}
+    | \bAKIA[A-Z0-9]{12,}
+    """
+)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without the values in `secrets` and without anything that looks like a key."""
+    for secret in secrets:
+        if len(secret) >= _SECRET_MIN_CHARS:
+            text = text.replace(secret, _HIDDEN)
+    return _SECRETS.sub(_HIDDEN, text)
+
+
+def provider_words(text: str, secrets: Iterable[str] = ()) -> str:
+    """What a provider said, on one line, redacted, at most 500 characters."""
+    line = " ".join(redact(text, secrets).split())
+    if len(line) <= PROVIDER_TEXT_MAX_CHARS:
+        return line
+    return line[: PROVIDER_TEXT_MAX_CHARS - 1] + "…"

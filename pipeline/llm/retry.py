@@ -1,0 +1,135 @@
+"""Decide whether a failed call is tried again, and when. Pure: no clock of its own, no I/O.
+
+`failures.py` says what went wrong; this module knows the policy (at most three attempts, full
+jitter, a provider's wish to wait obeyed up to two minutes); `client.py` does the waiting.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from pipeline.errors import (
+    CallError,
+    DeadlineExceeded,
+    RateLimited,
+    ServerFailed,
+    StreamBroken,
+    Unreachable,
+)
+
+MAX_ATTEMPTS = 3
+BACKOFF_BASE_S = 1.0
+BACKOFF_MAX_S = 20.0
+RETRY_AFTER_MAX_S = 120.0  # asked to wait longer: stop, the run can be continued later
+
+_RETRIED = (DeadlineExceeded, RateLimited, ServerFailed, StreamBroken, Unreachable)
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_EPOCH_S = 1_000_000_000  # a "reset" above this is a time, not a duration
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    reason: str
+
+
+def after_failure(error: CallError, attempt: int, rng: random.Random) -> Retry | GiveUp:
+    """Decide after failed attempt number `attempt`, counted from 1.
+
+    The delay is drawn from 0 … `BACKOFF_BASE_S` · 2^(attempt-1) (full jitter), and is never
+    shorter than the provider asked for.
+    """
+    if not isinstance(error, _RETRIED):
+        return GiveUp("another attempt would fail the same way")
+    if error.status == 200 and isinstance(error, RateLimited | ServerFailed):
+        return GiveUp("the endpoint answered with an error instead of a reply")
+    if attempt >= MAX_ATTEMPTS:
+        return GiveUp(f"{MAX_ATTEMPTS} attempts failed")
+    asked_s = retry_after_of(error)
+    if asked_s > RETRY_AFTER_MAX_S:
+        return GiveUp(f"the endpoint asks to wait {asked_s:.0f} s")
+    ceiling_s = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** (attempt - 1))
+    return Retry(max(asked_s, rng.uniform(0.0, ceiling_s)))
+
+
+def retry_after_of(error: CallError) -> float:
+    """How long the provider asked to wait, in seconds; 0 when it did not say."""
+    if isinstance(error, RateLimited | ServerFailed):
+        return error.retry_after_s or 0.0
+    return 0.0
+
+
+def retry_after_s(headers: Mapping[str, str], wall_s: float | None = None) -> float | None:
+    """Read how long to wait from response headers (any case); None when they do not say.
+
+    `wall_s` is the wall clock now, in seconds since 1970: dates count from it. When both
+    `retry-after` and `retry-after-ms` are there, the longer one holds.
+    """
+    now_s = time.time() if wall_s is None else wall_s
+    lower = {name.lower(): value for name, value in headers.items()}
+    told = [
+        _milliseconds(lower.get("retry-after-ms", "")),
+        _seconds(lower.get("retry-after", ""), now_s),
+    ]
+    known = [value for value in told if value is not None]
+    return max(known) if known else _longest_reset(lower, now_s)
+
+
+def _longest_reset(headers: Mapping[str, str], now_s: float) -> float | None:
+    """The limit that is used up decides; when none says it is, the longest reset does."""
+    resets: list[tuple[bool, float]] = []
+    for name, value in headers.items():
+        if "ratelimit-reset" in name or ("ratelimit-" in name and name.endswith("-reset")):
+            seconds = _seconds(value, now_s)
+            if seconds is not None:
+                left = headers.get(name.replace("reset", "remaining"), "")
+                resets.append((left.strip() == "0", seconds))
+    return max(resets)[1] if resets else None
+
+
+def _milliseconds(text: str) -> float | None:
+    number = _plain_number(text)
+    return None if number is None else number / 1_000
+
+
+def _seconds(text: str, now_s: float) -> float | None:
+    """Seconds from "20", "1m30.5s", "17ms", a Unix time (s or ms), an HTTP or an ISO date."""
+    text = text.strip()
+    number = _plain_number(text)
+    if number is not None:
+        if number >= _EPOCH_S * 1_000:
+            number /= 1_000
+        return max(0.0, number - now_s) if number >= _EPOCH_S else number
+    if text and not _DURATION.sub("", text):
+        return sum(float(amount) * _UNIT_S[unit] for amount, unit in _DURATION.findall(text))
+    moment = _date(text)
+    return None if moment is None else max(0.0, moment.timestamp() - now_s)
+
+
+def _plain_number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _date(text: str) -> datetime | None:
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = parse(text)
+        except ValueError:
+            continue
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None

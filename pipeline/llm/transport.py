@@ -1,0 +1,156 @@
+"""The wire below a call: the client, the raw bytes of an answer, and what its exceptions mean.
+
+Foreign exceptions (SDK, HTTP libraries, sockets) end here: `translate` turns each into one of
+our errors, with the address that was asked.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx2
+import openai
+from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+
+from pipeline.errors import CallError, DeadlineExceeded, NotAnEndpoint, StreamBroken, Unreachable
+from pipeline.llm.failures import classify
+from pipeline.llm.redact import provider_words
+from pipeline.models import Endpoint
+
+CONNECT_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 10.0  # a free connection, name lookup included
+READ_TIMEOUT_S = 600.0  # far beyond our own deadlines, which decide
+
+
+def make_client(endpoint: Endpoint, *, max_connections: int = 1_000) -> AsyncOpenAI:
+    """A client without retries of its own, its pool far above any limit we set.
+
+    Call it inside the loop that will use the client, and close the client there.
+    """
+    return AsyncOpenAI(
+        api_key=endpoint.api_key,
+        base_url=endpoint.base_url,
+        max_retries=0,
+        http_client=DefaultAioHttpClient(
+            limits=httpx2.Limits(
+                max_connections=max_connections, max_keepalive_connections=max_connections
+            ),
+            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S),
+        ),
+    )
+
+
+class RawStream(AsyncStream[bytes]):
+    """Takes the SDK's response as it is: no decoder, no models, no waiting for the end."""
+
+    def __init__(self, *, response: Any, **_: Any) -> None:
+        self.response = response
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """What a request may raise, whatever HTTP library the client was built on."""
+    legacy = sys.modules.get("httpx")  # only there when somebody built a client on it
+    errors: tuple[type[Exception], ...] = (
+        openai.OpenAIError,
+        httpx2.HTTPError,
+        httpx2.StreamError,
+        httpx2.InvalidURL,
+        aiohttp.ClientError,
+        OSError,  # sockets, TLS and time-outs
+    )
+    return errors if legacy is None else (*errors, legacy.HTTPError)
+
+
+def translate(
+    exc: Exception, base_url: str, *, model: str = "", secrets: Iterable[str] = ()
+) -> CallError:
+    """Turn an exception raised before the answer began into one of our errors."""
+    if isinstance(exc, openai.APIStatusError):
+        response = exc.response
+        return classify(
+            response.status_code, response.headers, response.content, model=model, secrets=secrets
+        )
+    where, causes = address(base_url), list(_causes(exc))
+    if any(isinstance(c, socket.gaierror) for c in causes):
+        return Unreachable(
+            f"The name in {where} cannot be found.", "Check the base URL and the network."
+        )
+    if any(isinstance(c, ssl.SSLError | ssl.CertificateError) for c in causes):
+        return Unreachable(
+            f"No secure connection to {where}.",
+            "Check the certificate, and whether the address should begin with http://.",
+        )
+    if any(isinstance(c, ConnectionRefusedError) for c in causes):
+        return Unreachable(
+            f"Nothing answers at {where}: connection refused.",
+            "Start the endpoint, or check the base URL and port.",
+        )
+    if any(isinstance(c, _BAD_ADDRESS) for c in causes):
+        return NotAnEndpoint(
+            f"{where} is not an OpenAI-compatible endpoint.",
+            "Check the base URL; it begins with http:// or https:// and usually ends in /v1.",
+        )
+    if any(isinstance(c, _NO_CONNECTION_IN_TIME) for c in causes):
+        return Unreachable(
+            f"{where} does not answer: no connection within {CONNECT_TIMEOUT_S:.0f} s.",
+            "Check the base URL, the network and a proxy or firewall between.",
+        )
+    if any(isinstance(c, httpx2.ReadTimeout | aiohttp.SocketTimeoutError) for c in causes):
+        return DeadlineExceeded(f"{where} did not answer in time.", "Try again in a while.")
+    words = provider_words(str(causes[-1]), secrets) or type(causes[-1]).__name__
+    return Unreachable(
+        f"The connection to {where} broke before an answer came ({words}).",
+        "Check the endpoint and the network, then try again.",
+    )
+
+
+def translate_midway(exc: Exception) -> CallError:
+    """Turn an exception raised while the answer was coming into one of our errors."""
+    if any(isinstance(c, httpx2.TimeoutException | TimeoutError) for c in _causes(exc)):
+        return DeadlineExceeded(
+            "The endpoint stopped sending in the middle of the reply.", "Try again in a while."
+        )
+    return StreamBroken(
+        "The connection was cut in the middle of the reply.",
+        "Try again; if it goes on, check the endpoint and any proxy between.",
+    )
+
+
+_BAD_ADDRESS = (
+    httpx2.InvalidURL,
+    httpx2.UnsupportedProtocol,
+    aiohttp.InvalidURL,
+    aiohttp.ClientResponseError,  # what answers does not speak HTTP
+    httpx2.TooManyRedirects,
+)
+_NO_CONNECTION_IN_TIME = (aiohttp.ConnectionTimeoutError, httpx2.PoolTimeout)
+
+
+def address(base_url: str) -> str:
+    """The address as people may see it: without user name, password and query."""
+    parts = urlsplit(base_url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}".rstrip("/")
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """The exception and what led to it, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = exc
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = getattr(current, "os_error", None)  # aiohttp keeps the socket's error here
+        if isinstance(inner, BaseException) and id(inner) not in seen:
+            seen.add(id(inner))
+            yield inner
+        current = current.__cause__ or current.__context__
