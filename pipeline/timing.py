@@ -193,7 +193,7 @@ def timing_of(plan: Plan, walker: SpanWalker, now_s: float | None = None) -> Run
 def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bool) -> AgentTiming:
     """The figures of one agent, up to `horizon_s` when it has not settled."""
     spans = track.all_spans(horizon_s, running=running)
-    calls = _calls_that_count(track)
+    calls = calls_that_count(track)
     first = calls[0] if calls else None
     return AgentTiming(
         agent=spec.name,
@@ -205,7 +205,7 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         service_s=service_s(track.state, spans),
         calls=tuple(track.calls),
         attempts=1 + len(calls) - len({call.call for call in calls}) if calls else 0,
-        usage=_usage(calls),
+        usage=usage_of(calls),
         ready_s=track.ready_s,
         admitted_s=track.admitted_s,
         started_s=first.sent_s if first else None,
@@ -222,13 +222,14 @@ def service_s(state: AgentState | None, spans: Iterable[Span]) -> float:
     return sum(span.duration_s for span in spans if span.in_service)
 
 
-def _calls_that_count(track: Track) -> list[CallTiming]:
+def calls_that_count(track: Track) -> list[CallTiming]:
     """The calls of the epoch in which the agent last worked."""
     epoch = max((call.epoch for call in track.calls), default=0)
     return [call for call in track.calls if call.epoch == epoch]
 
 
-def _usage(calls: Iterable[CallTiming]) -> Usage:
+def usage_of(calls: Iterable[CallTiming]) -> Usage:
+    """Tokens of these calls; None where no provider told."""
     total = Usage()
     for call in calls:
         total = total.plus(call.usage)

@@ -1,0 +1,253 @@
+"""Say of each agent what it is doing, as a person would: one card per agent.
+
+Pure. `CardNotes` keeps what the cards say beyond times (`pipeline.spans` keeps those); both take
+facts one at a time, so that the live view pays for new facts only. Text that comes from models
+or providers (errors, tool lines) is passed on as plain text: draw it as text, never as markup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.events import (
+    AgentFinished,
+    AgentStarted,
+    AnyEvent,
+    BackoffStarted,
+    RepairRequested,
+    ToolsStarted,
+)
+from pipeline.llm.retry import MAX_ATTEMPTS
+from pipeline.models import AgentSpec, AgentState, RunStatus
+from pipeline.plan import Plan, waiting_for
+from pipeline.spans import Segment, SpanWalker, Track
+from pipeline.timing import calls_that_count, usage_of
+
+NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One agent as the page shows it.
+
+    `detail` is one sentence, true at the moment it was made; pages may count on from
+    `backoff_until_s` and `started_s`. `elapsed_s` runs from `started_s` (its inputs existed) to
+    settling or now. Tokens are None when the provider did not tell (yet). Times are seconds since
+    the run first started.
+    """
+
+    agent: str
+    title: str
+    phase: str
+    state: AgentState
+    waiting_for: tuple[str, ...] = ()  # titles
+    detail: str = ""
+    started_s: float | None = None
+    elapsed_s: float | None = None
+    finished_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    attempt: int = 0  # of the call in flight, or the last one
+    mark: str = ""
+    error: str = ""
+    hint: str = ""
+    backoff_until_s: float | None = None
+    reused: bool = False
+    tools_line: str = ""
+
+
+@dataclass(slots=True)
+class _Note:
+    """What an agent's last facts said."""
+
+    mark: str = ""
+    error: str = ""
+    hint: str = ""
+    tools_line: str = ""
+    reason: str = ""
+    repair: int = 0
+    failed_attempt: int = 0
+    backoff_until_s: float | None = None
+
+
+@dataclass(slots=True)
+class CardNotes:
+    """What the cards say beyond times."""
+
+    notes: dict[str, _Note] = field(default_factory=dict)
+
+    def apply(self, event: AnyEvent) -> None:
+        step = _STEPS.get(event.kind)
+        if step is not None:
+            name = event.agent  # type: ignore[union-attr]
+            step(self.notes.setdefault(name, _Note()), event)
+
+    def __getitem__(self, agent: str) -> _Note:
+        return self.notes.get(agent, _NOTHING)
+
+
+def _started(note: _Note, event: AgentStarted) -> None:
+    note.mark = note.error = note.hint = note.tools_line = note.reason = ""
+    note.repair, note.backoff_until_s = 0, None
+
+
+def _queued(note: _Note, event: Any) -> None:
+    note.reason, note.backoff_until_s = event.reason, None
+
+
+def _sent(note: _Note, event: Any) -> None:
+    note.backoff_until_s = None
+
+
+def _backed_off(note: _Note, event: BackoffStarted) -> None:
+    note.error, note.failed_attempt = event.error, event.attempt
+    note.backoff_until_s = event.at_s + event.delay_s
+
+
+def _tools(note: _Note, event: ToolsStarted) -> None:
+    note.tools_line = "; ".join(event.calls)
+
+
+def _repair(note: _Note, event: RepairRequested) -> None:
+    note.repair = event.repair
+
+
+def _finished(note: _Note, event: AgentFinished) -> None:
+    note.mark, note.error, note.hint = event.mark, event.error, event.hint
+    note.backoff_until_s = None
+
+
+_NOTHING = _Note()
+# by kind, not by class: classes are imported anew on hot reload
+_STEPS: dict[str, Any] = {
+    "agent_started": _started,
+    "admission_queued": _queued,
+    "call_sent": _sent,
+    "backoff_started": _backed_off,
+    "tools_started": _tools,
+    "repair_requested": _repair,
+    "agent_finished": _finished,
+}
+
+
+def card_states(
+    plan: Plan, events: Iterable[AnyEvent], now_s: float | None = None
+) -> tuple[Card, ...]:
+    """The cards of a run, in roster order. `now_s` is the run's clock; None: at the last fact."""
+    walker, notes = SpanWalker(plan.names), CardNotes()
+    for event in events:
+        walker.apply(event)
+        notes.apply(event)
+    return tuple(card_of(plan, agent, walker, notes, now_s) for agent in plan.agents)
+
+
+def card_of(
+    plan: Plan, agent: AgentSpec, walker: SpanWalker, notes: CardNotes, now_s: float | None = None
+) -> Card:
+    """One card, from a walker and notes that have seen the facts already."""
+    track, note = walker.tracks[agent.name], notes[agent.name]
+    horizon_s = walker.horizon_s(now_s)
+    end_s = horizon_s if track.finished_s is None else track.finished_s
+    usage = usage_of(calls_that_count(track))
+    settled = {name for name, other in walker.tracks.items() if other.state is not None}
+    before = waiting_for(plan, agent.name, settled) if track.state is None else ()
+    titles = tuple(plan.agent(name).title for name in before)
+    state = _state(track, walker)
+    return Card(
+        agent=agent.name,
+        title=agent.title,
+        phase=agent.phase,
+        state=state,
+        waiting_for=titles,
+        detail=_detail(state, track, note, titles, walker, horizon_s),
+        started_s=track.ready_s,
+        elapsed_s=None if track.ready_s is None else max(0.0, end_s - track.ready_s),
+        finished_s=track.finished_s,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        attempt=track.attempt,
+        mark=note.mark,
+        error=note.error if state is AgentState.BACKOFF or state.is_final else "",
+        hint=note.hint,
+        backoff_until_s=note.backoff_until_s if state is AgentState.BACKOFF else None,
+        reused=track.reused,
+        tools_line=note.tools_line,
+    )
+
+
+def _state(track: Track, walker: SpanWalker) -> AgentState:
+    """The agent's state; whoever had not settled when a run was cancelled is cancelled too."""
+    cancelled = walker.finished is not None and walker.finished.status == RunStatus.CANCELLED.value
+    if track.state is None and cancelled:
+        return AgentState.CANCELLED
+    return track.status
+
+
+def _detail(
+    state: AgentState,
+    track: Track,
+    note: _Note,
+    waits_for: Sequence[str],
+    walker: SpanWalker,
+    now_s: float,
+) -> str:
+    match state:
+        case AgentState.WAITING:
+            return _waiting(waits_for, walker)
+        case AgentState.ADMISSION:
+            return _admission(track, note)
+        case AgentState.STREAMING:
+            return _streaming(track, note)
+        case AgentState.TOOLS:
+            return f"looks things up: {note.tools_line}" if note.tools_line else "looks things up"
+        case AgentState.BACKOFF:
+            return _backoff(note, now_s)
+        case AgentState.DONE:
+            return "kept from before, not paid for again" if track.reused else "done"
+        case AgentState.SUBSTITUTED:
+            return f"replaced by code: {note.mark or note.error}".rstrip(": ")
+        case AgentState.ABSENT:
+            return f"left out: {note.error or note.mark}".rstrip(": ")
+        case AgentState.FAILED:
+            return f"failed: {note.error}".rstrip(": ")
+        case AgentState.CANCELLED:
+            return "cancelled" if track.ready_s is not None else "cancelled before it started"
+
+
+def _waiting(waits_for: Sequence[str], walker: SpanWalker) -> str:
+    if walker.finished is not None:
+        return "not started: the run stopped before its turn"
+    if not waits_for:
+        return "is about to start"
+    return f"waits for {listed(waits_for)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`A`, `A and B`, `A, B and C`, `A, B, C and 2 more`."""
+    shown = list(names[:NAMED_AT_MOST])
+    if len(names) > NAMED_AT_MOST:
+        shown.append(f"{len(names) - NAMED_AT_MOST} more")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
+def _admission(track: Track, note: _Note) -> str:
+    if not track.call:
+        return "gets its prompt ready"
+    return f"waits for its turn to call the model{f': {note.reason}' if note.reason else ''}"
+
+
+def _streaming(track: Track, note: _Note) -> str:
+    again = f", attempt {track.attempt} of {MAX_ATTEMPTS}" if track.attempt > 1 else ""
+    repair = f", repairs its answer (turn {note.repair})" if note.repair else ""
+    if track.segment is Segment.FIRST_TOKEN:
+        return f"asked the model, waits for the first word{again}{repair}"
+    return f"writes{again}{repair}"
+
+
+def _backoff(note: _Note, now_s: float) -> str:
+    left_s = max(0, math.ceil((note.backoff_until_s or now_s) - now_s))
+    tries = f"attempt {note.failed_attempt + 1} of {MAX_ATTEMPTS}"
+    return f"retries in {left_s} s: {note.error.rstrip('.')} ({tries})"
