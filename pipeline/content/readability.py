@@ -108,6 +108,10 @@ def is_english(language: str) -> bool:
     return "english" in language or bool(re.fullmatch(r"en(?:[-_].*)?", language))
 
 
+def has_cjk(text: str) -> bool:
+    return bool(_CJK.search(text))
+
+
 def prose_paragraphs(markdown: str) -> list[str]:
     """The text of each paragraph, list item and quotation; nothing else."""
     tokens = _parser.parse(drop_markers(strip_references(markdown)))

@@ -7,6 +7,7 @@ specialist; without it, what can be checked on the article alone still is.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import unicodedata
@@ -18,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from pipeline.content.addresses import addresses, canonical
 from pipeline.content.article import Article
-from pipeline.content.readability import prose_paragraphs
+from pipeline.content.readability import has_cjk, prose_paragraphs
 
 TITLE_CHARS = (30, 60)
 DESCRIPTION_CHARS = (70, 155)
@@ -88,10 +89,8 @@ def seo_view(report: Mapping[str, Any] | None, article: Article) -> dict[str, An
 
 def make_slug(text: str, limit: int = SLUG_CHARS) -> str:
     """ASCII words joined by hyphens, at most `limit` characters, cut between words; never empty."""
-    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore")
-    words = re.findall(r"[a-z0-9]+", plain.decode("ascii").lower().replace("'", ""))
     slug = ""
-    for word in words:
+    for word in _ascii_words(text):
         longer = f"{slug}-{word}" if slug else word[:limit]
         if len(longer) > limit:
             break
@@ -107,11 +106,13 @@ def score(checks: list[Check]) -> int | None:
 
 
 def keyword_count(keyword: str, text: str) -> int:
-    """How often the keyword stands in the text as whole words, whatever the case."""
+    """How often the keyword stands in the text as whole words, in any case."""
     wanted, words = _words(keyword), _words(text)
     size = len(wanted)
     if not size:
         return 0
+    if has_cjk(keyword):  # words are not separated there
+        return text.count(keyword)
     return sum(words[i : i + size] == wanted for i in range(len(words) - size + 1))
 
 
@@ -145,6 +146,11 @@ def _words(text: str) -> list[str]:
     return [word.casefold() for word in _WORD.findall(text)]
 
 
+def _ascii_words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore")
+    return re.findall(r"[a-z0-9]+", plain.decode("ascii").lower().replace("'", ""))
+
+
 def _check(name: str, label: str, ok: bool | None, value: str, advice: str) -> Check:
     return Check(name, label, ok, value, "" if ok else advice, WEIGHTS[name])
 
@@ -173,7 +179,7 @@ def _length_check(name: str, label: str, text: str, band: tuple[int, int]) -> Ch
 def _structure_checks(article: Article) -> list[Check]:
     levels = _heading_levels(article.markdown)
     titles = levels.count(1)
-    jumps = [f"H{a} to H{b}" for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+    jumps = [f"H{a} to H{b}" for a, b in itertools.pairwise(levels) if b > a + 1]
     known = {canonical(entry.source.url) for entry in article.sources if entry.source.url}
     strange = [url for url in addresses(article.body_markdown) if canonical(url) not in known]
     return [
@@ -217,7 +223,7 @@ def _stands_in(keyword: str, text: str) -> tuple[bool | None, str]:
     if not keyword:
         return None, "no focus keyword"
     # An ASCII slug cannot hold other letters, so the keyword may match in its ASCII form.
-    found = keyword_count(keyword, text) or keyword_count(make_slug(keyword), text)
+    found = keyword_count(keyword, text) or keyword_count(" ".join(_ascii_words(keyword)), text)
     return bool(found), "yes" if found else "no"
 
 
@@ -243,4 +249,4 @@ def _heading_levels(markdown: str) -> list[int]:
 
 def _headings(markdown: str) -> list[str]:
     tokens = _parser.parse(markdown)
-    return [b.content for a, b in zip(tokens, tokens[1:], strict=False) if a.type == "heading_open"]
+    return [b.content for a, b in itertools.pairwise(tokens) if a.type == "heading_open"]

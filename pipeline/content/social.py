@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import regex  # type: ignore[import-untyped]
+
+from pipeline.content.citations import drop_markers
+from pipeline.content.inert import clean_text
 
 _TABLE = Path(__file__).with_name("social_limits.toml")
 LINK_SLOT = "{link}"
@@ -86,7 +89,10 @@ def counted(platform: str, text: str) -> Count:
     used = _METHODS[rule.counting](text, rule.url_length)
     size = len(_with_link(text).encode("utf-8", "replace"))
     fits = used <= rule.limit and (rule.max_bytes is None or size <= rule.max_bytes)
-    return Count(used, rule.limit, rule.counting, fits and bool(text.strip()))
+    method = rule.counting
+    if LINK_SLOT in text:
+        method += f", {LINK_SLOT} as a link of {rule.url_length or len(LINK_STAND_IN)}"
+    return Count(used, rule.limit, method, fits and bool(text.strip()))
 
 
 def fit_post(platform: str, text: str) -> tuple[str, bool]:
@@ -113,6 +119,34 @@ def with_hashtags(text: str, hashtags: Sequence[str]) -> str:
     tags = [f"#{tag.lstrip('#').replace(' ', '')}" for tag in hashtags if tag.strip("# ")]
     new = [tag for tag in dict.fromkeys(tags) if tag.lower() not in text.lower().split()]
     return "\n\n".join(part for part in (text.rstrip(), " ".join(new)) if part)
+
+
+def finished_posts(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The social promoter's posts as they would go out, each with its count, as JSON values.
+
+    `text` is whole, hashtags included; `cut` says that hashtags or words were left out to fit.
+    """
+    return [_finished(post) for post in (data or {}).get("posts", [])]
+
+
+def _finished(post: Mapping[str, Any]) -> dict[str, Any]:
+    platform, hashtags = str(post["platform"]), list(post.get("hashtags") or [])
+    words = drop_markers(clean_text(str(post["text"]))).strip()
+    text, cut = words, False
+    for kept in range(len(hashtags), -1, -1):
+        text, cut = with_hashtags(words, hashtags[:kept]), kept < len(hashtags)
+        if counted(platform, text).ok:
+            break
+    else:
+        text, cut = fit_post(platform, words)
+    count = counted(platform, text).to_dict()
+    return {
+        "platform": platform,
+        "text": text,
+        "hashtags": hashtags,
+        "count": count,
+        "cut": cut,
+    }
 
 
 def _read_table() -> dict[str, Any]:

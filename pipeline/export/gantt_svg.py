@@ -1,0 +1,107 @@
+"""The Gantt of a finished run as one static SVG: no script, no font, nothing to load.
+
+Drawn from the same spans as every other figure. One lane per agent; colour says what an agent was
+doing, an outline marks the critical path. A strip above shows the same calls one after another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pipeline.export.rendering import text
+from pipeline.timing import AgentTiming, RunTiming, Span
+
+WIDTH = 960
+LABEL_WIDTH = 190
+LANE = 26
+BAR = 16
+TOP = 28
+_PLOT = WIDTH - LABEL_WIDTH - 12
+SEGMENTS = {
+    "waiting": "waiting for inputs",
+    "admission": "waiting for admission",
+    "backoff": "backing off",
+    "first_token": "time to first token",
+    "generation": "generating",
+    "tools": "tools",
+}
+
+
+def gantt_svg(timing: RunTiming) -> str:
+    """The drawing; empty when the run has no measured time."""
+    sequential = sum(agent.service_s for agent in timing.agents)
+    horizon = max(timing.horizon_s, sequential)
+    if horizon <= 0:
+        return ""
+    scale = _PLOT / horizon
+    lanes = [_sequential_strip(timing.agents, scale, timing.sequential_kind)]
+    lanes += [_lane(agent, row, timing, scale) for row, agent in enumerate(timing.agents, start=1)]
+    height = TOP + LANE * len(lanes) + 8
+    body = _axis(horizon, scale, height) + "".join(lanes)
+    title = "Gantt chart: what each agent did when, in seconds since the run started"
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{text(title)}" '
+        f'preserveAspectRatio="xMinYMin meet">{body}</svg>'
+    )
+
+
+def ticks(horizon_s: float, most: int = 8) -> list[float]:
+    """Round numbers of seconds from 0 to the horizon, at most `most` steps."""
+    rough = horizon_s / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    return [round(i * step, 10) for i in range(int(horizon_s / step + 1e-9) + 1)]
+
+
+def _axis(horizon: float, scale: float, height: int) -> str:
+    parts = []
+    for second in ticks(horizon):
+        x = LABEL_WIDTH + second * scale
+        parts.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{height}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{TOP - 12}">{second:g} s</text>')
+    return "".join(parts)
+
+
+def _lane(agent: AgentTiming, row: int, timing: RunTiming, scale: float) -> str:
+    y = TOP + row * LANE
+    on_path = agent.agent in timing.critical
+    label = f"{agent.title} ●" if on_path else agent.title
+    bars = "".join(_bar(span, y, scale, critical=on_path) for span in agent.spans)
+    return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}</g>'
+
+
+def _bar(span: Span, y: int, scale: float, *, critical: bool) -> str:
+    kind = span.segment.value
+    classes = [f"s-{kind}"]
+    if not span.used:
+        classes.append("void")
+    if critical and span.in_service:
+        classes.append("critical")
+    said = f"{SEGMENTS[kind]}: {span.start_s:.2f} to {span.end_s:.2f} s"
+    if not span.used:
+        said += ", discarded"
+    return _rect(span.start_s, span.duration_s, y, scale, " ".join(classes), said)
+
+
+def _sequential_strip(agents: Sequence[AgentTiming], scale: float, kind: str) -> str:
+    """The agents' service times end to end: what sequential would have taken."""
+    bars, start = [], 0.0
+    for number, agent in enumerate(agents):
+        said = f"{agent.title}: {agent.service_s:.2f} s"
+        bars.append(_rect(start, agent.service_s, TOP, scale, f"strip strip{number % 2}", said))
+        start += agent.service_s
+    return f'<g data-strip="sequential">{_label(f"one after another ({kind})", TOP)}{"".join(bars)}</g>'
+
+
+def _rect(start: float, length: float, y: int, scale: float, classes: str, said: str) -> str:
+    if length <= 0:
+        return ""
+    return (
+        f'<rect class="{classes}" x="{LABEL_WIDTH + start * scale:.2f}" y="{y}" '
+        f'width="{max(length * scale, 0.5):.2f}" height="{BAR}"><title>{text(said)}</title></rect>'
+    )
+
+
+def _label(words: str, y: int) -> str:
+    return f'<text class="lane" x="0" y="{y + BAR - 4}">{text(words)}</text>'

@@ -1,0 +1,178 @@
+"""The JSON report: one run, whole, under field names that other programs rely on.
+
+Field names and meanings are stable within a `schema_version`; new fields may be added. Times are
+seconds since the run started. Nothing here is secret: keys and addresses of endpoints stay out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.content.article import Article, article_of
+from pipeline.content.citations import NumberedSource
+from pipeline.content.readability import computed_metrics
+from pipeline.content.seo import seo_view
+from pipeline.content.social import finished_posts
+from pipeline.events import AgentFinished, AnyEvent, to_dict
+from pipeline.models import DEMO_LABEL, AgentOutput, AgentState, Checkpoint, RunRecord
+from pipeline.plan import Plan
+from pipeline.timing import AgentTiming, CallTiming, RunTiming
+
+SCHEMA_VERSION = 1
+
+
+def build_report(
+    run: RunRecord,
+    plan: Plan,
+    events: Sequence[AnyEvent],
+    checkpoints: Mapping[str, Checkpoint],
+    timing: RunTiming,
+    texts: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The report as JSON values.
+
+    `texts` is what agents without a checkpoint wrote so far, where that is still known.
+    """
+    outputs = {name: checkpoint.output for name, checkpoint in checkpoints.items()}
+    article = article_of(run.spec, outputs, run.degraded)
+    errors = {e.agent: e.error for e in events if isinstance(e, AgentFinished)}
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run.id,
+        "status": run.status.value,
+        "error": run.error or None,
+        "created_at": run.created_at.isoformat(),
+        "topic": run.spec.topic,
+        "mode": run.spec.mode.value,
+        "switches": dict(plan.switches),
+        "provider": run.spec.provider,
+        "model": run.spec.model or _model_seen(outputs),
+        "seed": run.spec.seed,
+        "demo": run.spec.is_demo,
+        "demo_label": DEMO_LABEL if run.spec.is_demo else None,
+        "degraded": list(run.degraded),
+        "agents": [
+            _agent(plan, agent, outputs.get(agent.agent), errors, texts or {})
+            for agent in timing.agents
+        ],
+        "timing": _timing(timing),
+        "article": {"title": article.title, "markdown": article.markdown} if article else None,
+        "labels": list(article.labels) if article else [],
+        "sources": [_source(entry) for entry in article.sources] if article else [],
+        **_results(run, outputs, checkpoints, article),
+        "events": [to_dict(event) for event in events],
+    }
+    return {name: json_safe(value) for name, value in report.items()}
+
+
+def json_safe(value: Any) -> Any:
+    """The value with only what JSON holds: lone surrogates become U+FFFD, no NaN, plain lists."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {json_safe(str(key)): json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(inner) for inner in value]
+    return value
+
+
+def _agent(
+    plan: Plan,
+    timing: AgentTiming,
+    output: AgentOutput | None,
+    errors: Mapping[str, str],
+    texts: Mapping[str, str],
+) -> dict[str, Any]:
+    return {
+        "agent": timing.agent,
+        "phase": timing.phase,
+        "status": timing.state.value,
+        "importance": plan.agent(timing.agent).importance.value,
+        "attempts": timing.attempts,
+        "started_s": timing.started_s,
+        "admitted_s": timing.admitted_s,
+        "first_token_s": timing.first_token_s,
+        "finished_s": timing.finished_s,
+        "input_tokens": timing.usage.input_tokens,
+        "output_tokens": timing.usage.output_tokens,
+        "segments": asdict(timing.segments),
+        "calls": [_call(call) for call in timing.calls],
+        "text": output.text if output else texts.get(timing.agent, ""),
+        "output": output.data if output else None,
+        "error": errors.get(timing.agent) or None,
+    }
+
+
+def _call(call: CallTiming) -> dict[str, Any]:
+    return {
+        "call": call.call,
+        "attempt": call.attempt,
+        "sent_s": call.sent_s,
+        "first_token_s": call.first_token_s,
+        "finished_s": call.finished_s,
+        "outcome": call.outcome or None,
+    }
+
+
+def _timing(timing: RunTiming) -> dict[str, Any]:
+    return {
+        "makespan_s": timing.makespan_s,
+        "sequential_s": timing.sequential_s,
+        "sequential_kind": timing.sequential_kind,
+        "bound_s": timing.bound_s,
+        "saved_s": timing.saved_s,
+        "saved_share": timing.saved_share,
+        "interrupted": timing.interrupted,
+        "critical_path": list(timing.critical),
+        "phases": [asdict(phase) for phase in timing.phases],
+    }
+
+
+def _source(entry: NumberedSource) -> dict[str, Any]:
+    return {"number": entry.number, **asdict(entry.source)}
+
+
+def _results(
+    run: RunRecord,
+    outputs: Mapping[str, AgentOutput],
+    checkpoints: Mapping[str, Checkpoint],
+    article: Article | None,
+) -> dict[str, Any]:
+    """What the finishing agents made; None (or no posts) for one that is absent."""
+    seo = _data(outputs, "seo_specialist")
+    return {
+        "seo": seo_view(seo, article) if seo and article else None,
+        "metrics": _metrics(run, outputs, checkpoints),
+        "summary": _data(outputs, "summary_writer"),
+        "posts": finished_posts(_data(outputs, "social_promoter")),
+    }
+
+
+def _metrics(
+    run: RunRecord, outputs: Mapping[str, AgentOutput], checkpoints: Mapping[str, Checkpoint]
+) -> dict[str, Any] | None:
+    """The numbers by code, and the model's reading of them where there is one."""
+    edited = outputs.get("editor")
+    if edited is None:
+        return None
+    checkpoint = checkpoints.get("metrics_analyzer")
+    read = checkpoint is not None and checkpoint.state is AgentState.DONE
+    return {
+        "computed": computed_metrics(edited.text, run.spec.language).to_dict(),
+        "reading": _data(outputs, "metrics_analyzer") if read else None,
+    }
+
+
+def _data(outputs: Mapping[str, AgentOutput], name: str) -> dict[str, Any] | None:
+    output = outputs.get(name)
+    return output.data if output else None
+
+
+def _model_seen(outputs: Mapping[str, AgentOutput]) -> str:
+    """What the provider says it used, when the run named no model."""
+    return next((o.response_model for o in outputs.values() if o.response_model), "")

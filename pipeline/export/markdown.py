@@ -1,0 +1,59 @@
+r"""The Markdown download, and the form of model text that may be given to Streamlit.
+
+A file may be opened by any renderer, so its text is inert by itself (`content/inert.py`). Streamlit
+adds a language of its own on top (icons, colours, formulas, short codes); `safe_markdown` makes
+that appear as the text it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pipeline.content.article import Article, plain_line
+from pipeline.content.inert import inert_markdown
+from pipeline.content.prose import map_prose
+from pipeline.models import DEMO_LABEL, RunRecord
+
+# Streamlit replaces icons and short codes after escapes are gone, so a backslash does not stop
+# them; an invisible character between the colon and the name does.
+WORD_JOINER = "\u2060"
+_DIRECTIVE = re.compile(
+    r":(?=[A-Za-z][\w-]*[\[{])"  # :red[…], :color[…]{…}
+    r"|(?<=:):(?=[A-Za-z])"  # ::name, :::name
+    r"|:(?=[\w+-]+(?:/[\w-]+)?:)"  # :smile:, :+1:, :material/close:
+)
+_DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
+
+
+def to_markdown(run: RunRecord, article: Article) -> str:
+    """Front matter and the whole article with its labels and sources."""
+    fields = {
+        "title": article.title,
+        "topic": plain_line(run.spec.topic),
+        "date": run.created_at.date().isoformat(),
+        "run": run.id,
+        "status": run.status.value,
+        "language": run.spec.language,
+        "demo": run.spec.is_demo,
+        "generator": f"Gantry: {DEMO_LABEL}" if run.spec.is_demo else "Gantry",
+        "labels": list(article.labels),
+    }
+    lines = [f"{name}: {_yaml(value)}" for name, value in fields.items()]
+    return "\n".join(["---", *lines, "---", "", article.markdown])
+
+
+def safe_markdown(text: str) -> str:
+    """Model text as `st.markdown` may draw it: formatting stays, everything active is text."""
+    return map_prose(inert_markdown(text), _without_directives)
+
+
+def _without_directives(prose: str) -> str:
+    prose = _DOLLAR.sub(r"\1\\$", prose)
+    return _DIRECTIVE.sub(":" + WORD_JOINER, prose)
+
+
+def _yaml(value: object) -> str:
+    """JSON, which is YAML; signs that a renderer without front matter would act on are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("<", r"\u003c").replace("![", r"\u0021[").replace("](", r"]\u0028")
