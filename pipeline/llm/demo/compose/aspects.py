@@ -6,6 +6,7 @@ only ever stands as an object.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from pipeline.llm.demo.compose.topic import Topic
@@ -24,7 +25,7 @@ class Aspect:
 
 BASICS = Aspect(
     headings=("The basics of {core}", "{core_title}: the basics", "First, the basics"),
-    goal="Explain plainly how it works, what kinds there are and why the difference matters.",
+    goal="Explain plainly how it works, what it needs and what makes the difference.",
     questions=(
         "What does a newcomer need to understand first?",
         "Which few ideas explain how the rest works?",
@@ -128,6 +129,12 @@ UPKEEP = Aspect(
 )
 
 ASPECTS = (BASICS, PREPARE, PRACTICE, PITFALLS, UPKEEP)
+
+
+def heading(aspect: Aspect, topic: Topic, rng: random.Random) -> str:
+    """One of the aspect's headings; those that name the topic only when it has a short name."""
+    named = [h for h in aspect.headings if topic.has_core or "{" not in h]
+    return fill(rng.choice(named), topic)
 
 
 def fill(template: str, topic: Topic) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.agents.outputs import Platform, Post, SocialPosts, Summary
 from pipeline.llm.demo.compose.prose import (
     Article,
@@ -10,6 +12,7 @@ from pipeline.llm.demo.compose.prose import (
     plain,
     read_article,
     sentences,
+    stands_alone,
     whole_sentences,
     word_count,
 )
@@ -20,34 +23,43 @@ TLDR_CHARS = 280
 ABSTRACT_WORDS = (80, 120)
 ABSTRACT_CHARS = 1_200
 POINT_CHARS = 300
+POINT_WORDS = range(9, 36)
 LINK = "{link}"
 LINK_WEIGHT = 23
 DEFAULT_LIMITS: dict[Platform, int] = {"x": 280, "linkedin": 3_000, "bluesky": 300, "mastodon": 500}
 SHARE_USED = 0.9  # of a platform's limit
 LINKEDIN_CHARS = 900
 
-_FILLERS = (
+_ABOUT_SOURCED = (
     "The text begins with the ideas that everything else builds on.",
     "It goes on to what is worth checking early and to the work itself.",
     "Common mistakes get a section of their own.",
-    "Each claim that needs one names its source.",
+    "Claims carry a mark that leads to their source.",
     "At the end stand small next steps that fit an ordinary week.",
     "Readers can take the sections in any order.",
-    "Open questions are named as such instead of being filled with guesses.",
+    "The length allows reading it in one sitting.",
+)
+_ABOUT_UNSOURCED = (
+    "No source was found, so the text is an outline and states no facts.",
+    "Each section names its aim and the questions it would have to answer.",
+    "The questions begin with the basics and end with what matters in the long run.",
+    "Whoever fills the outline should look for sources that are independent of each other.",
+    "Each claim needs a note on where it stands.",
+    "Gaps are better named than filled with guesses.",
+    "The outline can be taken up in any order, beginning with the question that matters most.",
 )
 
 
 def summary(task: Task) -> str:
     article, topic = read_article(task.text("editor")), task.brief.topic
-    facts = [s for s in cited_sentences(article) if word_count(s) > 6]
+    facts = cited_sentences(article)
+    about = _ABOUT_SOURCED if facts else _ABOUT_UNSOURCED
+    points = _key_facts(article)
     lead = _lead(article, topic)
-    points = [plain(p) for p in _per_section(article)]
     return Summary(
-        tldr=whole_sentences(f"{lead} {facts[0] if facts else ''}".strip(), TLDR_CHARS),
-        abstract=_abstract(lead, facts),
-        key_points=[clip(p, POINT_CHARS) for p in dict.fromkeys([*points, *_FILLERS])][
-            : max(3, min(5, len(points)))
-        ],
+        tldr=whole_sentences(" ".join(points[:2]) if facts else lead, TLDR_CHARS),
+        abstract=_abstract(lead, facts, about),
+        key_points=[clip(p, POINT_CHARS) for p in [*points, *about][: max(3, min(5, len(points)))]],
     ).model_dump_json(indent=1)
 
 
@@ -55,28 +67,26 @@ def _lead(article: Article, topic: Topic) -> str:
     return plain(article.lead[0]) if article.lead else f"A short text about {topic.about}."
 
 
-def _per_section(article: Article) -> list[str]:
-    """The first sourced sentence of each section."""
+def _key_facts(article: Article) -> list[str]:
+    """One sentence of each section that rests on a source and can be read alone."""
     found = []
     for section in article.body:
-        one = Article(article.title, (), (section,))
-        facts = [s for s in cited_sentences(one) if 8 <= word_count(s) <= 40]
-        # the opener comes first in a section and says nothing by itself
-        found += facts[1:2] or facts[:1]
-    return found
+        facts = cited_sentences(Article(article.title, (), (section,)))
+        alone = [s for s in facts if stands_alone(s) and word_count(s) in POINT_WORDS]
+        found += (alone or facts)[:1]
+    return list(dict.fromkeys(found))
 
 
-def _abstract(lead: str, facts: list[str]) -> str:
-    """80 to 120 words in whole sentences: lead, then facts from all over the text, then fillers."""
+def _abstract(lead: str, facts: Sequence[str], about: Sequence[str]) -> str:
+    """80 to 120 words in whole sentences: lead, facts from all over the text, words about it."""
     low, high = ABSTRACT_WORDS
-    step = max(1, len(facts) // 4)
+    alone = [s for s in facts if stands_alone(s) and word_count(s) in POINT_WORDS]
     taken: list[str] = []
-    for sentence in [*sentences(lead)[:2], *facts[1::step], *_FILLERS]:
-        words = word_count(" ".join([*taken, sentence]))
-        if words <= high and sentence not in taken:
-            taken.append(sentence)
-        if words >= low and word_count(" ".join(taken)) >= low:
+    for sentence in [*sentences(lead)[:1], *alone[:: max(1, len(alone) // 4)], *about]:
+        if word_count(" ".join(taken)) >= low:
             break
+        if sentence not in taken and word_count(" ".join([*taken, sentence])) <= high:
+            taken.append(sentence)
     return clip(" ".join(taken), ABSTRACT_CHARS)
 
 
@@ -99,40 +109,44 @@ def _limits(task: Task) -> dict[Platform, int]:
 
 
 def _post(platform: Platform, limit: int, article: Article, topic: Topic) -> Post:
-    facts = _per_section(article) or [_lead(article, topic)]
+    facts = _key_facts(article) or [_lead(article, topic)]
     title = plain(article.title) or topic.title
     tags = hashtags(topic)[: 3 if platform == "linkedin" else 2]
     room = int(limit * SHARE_USED) - LINK_WEIGHT - 2 - sum(weight(tag) + 2 for tag in tags)
+    invitation = _INVITATIONS[platform] if cited_sentences(article) else _UNSOURCED_INVITATION
     if platform == "linkedin":
-        return Post(platform=platform, text=_long_post(title, facts, room), hashtags=tags)
+        return Post(
+            platform=platform, text=_long_post(title, facts, invitation, room), hashtags=tags
+        )
     pick = {"x": 0, "bluesky": 1, "mastodon": 2}[platform] % len(facts)
     hook = fit(f"{title}{'' if title.endswith('?') else '.'}", room)
     rest = room - weight(hook) - 1
     fact = facts[pick] if weight(facts[pick]) <= rest else ""
-    invitation = _INVITATIONS[platform]
     rest -= weight(fact) + 1
     parts = [hook, fact, invitation if weight(invitation) <= rest else ""]
     return Post(platform=platform, text=" ".join([*filter(None, parts), LINK]), hashtags=tags)
 
 
+_UNSOURCED_INVITATION = "An outline, still without sources:"
 _INVITATIONS: dict[Platform, str] = {
+    "linkedin": "The article puts this in context and names its sources:",
     "x": "More, with sources:",
     "bluesky": "The rest, with sources:",
     "mastodon": "The whole text names its sources and ends with small next steps:",
 }
 
 
-def _long_post(title: str, facts: list[str], room: int) -> str:
+def _long_post(title: str, facts: list[str], invitation: str, room: int) -> str:
     lines = [title, "", "Three things worth knowing:", *(f"• {fact}" for fact in facts[:3])]
     if len(facts) < 3:
         lines = [title, "", *facts]
-    text = "\n".join([*lines, "", "The article puts them in context and names its sources:"])
+    text = "\n".join([*lines, "", invitation])
     return fit(text, min(room, LINKEDIN_CHARS)) + f" {LINK}"
 
 
 def hashtags(topic: Topic) -> list[str]:
     """Up to three tags without the sign, from the topic's own words."""
-    core = "".join(w.capitalize() for w in topic.core.split()) if topic.core != "this topic" else ""
+    core = "".join(w.capitalize() for w in topic.core.split()) if topic.has_core else ""
     words = [core, *(w.capitalize() for w in topic.keywords)]
     tags = ["".join(c for c in word if c.isalnum() and c.isascii()) for word in words]
     return [t for t in dict.fromkeys(tags) if 2 < len(t) <= 30 and not t.isdigit()][:3]

@@ -43,8 +43,8 @@ _META_TAILS = (
 
 def seo(task: Task) -> str:
     article, topic = read_article(task.text("editor")), task.brief.topic
-    focus = topic.core if topic.core != "this topic" else " ".join(topic.keywords[:3])
-    words = [w for w in frequent_words(article) if w not in focus.lower()]
+    focus = topic.core if topic.has_core else " ".join(topic.keywords[:3])
+    words = [w for w in frequent_words(article) if w[:5] not in focus.lower()]
     return SeoReport(
         title=page_title(article.title or topic.title),
         meta_description=meta_description(article, topic),
@@ -86,8 +86,12 @@ def slug(title: str) -> str:
 
 def frequent_words(article: Article) -> list[str]:
     text = " ".join(plain(p) for s in article.sections for p in s.paragraphs)
-    counts = Counter(w for w in re.findall(r"[a-z]{4,}", text.lower()) if keywords(w))
-    return [word for word, count in counts.most_common(14) if count > 1]
+    counts = Counter(w for w in re.findall(r"[a-z]{5,}", text.lower()) if keywords(w))
+    by_stem: dict[str, str] = {}
+    for word, count in counts.most_common(40):
+        if count > 1:
+            by_stem.setdefault(word[:5], word)
+    return list(by_stem.values())
 
 
 def _suggestions(article: Article, focus: str) -> list[str]:

@@ -10,7 +10,7 @@ from pipeline.llm.demo.compose.aspects import (
     PRACTICE,
     PREPARE,
     Aspect,
-    fill,
+    heading,
 )
 from pipeline.llm.demo.compose.reading import Task
 from pipeline.llm.demo.compose.topic import Topic
@@ -29,7 +29,7 @@ def plan(task: Task) -> str:
     outline = [
         OutlineSection(
             id=f"s{number}",
-            heading=fill(rng.choice(aspect.headings), topic),
+            heading=heading(aspect, topic, rng),
             goal=aspect.goal,
             key_questions=list(aspect.questions),
             word_budget=budget,
@@ -42,7 +42,9 @@ def plan(task: Task) -> str:
         intent=f"Readers want a clear and practical overview of {topic.about}.",
         outline=outline,
         search_queries=search_queries(topic),
-        keywords=list(dict.fromkeys([topic.core, *topic.keywords]))[:10],
+        keywords=list(dict.fromkeys([*([topic.core] if topic.has_core else []), *topic.keywords]))[
+            :10
+        ],
         out_of_scope=[
             "Prices and rules that differ from place to place",
             "Product recommendations",
@@ -52,7 +54,7 @@ def plan(task: Task) -> str:
 
 def title_of(topic: Topic, suffix: str) -> str:
     """The working title: the topic, and for a short plain phrase what the reader gets."""
-    is_phrase = topic.about[:1].lower() == topic.title[:1].lower() and topic.core != "this topic"
+    is_phrase = topic.about[:1].lower() == topic.title[:1].lower() and topic.has_core
     is_clause = topic.title.split()[0].lower() in ("how", "why", "what", "when", "where", "which")
     if is_phrase and not is_clause and ":" not in topic.title:
         longer = topic.title + suffix

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 MARKER = re.compile(r"\s*\[S[0-9a-f]{5}\]")
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[”’\")]*\s+(?=[“\"(A-Z0-9])")
+_POINTS_BACK = re.compile(
+    r"(?:it|its|they|their|these|this|that|those|then|each|both|such|with two|from then|here|he|she"
+    r"|so|but|and|another|the second|the other|after that|parts? of)\b",
+    re.IGNORECASE,
+)
 _EMPHASIS = re.compile(r"[*_`]+")
 
 
@@ -64,9 +69,19 @@ def cited_sentences(article: Article) -> list[str]:
         plain(sentence)
         for section in article.body
         for paragraph in section.paragraphs
-        if MARKER.search(paragraph)
-        for sentence in sentences(paragraph)
+        for sentence in _cited_span(sentences(paragraph))
     ]
+
+
+def stands_alone(sentence: str) -> bool:
+    """Whether a sentence can be read without the one before it."""
+    return not _POINTS_BACK.match(sentence)
+
+
+def _cited_span(parts: list[str]) -> list[str]:
+    """From the first sentence with a marker to the last: what lies between rests on them too."""
+    marked = [n for n, part in enumerate(parts) if MARKER.search(part)]
+    return parts[marked[0] : marked[-1] + 1] if marked else []
 
 
 def word_count(text: str) -> int:

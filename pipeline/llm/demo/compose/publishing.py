@@ -8,10 +8,10 @@ from pipeline.agents.outputs import Edit, PublisherNotes
 from pipeline.llm.demo.compose.prose import (
     MARKER,
     Article,
+    clip,
     plain,
     read_article,
     sentences,
-    whole_sentences,
 )
 from pipeline.llm.demo.compose.reading import Task
 from pipeline.llm.demo.compose.topic import Topic
@@ -19,21 +19,27 @@ from pipeline.llm.demo.compose.topic import Topic
 MAX_EDITS = 3
 STANDFIRST_CHARS = 280
 
-_SMALLER = (
-    (" it is fine to ", " you may "),
-    ("It is fine to ", "You may "),
-    (" is all it takes", " is enough"),
-    ("The best next step is a small one.", "A small next step is the best one."),
-    (" asked somebody", " asked someone"),
-    ("Take one section of this article, ", "Take one section, "),
-    ("Worth asking in your own case: ", "Ask in your own case: "),
-    (" somebody ", " someone "),
-    ("Here is a practical guide to ", "A practical guide to "),
-    (" takes this further.", " goes further."),
-    (" adds a useful point.", " adds to this."),
-    ("None of this has to be perfect", "Nothing here has to be perfect"),
-    (" rather than ", " instead of "),
-    (" becomes easier", " gets easier"),
+_TWO = "Two thoughts are easier to follow in two sentences."
+_PLAIN = "Plainer and shorter."
+_WORDING: tuple[tuple[str, str, str], ...] = (
+    (", watch what happens, and come back to ", " and watch what happens. Come back to ", _TWO),
+    (
+        ", begin with what can be undone, and keep ",
+        " and begin with what can be undone. Keep ",
+        _TWO,
+    ),
+    ("It is fine to begin ", "You may begin ", "Speaks to the reader."),
+    (" is all it takes", " is enough", _PLAIN),
+    ("Worth asking in your own case: ", "Ask in your own case: ", _PLAIN),
+    (" takes this further.", " goes further.", _PLAIN),
+    ("None of this has to be perfect", "Nothing here has to be perfect", _PLAIN),
+    (" makes every later choice easier.", " helps with every later choice.", _PLAIN),
+    ("the plan of an article about", "a plan for an article about", _PLAIN),
+    (
+        "should be named as a gap rather than filled with a guess",
+        "belongs among the gaps, not among the guesses",
+        _PLAIN,
+    ),
 )
 
 
@@ -41,10 +47,9 @@ def notes(task: Task) -> str:
     text = task.text("editor")
     article, topic = read_article(text), task.brief.topic
     edits = [e for e in (_heading_edit(text, article, topic), *_sentence_edits(text)) if e]
-    lead = plain(article.lead[0]) if article.lead else f"About {topic.about}."
     return PublisherNotes(
         title=(plain(article.title) or topic.title)[:200],
-        standfirst=whole_sentences(lead, STANDFIRST_CHARS),
+        standfirst=clip(_standfirst(article), STANDFIRST_CHARS),
         edits=edits[:MAX_EDITS],
         not_applied=["Advice on links from other pages: that is not a change to the text."]
         if task.text("seo_specialist")
@@ -52,11 +57,26 @@ def notes(task: Task) -> str:
     ).model_dump_json(indent=1)
 
 
+def _standfirst(article: Article) -> str:
+    """What stands above the text; never its first paragraph again."""
+    is_sourced = any(MARKER.search(p) for s in article.sections for p in s.paragraphs)
+    if len(article.body) < 2:
+        return "A short text, with its sources." if is_sourced else "A short text without sources."
+    first, last = plain(article.body[0].heading), plain(article.body[-1].heading)
+    if is_sourced:
+        return f"From “{first}” to “{last}”: {_count(article)} short sections with their sources."
+    return f"From “{first}” to “{last}”: an outline in {_count(article)} sections, without sources."
+
+
+def _count(article: Article) -> str:
+    names = ("two", "three", "four", "five", "six", "seven", "eight")
+    count = len(article.body)
+    return names[count - 2] if count - 2 < len(names) else str(count)
+
+
 def _heading_edit(text: str, article: Article, topic: Topic) -> Edit | None:
     """Name the subject in one heading when none does."""
-    if topic.core == "this topic" or any(
-        topic.core.lower() in s.heading.lower() for s in article.sections
-    ):
+    if not topic.has_core or any(topic.core.lower() in s.heading.lower() for s in article.sections):
         return None
     for section in article.sections:
         find = f"## {section.heading}"
@@ -81,7 +101,7 @@ _TAKES_SUBJECT = {
 def _sentence_edits(text: str) -> list[Edit]:
     """Small changes of wording in sentences that stand in the article once."""
     edits = []
-    for old, new in _SMALLER:
+    for old, new, why in _WORDING:
         match = re.search(re.escape(old), text)
         sentence = _sentence_around(text, match.start() + 1) if match else ""
         if (
@@ -90,11 +110,7 @@ def _sentence_edits(text: str) -> list[Edit]:
             and old in sentence
             and not MARKER.search(sentence)
         ):
-            edits.append(
-                Edit(
-                    find=sentence, replace=sentence.replace(old, new, 1), why="Plainer and shorter."
-                )
-            )
+            edits.append(Edit(find=sentence, replace=sentence.replace(old, new, 1), why=why))
     return edits
 
 

@@ -78,18 +78,18 @@ class Task:
     @property
     def passages(self) -> list[Passage]:
         """All evidence in tool results and sections, each id once, in the order given."""
-        values = [r.value for r in self.results] + [_json(text) for text in self.sections.values()]
         found: dict[str, Passage] = {}
-        for value in values:
-            for passage in _passages(value):
-                found.setdefault(passage.id, passage)
+        for text in [*(result.content for result in self.results), *self.sections.values()]:
+            for value in _json_values(text):
+                for passage in _passages(value):
+                    found.setdefault(passage.id, passage)
         return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     call: CalledTool
-    value: Any  # parsed JSON; None when the tool failed
+    content: str
 
 
 def read_task(request: ChatRequest) -> Task:
@@ -147,7 +147,7 @@ def _results(messages: Iterable[Message]) -> Iterable[ToolResult]:
     for message in messages:
         asked |= {call.id: call for call in message.tool_calls}
         if message.role == "tool" and message.tool_call_id in asked:
-            yield ToolResult(asked[message.tool_call_id], _json(message.text))
+            yield ToolResult(asked[message.tool_call_id], message.text)
 
 
 def _passages(value: object) -> Iterable[Passage]:
@@ -172,6 +172,18 @@ def _paragraphs(document: Mapping[str, Any]) -> Iterable[Passage]:
         )
         for identity, text in _PARAGRAPH.findall(document["text"]):
             yield Passage(identity, title, text_of(text, 4_000), publisher)
+
+
+def _json_values(text: str) -> Iterable[Any]:
+    """The JSON values in `text`, one after the other, up to the first thing that is none."""
+    decoder, position = json.JSONDecoder(), 0
+    while position < len(text):
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return
+        yield value
+        position += len(text[position:]) - len(text[position:].lstrip())
 
 
 def _json(text: str) -> Any:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from pipeline.agents.outputs import Finding, Findings
-from pipeline.llm.demo.compose.prose import sentences, word_count
+from pipeline.llm.demo.compose.prose import sentences, stands_alone, word_count
 from pipeline.llm.demo.compose.reading import Passage, Task, dicts, text_of
 from pipeline.llm.demo.compose.topic import Topic
 from pipeline.llm.demo.latency import stable_random
@@ -14,7 +14,7 @@ from pipeline.llm.demo.wire import CalledFunction, CalledTool
 
 SHELVES: Mapping[str, str] = {"web_researcher": "web", "kb_researcher": "knowledge"}
 QUERIES = 2
-QUOTE_WORDS = range(7, 40)
+QUOTE_WORDS = range(10, 40)
 
 
 def tool_calls(task: Task) -> tuple[CalledTool, ...]:
@@ -70,7 +70,9 @@ def findings(task: Task) -> str:
 
 def best_sentence(passage: Passage, topic: Topic) -> str:
     """The sentence of the passage that says most about the topic, letter for letter."""
-    options = [s for s in sentences(passage.text) if word_count(s) in QUOTE_WORDS]
+    options = [
+        s for s in sentences(passage.text) if word_count(s) in QUOTE_WORDS and stands_alone(s)
+    ]
     words = {word[:5] for word in topic.keywords}
     return max(
         options or sentences(passage.text)[:1],

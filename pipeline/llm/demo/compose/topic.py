@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 TITLE_MAX_CHARS = 90
 CORE_MAX_WORDS = 5
+ODD_SHARE = 0.8  # a topic that loses more than the rest to tidying is quoted, not used as words
 NAMELESS = "An unusual topic"
+NO_CORE = "this topic"
 
 _TAG = re.compile(r"<[^<>]*>")
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.|javascript:|data:)\S*", re.IGNORECASE)
-_MARKUP = re.compile(r"[<>\[\](){}*_#`|~\\^=\"“”$@]+")
+_MARKUP = re.compile(r"[<>\[\](){}*_`|~\\^=\"“”$@]+|(?<![A-Za-z])#+")
 _ORDER = re.compile(
     r"^(?:please\s+|can you\s+|could you\s+|i want (?:you )?to\s+|i need\s+)*"
     r"(?:(?:write|create|make|give|draft|prepare|produce|explain|describe|discuss|tell|show)\b"
@@ -42,6 +44,12 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(r"^(?:the|a|an|your|my|our|their|some|more|better)\s+", re.IGNORECASE)
+_FRAME = re.compile(
+    r"^(?:(?:an?|the)\s+)?(?:(?:top|best|short|practical)\s+)*(?:\d+\s+)?"
+    r"(?:tips|practices|ideas|ways|reasons|guide|introduction|basics|overview)"
+    r"\s+(?:for|to|of|on|about)\s+",
+    re.IGNORECASE,
+)
 _PROPER_TEXT = """
 africa african america american asia asian australia bach beethoven berlin britain british
 canada china chinese christmas dutch easter einstein england english europe european excel
@@ -72,6 +80,10 @@ class Topic:
     keywords: tuple[str, ...]  # content words, lower case, at least one
 
     @property
+    def has_core(self) -> bool:
+        return self.core != NO_CORE
+
+    @property
     def core_title(self) -> str:
         return self.core[:1].upper() + self.core[1:]
 
@@ -80,13 +92,16 @@ def read_topic(raw: str) -> Topic:
     """Total: any text gives a topic that can be put into templates and Markdown."""
     text = tidy(raw[:4_000])
     if not _has_words(text):
-        return Topic(NAMELESS, "the topic as it was typed", "this topic", ("topic",))
+        return Topic(NAMELESS, "the topic as it was typed", NO_CORE, ("topic",))
     text = _ORDER.sub("", text) if _has_words(_ORDER.sub("", text)) else text
     headline = _headline(text)
+    if headline.lower().startswith("how to "):
+        headline = headline.rstrip("?")
+    is_odd = len(tidy(raw[:TITLE_MAX_CHARS])) < ODD_SHARE * len(raw[:TITLE_MAX_CHARS].strip())
     title = headline[:1].upper() + headline[1:]
     words = keywords(headline) or (headline.split()[0].lower(),)
-    core = _core(headline)
-    return Topic(title, _about(headline), core, words)
+    about = f"the topic “{headline}”" if is_odd else _about(headline)
+    return Topic(title, about, NO_CORE if is_odd else _core(headline), words)
 
 
 def keywords(text: str) -> tuple[str, ...]:
@@ -110,8 +125,8 @@ def tidy(raw: str) -> str:
     text = _MARKUP.sub(" ", _ADDRESS.sub(" ", _TAG.sub(" ", text)))
     text = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
     # two strokes or dots in a row mean something in Markdown or typography, never in a title
-    text = re.sub(r"([^\w\s])\1+", r"\1", " ".join(text.split()))
-    return text.strip(" -–—:;,.!'’/&+%")
+    text = re.sub(r"([^\w\s+])\1+", r"\1", " ".join(text.split()))
+    return text.strip(" -–—:;,.!'’/&%")
 
 
 def _has_words(text: str) -> bool:
@@ -148,13 +163,14 @@ def _core(headline: str) -> str:
     """A short noun phrase out of the headline; "this topic" when none can be had safely."""
     text = headline.rstrip("?")
     if not _is_latin(text) or headline.endswith("?") or _INVERTED.match(text):
-        return "this topic"
+        return NO_CORE
     if match := _OBJECT.search(text) if _CLAUSE.match(text) else None:
         text = match[1]
     elif _CLAUSE.match(text):
-        return "this topic"
+        return NO_CORE
+    text = _FRAME.sub("", text)
     text = _LEADING.sub("", _CUT.split(re.split(r"[:;,–(]", text)[0], maxsplit=1)[0]).strip()
     words = text.split()
     if not 1 <= len(words) <= CORE_MAX_WORDS or not text[0].isalpha() or len(text) > 60:
-        return "this topic"
+        return NO_CORE
     return lower_first(text)

@@ -22,7 +22,7 @@ OPENER_WORDS = 14
 MIN_SENTENCES = 2  # of a passage that is shortened
 
 _STANDFIRSTS = (
-    "This article looks at {about}: what to understand first, what to do about it, and which "
+    "A closer look at {about}: what to understand first, what to do about it, and which "
     "mistakes can be left to others.",
     "A practical look at {about}, from the first questions to the habits that make the result last.",
     "Here is a practical guide to {about}. It starts with the basics, moves on to the work itself and "
@@ -68,7 +68,7 @@ def article(task: Task) -> str:
         blocks = _sourced(title, parts, passages, brief, rng)
     else:
         blocks = _unsourced(title, parts, brief.topic)
-    return "\n\n".join([*blocks, *_notes(brief)]) + "\n"
+    return "\n\n".join([*blocks, *_notes(brief, bool(passages))]) + "\n"
 
 
 def _outline(task: Task) -> tuple[str, list[Part]]:
@@ -135,7 +135,7 @@ def share_out(parts: Sequence[Part], passages: Sequence[Passage]) -> None:
     """
     pairs = sorted(
         (
-            (len(part.about & stems(p.text)), -rank, -index)
+            (fit(part, p), -rank, -index)
             for rank, p in enumerate(passages)
             for index, part in enumerate(parts)
         ),
@@ -150,7 +150,12 @@ def share_out(parts: Sequence[Part], passages: Sequence[Passage]) -> None:
                 placed.add(-rank)
                 part.passages.append(passages[-rank])
     for part in parts:
-        part.passages.sort(key=lambda p: (p.title, passages.index(p)))
+        part.passages.sort(key=lambda p: -fit(part, p))
+
+
+def fit(part: Part, passage: Passage) -> int:
+    """How well a passage answers a section: shared word stems, those of its title twice."""
+    return len(part.about & stems(passage.text)) + 2 * len(part.about & stems(passage.title))
 
 
 def _paragraphs(part: Part, bridges: list[str], rng: random.Random) -> list[str]:
@@ -230,14 +235,15 @@ def _audience(brief: Brief) -> str:
     return f" It is written for {lower_first(audience)}."
 
 
-def _notes(brief: Brief) -> list[str]:
+def _notes(brief: Brief, is_sourced: bool) -> list[str]:
     notes = []
+    made_of = "the passages it cites and fixed templates" if is_sourced else "fixed templates"
     if not brief.is_english:
         asked = tidy(brief.language) or "another language"
         notes.append(f"*The offline demo writes English only; the brief asked for {asked}.*")
     return [
         *notes,
-        f"*{DEMO_LABEL}: put together from passages of the sample collection and fixed templates.*",
+        f"*{DEMO_LABEL}: put together from {made_of}.*",
     ]
 
 
