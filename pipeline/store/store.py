@@ -38,10 +38,8 @@ class Unfinished:
     """A run the engine is responsible for."""
 
     id: str
-    owner: str
     status: RunStatus
     priority: int
-    spec: RunSpec
 
 
 class Store:
@@ -71,6 +69,11 @@ class Store:
         rows = await self._rows(select(runs).where(_is(run_id, owner)))
         return codec.record_of(rows[0]) if rows else None
 
+    async def find_run(self, run_id: str) -> RunRecord | None:
+        """For the engine, which serves all owners."""
+        rows = await self._rows(select(runs).where(runs.c.id == run_id))
+        return codec.record_of(rows[0]) if rows else None
+
     async def list_runs(
         self, owner: str, limit: int = 50, offset: int = 0, text: str = ""
     ) -> list[RunRecord]:
@@ -98,18 +101,9 @@ class Store:
     async def unfinished_runs(self) -> list[Unfinished]:
         """Queued and running ones of all owners, in the order in which they should run."""
         r = runs.c
-        query = select(r.id, r.owner, r.status, r.priority, r.spec).where(r.status.in_(UNFINISHED))
+        query = select(r.id, r.status, r.priority).where(r.status.in_(UNFINISHED))
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
-        return [
-            Unfinished(
-                row.id,
-                row.owner,
-                RunStatus(row.status),
-                row.priority,
-                RunSpec.model_validate_json(row.spec),
-            )
-            for row in rows
-        ]
+        return [Unfinished(row.id, RunStatus(row.status), row.priority) for row in rows]
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with translated(self._engine.url):

@@ -1,0 +1,193 @@
+"""Execute one run, from taking it to its last row, whatever happens in between.
+
+Decides what an ending means: an outcome, a cancel, a bug, a takeover or the process stopping.
+The pipeline itself is the injected handler; when and how many runs execute is the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+
+from pipeline.engine.durable_journal import DurableJournal
+from pipeline.engine.keys import KeyRing
+from pipeline.engine.port import RunContext, RunHandler, RunOutcome
+from pipeline.errors import GantryError, StoreError, Superseded
+from pipeline.events import RunFinished
+from pipeline.journal import Journal
+from pipeline.models import RunRecord, RunStatus
+from pipeline.settings import Settings
+from pipeline.store import RunStopped, Store
+
+KEPT_JOURNALS = 32  # of finished runs, so that an open page need not read them back
+
+logger = logging.getLogger(__name__)
+
+
+class Executor:
+    """Owned by one loop; `execute` is the engine's handler."""
+
+    def __init__(
+        self, store: Store, handler: RunHandler, settings: Settings, keys: KeyRing
+    ) -> None:
+        self._store = store
+        self._handler = handler
+        self._settings = settings
+        self._keys = keys
+        self._busy: dict[str, asyncio.Event] = {}
+        self._journals: dict[str, Journal] = {}
+        self._finished: OrderedDict[str, Journal] = OrderedDict()
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Runs this process works on now."""
+        return frozenset(self._busy)
+
+    def journal(self, run_id: str) -> Journal | None:
+        """The live journal, or that of a run that ended here a short while ago. Any thread."""
+        return self._journals.get(run_id) or self._finished.get(run_id)
+
+    def forget(self, run_id: str) -> None:
+        self._finished.pop(run_id, None)
+        self._keys.forget_run(run_id)
+
+    async def ended(self, run_id: str) -> None:
+        """Return when this process does not work on the run."""
+        while (ended := self._busy.get(run_id)) is not None:
+            await ended.wait()
+
+    async def execute(self, run_id: str) -> None:
+        """Do all there is to do for the run now; only cancellation escapes."""
+        await self.ended(run_id)  # a cancelled execution may still be closing its calls
+        ended = self._busy[run_id] = asyncio.Event()
+        try:
+            await self._execute(run_id)
+        except StoreError as error:
+            logger.error("Run %s is left for later: %s", run_id, error)
+        finally:
+            del self._busy[run_id]
+            ended.set()
+
+    async def _execute(self, run_id: str) -> None:
+        if await self._lacks_key(run_id):
+            return
+        record = await self._store.begin(run_id)
+        if record is None or record.status is not RunStatus.RUNNING:
+            return
+        journal = await self._open_journal(record)
+        self._finished.pop(run_id, None)
+        self._journals[run_id] = journal
+        try:
+            await self._carry_out(record, journal)
+        finally:
+            journal.close()
+            self._finished[run_id] = self._journals.pop(run_id)
+            while len(self._finished) > KEPT_JOURNALS:
+                self._finished.popitem(last=False)
+
+    async def _lacks_key(self, run_id: str) -> bool:
+        """True, and said so in the store, when the run's key was typed into another process."""
+        record = await self._store.find_run(run_id)
+        if record is None or record.spec.key_source != "typed":
+            return False
+        if self._keys.find(run_id, record.owner, record.spec.base_url) is not None:
+            return False
+        await self._store.set_status(
+            run_id,
+            RunStatus.NEEDS_KEY,
+            error="The key typed for this run is gone. Type it again to continue.",
+            error_code="needs_key",
+        )
+        return True
+
+    async def _open_journal(self, record: RunRecord) -> DurableJournal:
+        try:
+            return await DurableJournal.open(self._store, record)
+        except Exception as error:
+            # what is stored cannot be read back: starting again would only repeat it
+            await self._end(record, _failure(record.id, error))
+            raise
+
+    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> None:
+        typed = record.spec.key_source == "typed"
+        context = RunContext(
+            settings=self._settings,
+            owner=record.owner,
+            typed_endpoint=self._keys.find(record.id, record.owner, record.spec.base_url)
+            if typed
+            else None,
+        )
+        try:
+            outcome = await self._handler(record.spec, journal, context)
+        except asyncio.CancelledError:
+            await self._interrupted(record, journal)
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge of the run: stored and logged
+            if _lost_run(error):
+                logger.info("Run %s: %s", record.id, error)
+                await self._interrupted(record, journal)
+                return
+            outcome = _failure(record.id, error)
+        _tell(journal, outcome)
+        try:
+            await self._end(record, outcome)
+        except RunStopped:
+            logger.info("Run %s was cancelled just before it ended", record.id)
+
+    async def _interrupted(self, record: RunRecord, journal: Journal) -> None:
+        """The handler was stopped: by a person, by another process, or because we close."""
+        now = await self._store.find_run(record.id)
+        if now is not None and now.epoch == record.epoch:
+            if now.status is RunStatus.RUNNING:
+                await self._store.release(record.id, record.epoch)  # continues at the next start
+            else:
+                _tell(journal, RunOutcome(now.status))
+        await self._store.writer.flush()
+
+    async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
+        await self._store.finish(
+            record.id,
+            record.epoch,
+            outcome.status,
+            degraded=outcome.degraded,
+            error=outcome.error,
+            error_code=outcome.error_code,
+            makespan_s=outcome.makespan_s,
+            saved_share=outcome.saved_share,
+        )
+        if outcome.status.is_final:
+            self._keys.forget_run(record.id)
+
+
+def _lost_run(error: Exception) -> bool:
+    """True when a write was refused because the run is no longer ours; also inside task groups."""
+    if isinstance(error, ExceptionGroup):
+        return error.subgroup(Superseded) is not None
+    return isinstance(error, Superseded)
+
+
+def _failure(run_id: str, error: Exception) -> RunOutcome:
+    if isinstance(error, GantryError):
+        return RunOutcome(RunStatus.FAILED, error=str(error), error_code=error.code)
+    logger.error("Run %s hit a bug", run_id, exc_info=error)
+    return RunOutcome(
+        RunStatus.FAILED,
+        error=f"Gantry made a mistake ({type(error).__name__}: {error}). "
+        "What was finished is kept; continue the run to try again.",
+        error_code="internal",
+    )
+
+
+def _tell(journal: Journal, outcome: RunOutcome) -> None:
+    """Close the account of this epoch, unless the handler has."""
+    last = journal.events[-1] if journal.events else None
+    if isinstance(last, RunFinished) and last.epoch == journal.epoch:
+        return
+    journal.record(
+        RunFinished,
+        status=outcome.status.value,
+        degraded=list(outcome.degraded),
+        error=outcome.error,
+        error_code=outcome.error_code,
+    )

@@ -1,0 +1,193 @@
+"""The way from pages, sockets and the command line into the running pipeline.
+
+Owns a thread with its own event loop, never the server's. Every method may be called from any
+other thread and has a time limit. What happens in the loop is `service.py`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from pipeline.engine.loop_thread import LoopThread
+from pipeline.engine.port import RunHandler
+from pipeline.engine.service import RunService
+from pipeline.errors import GantryError
+from pipeline.events import AnyEvent
+from pipeline.journal import Journal
+from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
+from pipeline.settings import Settings
+
+START_TIMEOUT_S = 60.0  # migrations included
+CALL_TIMEOUT_S = 15.0
+
+Hook = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        run_handler: RunHandler,
+        *,
+        on_start: Hook | None = None,
+        on_stop: Hook | None = None,
+    ) -> None:
+        self.settings = settings
+        self._handler = run_handler
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._thread: LoopThread | None = None
+        self._service: RunService | None = None
+
+    def start(self) -> None:
+        """Open the store, become the engine if nobody is, continue unfinished runs.
+
+        Raises `StoreError` with what to do; nothing is left running then.
+        """
+        if self._thread is not None:
+            raise RuntimeError("Already started.")
+        self._thread = LoopThread("gantry-runtime")
+        self._thread.start()
+        try:
+            self._service = self.call(self._open(), START_TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Interrupt what executes (it continues at the next start), store everything, stop.
+
+        Can be called twice. Never takes longer than `timeout_s`.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        ends_at = time.monotonic() + timeout_s
+        try:
+            thread.call(self._shut(), timeout_s * 0.9)
+        except TimeoutError:
+            logger.error("Closing took too long; unfinished runs continue at the next start")
+        finally:
+            self._service = None
+            if not thread.close(max(0.1, ends_at - time.monotonic())):
+                logger.error("Something in the pipeline's loop did not stop")
+
+    def __enter__(self) -> Runtime:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_engine(self) -> bool:
+        """True when runs execute in this process; else another one has the data folder's engine."""
+        return self._running.is_engine
+
+    def submit(
+        self,
+        spec: RunSpec,
+        owner: str = LOCAL_OWNER,
+        typed_endpoint: Endpoint | None = None,
+        *,
+        run_id: str | None = None,
+    ) -> str:
+        """Return the run's id once it cannot be lost. The same `run_id` again is the same run.
+
+        Raises `EngineBusy` for a typed key in a process that is not the engine.
+        """
+        return self.call(self._running.submit(spec, owner, typed_endpoint, run_id))
+
+    def cancel(self, run_id: str, owner: str = LOCAL_OWNER) -> bool:
+        """Stop the run, durably. False when it is missing or has already ended."""
+        return self.call(self._running.cancel(run_id, owner))
+
+    def resume(
+        self,
+        run_id: str,
+        owner: str = LOCAL_OWNER,
+        *,
+        allow_unsourced: bool | None = None,
+        typed_endpoint: Endpoint | None = None,
+    ) -> None:
+        """Continue a failed, cancelled or keyless run; finished agents are not run again.
+
+        Raises `SpecError` when it cannot be continued, with what to do.
+        """
+        self.call(
+            self._running.resume(
+                run_id, owner, allow_unsourced=allow_unsourced, typed_endpoint=typed_endpoint
+            )
+        )
+
+    def delete(self, run_id: str, owner: str = LOCAL_OWNER) -> bool:
+        """Remove the run and everything of it, stopping it first. False when it is missing."""
+        return self.call(self._running.delete(run_id, owner))
+
+    def run(self, run_id: str, owner: str = LOCAL_OWNER) -> RunRecord | None:
+        return self.call(self._running.store.get_run(run_id, owner))
+
+    def runs(
+        self, owner: str = LOCAL_OWNER, limit: int = 50, offset: int = 0, text: str = ""
+    ) -> list[RunRecord]:
+        """Newest first; `text` keeps those whose topic contains it."""
+        return self.call(self._running.store.list_runs(owner, limit, offset, text))
+
+    def count(self, owner: str = LOCAL_OWNER, text: str = "") -> int:
+        return self.call(self._running.store.count(owner, text))
+
+    def events(self, run_id: str, owner: str = LOCAL_OWNER) -> list[AnyEvent]:
+        """The run's stored facts; up to 50 ms behind the journal of a live run."""
+        return self.call(self._running.store.events(run_id, owner))
+
+    def checkpoints(self, run_id: str, owner: str = LOCAL_OWNER) -> Mapping[str, Checkpoint]:
+        return self.call(self._running.store.checkpoints(run_id, owner))
+
+    def journal(self, run_id: str) -> Journal | None:
+        """The journal of a run that executes here, or ended here a short while ago.
+
+        Does not ask who is asking: check with `run(run_id, owner)` first.
+        """
+        return self._running.executor.journal(run_id)
+
+    def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
+        """The run once it has ended (or needs a person); as it is when the time is up."""
+        return self.call(self._running.wait(run_id, timeout_s), timeout_s + CALL_TIMEOUT_S)
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float = CALL_TIMEOUT_S) -> T:
+        """Run anything in the pipeline's loop. Raises `TimeoutError` when it takes longer."""
+        if self._thread is None:
+            coroutine.close()
+            raise _not_running()
+        return self._thread.call(coroutine, timeout_s)
+
+    @property
+    def _running(self) -> RunService:
+        if self._service is None:
+            raise _not_running()
+        return self._service
+
+    async def _open(self) -> RunService:
+        if self._on_start is not None:
+            await self._on_start()
+        return await RunService.start(self.settings, self._handler)
+
+    async def _shut(self) -> None:
+        try:
+            if self._service is not None:
+                await self._service.aclose()
+        finally:
+            if self._on_stop is not None:
+                await self._on_stop()
+
+
+def _not_running() -> GantryError:
+    return GantryError("Gantry is not running.", "Start it again.")
