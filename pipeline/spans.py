@@ -146,16 +146,17 @@ class Track:
     def close(self, at_s: float) -> None:
         """End the open piece at `at_s`; the next begins there."""
         if at_s > self.since_s:
-            self.spans.append(self._piece(at_s))
+            self.spans.append(self.piece(at_s))
             self.since_s = at_s
 
     def all_spans(self, horizon_s: float, *, running: bool) -> tuple[Span, ...]:
         """The closed spans and, for an agent that has not settled, the open one up to `horizon_s`."""
         if self.state is not None or horizon_s <= self.since_s:
             return tuple(self.spans)
-        return (*self.spans, replace(self._piece(horizon_s), open=running))
+        return (*self.spans, replace(self.piece(horizon_s), open=running))
 
-    def _piece(self, end_s: float) -> Span:
+    def piece(self, end_s: float) -> Span:
+        """What has not been closed, as if it ended at `end_s`."""
         return Span(
             agent=self.agent,
             segment=self.segment,
