@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from dataclasses import dataclass
 
 from openai import AsyncOpenAI
@@ -23,18 +24,22 @@ from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
+from pipeline.llm.demo.server import DemoUnavailable
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.timing import run_timing
+from pipeline.tools.samples import warm_samples
 
 DEMO_MODEL = "gantry-demo"
+
+logger = logging.getLogger(__name__)
 
 
 def build_runtime(settings: Settings) -> Runtime:
     """A runtime that carries runs out for real. Not started yet."""
     access = ModelAccess(settings)
-    return Runtime(settings, access.handle_run, on_stop=access.aclose)
+    return Runtime(settings, access.handle_run, on_start=access.warm_up, on_stop=access.aclose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,19 @@ class ModelAccess:
         self._lines: dict[str, Line] = {}
         self._demo: DemoProcess | None = None
         self._opening = asyncio.Lock()
+        self._warming: asyncio.Task[None] | None = None
+
+    async def warm_up(self) -> None:
+        """Begin what the first run would wait for otherwise; returns at once."""
+        self._warming = asyncio.create_task(self._warm_up(), name="warm up")
+
+    async def _warm_up(self) -> None:
+        await asyncio.to_thread(warm_samples)
+        if not self._settings.has_endpoint:
+            try:
+                await self._demo_endpoint()
+            except DemoUnavailable as error:
+                logger.warning("%s The next run tries again.", error)
 
     async def handle_run(self, spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
         """Carry out one epoch of a run and say how it ended; expected failures are outcomes."""
@@ -106,6 +124,8 @@ class ModelAccess:
 
     async def aclose(self) -> None:
         """Close every line and end the demo provider."""
+        if self._warming is not None:
+            await asyncio.wait({self._warming})
         for line in self._lines.values():
             await line.caller.aclose()
             await line.client.close()

@@ -148,6 +148,7 @@ class _Execution:
         first = next((e.wall_at for e in earlier if isinstance(e, RunStarted)), wall_now())
         self.date = first[:10]
         kept = kept_absences(self.plan, self.journal)
+        self.journal.start_clock()
         self.journal.record(
             RunStarted,
             wall_at=wall_now(),

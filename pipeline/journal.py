@@ -59,6 +59,11 @@ class Journal:
         """Seconds since the run first started."""
         return self._offset_s + time.monotonic() - self._zero
 
+    def start_clock(self) -> None:
+        """The run begins now, not when its journal was opened. Only before the first fact."""
+        if not self.events:
+            self._zero = time.monotonic()
+
     def record(self, event_type: type[Event], **fields: Any) -> AnyEvent:
         """Append a fact, timed now. Returns it."""
         at_s = max(self.now_s(), self._last_at_s)
