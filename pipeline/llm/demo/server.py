@@ -1,7 +1,7 @@
 """The demo's HTTP server: OpenAI's chat-completions protocol on loopback.
 
-Decides who may ask (bearer token, Host header; no CORS) and when bytes leave; what an answer
-says is `compose`'s matter, how long it takes `latency`'s.
+Decides who may ask (bearer token, Host header; no CORS) and what is refused. What an answer says
+is `compose`'s matter, how long it takes `latency`'s, how it leaves `answer`'s.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -18,8 +17,9 @@ from pydantic import ValidationError
 
 from pipeline.errors import GantryError
 from pipeline.llm.demo import wire
-from pipeline.llm.demo.compose import Reply, compose
-from pipeline.llm.demo.latency import INSTANT, Pace, draw_pace, schedule, tokenize
+from pipeline.llm.demo.answer import Answer
+from pipeline.llm.demo.compose import compose
+from pipeline.llm.demo.latency import draw_pace
 from pipeline.models import Endpoint, Speed
 
 HOST = "127.0.0.1"
@@ -183,12 +183,9 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     _check_model(asked.model)
     reply = compose(asked)
     speed = wire.MODEL_SPEEDS[asked.model] or request.app[_OPTIONS].speed
-    answer = _Answer(
-        asked, reply, draw_pace(speed, asked.seed or 0, reply.agent, reply.call), started_s
-    )
-    if asked.stream:
-        return await answer.stream(request)
-    return await answer.whole()
+    pace = draw_pace(speed, asked.seed or 0, reply.agent, reply.call)
+    answer = Answer.to(asked, reply, pace, started_s)
+    return await answer.stream(request) if asked.stream else await answer.whole()
 
 
 def _parse(body: bytes) -> wire.ChatRequest:
@@ -209,96 +206,3 @@ def _check_model(name: str) -> None:
             param="model",
             code="model_not_found",
         )
-
-
-@dataclass(slots=True)
-class _Answer:
-    """One composed reply on its way out, on an absolute schedule so that delays do not add up."""
-
-    asked: wire.ChatRequest
-    reply: Reply
-    pace: Pace
-    started_s: float
-
-    async def whole(self) -> web.Response:
-        tokens, reason = self._limited()
-        calls = () if reason == "length" else self.reply.tool_calls
-        *_, (due_s, _) = [
-            (self.pace.first_token_s, tokens),
-            *schedule(self._timed(tokens), self.pace),
-        ]
-        await self._sleep_until(due_s)
-        return web.json_response(
-            self._envelope().completion("".join(tokens), calls, reason, self._usage(tokens))
-        )
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
-            }
-        )
-        await response.prepare(request)
-        tokens, reason = self._limited()
-        envelope = self._envelope()
-        await self._sleep_until(self.pace.first_token_s)
-        await response.write(wire.sse(envelope.chunk({"role": "assistant", "content": ""})))
-        for due_s, group in schedule(tokens, self.pace):
-            await self._sleep_until(due_s)
-            await response.write(wire.sse(envelope.chunk({"content": "".join(group)})))
-        if reason == "tool_calls":
-            await self._stream_calls(response, envelope)
-        # one write: a client that stops at `finish_reason` has the usage already
-        await response.write(self._tail(envelope, reason, tokens))
-        await response.write_eof()
-        return response
-
-    async def _stream_calls(self, response: web.StreamResponse, envelope: wire.Envelope) -> None:
-        arguments = [tokenize(call.function.arguments) for call in self.reply.tool_calls]
-        due_s = self.pace.first_token_s
-        for index, call in enumerate(self.reply.tool_calls):
-            head = call.model_dump() | {"index": index}
-            head["function"] = {"name": call.function.name, "arguments": ""}
-            await response.write(wire.sse(envelope.chunk({"tool_calls": [head]})))
-            pace = Pace(due_s, self.pace.tokens_per_s)
-            for due_s, group in schedule(arguments[index], pace):
-                await self._sleep_until(due_s)
-                delta = {"index": index, "function": {"arguments": "".join(group)}}
-                await response.write(wire.sse(envelope.chunk({"tool_calls": [delta]})))
-
-    def _tail(self, envelope: wire.Envelope, reason: str, tokens: Sequence[str]) -> bytes:
-        parts = [wire.sse(envelope.chunk({}, reason))]
-        if self.asked.wants_usage:
-            parts.append(wire.sse(envelope.usage_chunk(self._usage(tokens))))
-        return b"".join([*parts, wire.SSE_DONE])
-
-    def _limited(self) -> tuple[list[str], str]:
-        """The tokens that fit the caller's limit, and the finish reason."""
-        tokens = tokenize(self.reply.text)
-        limit = self.asked.token_limit
-        if limit is not None and len(self._timed(tokens)) > limit:
-            return tokens[:limit], "length"
-        return tokens, "tool_calls" if self.reply.tool_calls else "stop"
-
-    def _timed(self, tokens: Sequence[str]) -> list[str]:
-        """All that costs time: the text and the arguments of tool calls."""
-        calls = self.reply.tool_calls
-        return [*tokens, *(t for call in calls for t in tokenize(call.function.arguments))]
-
-    def _usage(self, tokens: Sequence[str]) -> dict[str, int]:
-        prompt = sum(len(tokenize(message.text)) for message in self.asked.messages)
-        return wire.usage(prompt, len(self._timed(tokens)))
-
-    def _envelope(self) -> wire.Envelope:
-        return wire.Envelope(
-            f"chatcmpl-demo-{secrets.token_hex(8)}", int(time.time()), self.asked.model
-        )
-
-    async def _sleep_until(self, due_s: float) -> None:
-        """Wait until `due_s` seconds after the request came."""
-        if self.pace is INSTANT:
-            return
-        delay_s = self.started_s + due_s - asyncio.get_running_loop().time()
-        if delay_s > 0:
-            await asyncio.sleep(delay_s)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipeline.models import Speed
 
@@ -25,6 +25,9 @@ FINGERPRINT = "offline-demo-no-language-model"
 MODELS_CREATED = 1_735_689_600  # 2025-01-01, the same in every process
 
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+_NONE_IS_EMPTY = BeforeValidator(lambda value: [] if value is None else value)
 
 
 class _Part(BaseModel):
@@ -50,7 +53,7 @@ class CalledTool(_Part):
 class Message(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
-    tool_calls: list[CalledTool] = Field(default_factory=list)
+    tool_calls: Annotated[list[CalledTool], _NONE_IS_EMPTY] = Field(default_factory=list)
     tool_call_id: str | None = None
 
     @property
@@ -120,7 +123,7 @@ class ChatRequest(_Part):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    tools: list[Tool] = Field(default_factory=list, max_length=128)
+    tools: Annotated[list[Tool], _NONE_IS_EMPTY] = Field(default_factory=list, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
