@@ -168,9 +168,12 @@ def _lost_run(error: Exception) -> bool:
 
 
 def _failure(run_id: str, error: Exception) -> RunOutcome:
+    logged = error
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]  # the first is the cause; a task group cancels the others
     if isinstance(error, GantryError):
         return RunOutcome(RunStatus.FAILED, error=str(error), error_code=error.code)
-    logger.error("Run %s hit a bug", run_id, exc_info=error)
+    logger.error("Run %s hit a bug", run_id, exc_info=logged)
     return RunOutcome(
         RunStatus.FAILED,
         error=f"Gantry made a mistake ({type(error).__name__}: {error}). "

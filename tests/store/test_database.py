@@ -1,0 +1,120 @@
+"""Opening a database: durable settings, migrations, and errors a person can act on."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from pipeline.errors import StoreError
+from pipeline.settings import Settings
+from pipeline.store import database_file, database_url, migrate
+from pipeline.store.database import open_database
+from pipeline.store.tables import metadata
+
+
+def settings_for(folder: Path, url: str | None = None) -> Settings:
+    return Settings(data_dir=folder, database_url=url)
+
+
+async def test_a_new_database_is_set_up_to_survive_a_power_cut(tmp_path: Path) -> None:
+    engine = await open_database(database_url(settings_for(tmp_path / "new" / "folder")))
+
+    async with engine.connect() as connection:
+        found = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await engine.dispose()
+
+    full = 2
+    assert found["journal_mode"] == "wal"
+    assert found["synchronous"] == full
+    assert found["foreign_keys"] == 1
+    assert found["busy_timeout"] >= 5_000
+
+
+def test_migrations_lead_to_the_tables_the_code_uses_and_can_run_twice(tmp_path: Path) -> None:
+    url = database_url(settings_for(tmp_path))
+    migrate(url)
+    migrate(url)
+
+    engine = create_engine(f"sqlite:///{database_file(url)}")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+
+    assert differences == []
+
+
+def test_the_data_folder_holds_the_database_unless_a_url_is_given(tmp_path: Path) -> None:
+    by_default = database_url(settings_for(tmp_path))
+    by_url = database_url(settings_for(tmp_path, f"sqlite:///{tmp_path}/other.db"))
+
+    assert database_file(by_default) == tmp_path / "gantry.sqlite3"
+    assert database_file(by_url) == tmp_path / "other.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("not a url", "not a database address"),
+        ("postgresql://host/base", "not in postgresql"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_with_the_remedy(
+    tmp_path: Path, url: str, part: str
+) -> None:
+    with pytest.raises(StoreError, match=part) as caught:
+        database_url(settings_for(tmp_path, url))
+
+    assert "DATABASE_URL" in str(caught.value)
+    assert caught.value.hint
+
+
+async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(StoreError, match=r"file.data cannot be made") as caught:
+        await open_database(database_url(settings_for(tmp_path / "file" / "data")))
+
+    assert "GANTRY_DATA_DIR" in caught.value.hint
+
+
+async def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gantry.sqlite3").mkdir()
+
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        await open_database(database_url(settings_for(tmp_path)))
+
+    assert "GANTRY_DATA_DIR" in caught.value.hint
+
+
+async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "gantry.sqlite3"
+    file.write_text("a letter to my aunt\n" * 300)
+
+    with pytest.raises(StoreError, match="is not a Gantry database"):
+        await open_database(database_url(settings_for(tmp_path)))
+
+    assert file.read_text() == "a letter to my aunt\n" * 300
+
+
+async def test_a_database_of_a_newer_gantry_is_refused(tmp_path: Path) -> None:
+    url = database_url(settings_for(tmp_path))
+    await (await open_database(url)).dispose()
+    connection = sqlite3.connect(database_file(url))
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(StoreError, match="newer Gantry") as caught:
+        await open_database(url)
+
+    assert "Update Gantry" in caught.value.hint
