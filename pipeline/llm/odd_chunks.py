@@ -8,6 +8,7 @@ makes the nearest `Chunk` of it; what it cannot place it leaves out.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -74,10 +75,11 @@ class Chunk(msgspec.Struct):
     x_groq: GroqExtra | None = None
 
 
-def read_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
+def read_chunk(data: bytes, *, is_error: bool = False, is_whole_body: bool = False) -> Chunk | None:
     """Read one JSON value, however odd; None when it is not JSON.
 
     `is_error`: the value came with `event: error`, so it is one whatever it looks like.
+    `is_whole_body`: nothing else came; a bare message is then an error too.
     """
     try:
         value = json.loads(data)
@@ -88,15 +90,15 @@ def read_chunk(data: bytes, *, is_error: bool) -> Chunk | None:
         return Chunk(error=error or value or "unnamed error")
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # one provider wraps error bodies in a list
-    return _chunk(value) if isinstance(value, dict) else Chunk()
+    return _chunk(value, is_whole_body) if isinstance(value, dict) else Chunk()
 
 
-def _chunk(value: dict[str, Any]) -> Chunk:
+def _chunk(value: dict[str, Any], is_whole_body: bool) -> Chunk:
     groq = value.get("x_groq")
     choices = value.get("choices")
     error = value.get("error")
-    if error is None and choices is None:
-        error = _unwrapped_error(value)
+    if error is None and choices is None and _is_bare_error(value, is_whole_body):
+        error = value
     return Chunk(
         choices=[_choice(c) for c in choices if isinstance(c, dict)]
         if isinstance(choices, list)
@@ -110,10 +112,11 @@ def _chunk(value: dict[str, Any]) -> Chunk:
     )
 
 
-def _unwrapped_error(value: dict[str, Any]) -> dict[str, Any] | None:
+def _is_bare_error(value: dict[str, Any], is_whole_body: bool) -> bool:
     """Some endpoints send `{"detail": …}` or `{"message": …}` instead of an `error` object."""
-    is_error = value.get("object") == "error" or "detail" in value or "message" in value
-    return value if is_error and "usage" not in value else None
+    if "error" in (value.get("object"), value.get("type")):
+        return True
+    return is_whole_body and any(value.get(name) for name in ("detail", "message", "errors"))
 
 
 def _choice(value: dict[str, Any]) -> Choice:
@@ -142,9 +145,12 @@ def _delta(value: object) -> Delta | None:
 
 
 def _content(value: object) -> tuple[str | None, str | None]:
-    """Text and reasoning of a `content` that may be text, one part or a list of parts."""
+    """Text and reasoning of a `content` that may be text, one part or a list of parts.
+
+    Text may end or begin with half a character (a lone surrogate): the reader joins them.
+    """
     if isinstance(value, str) or value is None:
-        return _text(value), None
+        return value, None
     texts: list[str] = []
     thoughts: list[str] = []
     for part in value if isinstance(value, list) else [value]:
@@ -154,7 +160,7 @@ def _content(value: object) -> tuple[str | None, str | None]:
             thoughts.append(_content(part["thinking"])[0] or "")
         elif isinstance(part, dict):
             texts.append(_content(part.get("text"))[0] or "")
-    return _text("".join(texts)), _text("".join(thoughts))
+    return "".join(texts), _text("".join(thoughts))
 
 
 def _tool(value: dict[str, Any]) -> ToolDelta:
@@ -179,8 +185,11 @@ def _usage(value: object) -> UsageCount | None:
 def _number(value: object) -> int | None:
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
-    return int(value) if isinstance(value, int | float) and value == value else None
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int | float) else None
+    """Text that can be stored; None for what is not text."""
+    if not isinstance(value, str | int | float):
+        return None
+    return str(value).encode("utf-8", "replace").decode()

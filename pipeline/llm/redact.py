@@ -29,7 +29,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def provider_words(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, on one line, redacted, at most 500 characters."""
-    line = " ".join(redact(text, secrets).split())
+    line = " ".join(redact(text, secrets).split()).encode("utf-8", "replace").decode()
     if len(line) <= PROVIDER_TEXT_MAX_CHARS:
         return line
     return line[: PROVIDER_TEXT_MAX_CHARS - 1] + "…"

@@ -31,6 +31,7 @@ class ChoiceState:
     """What one choice has said so far. `text` is None until it sent any text, even empty."""
 
     text: list[str] | None = None
+    half: str = ""  # of a character that two chunks share
     reasoning: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     tool_calls: dict[int, ToolCall] = field(default_factory=dict)
@@ -168,10 +169,11 @@ class StreamReader:
         """
         if not self._pending and self._event != b"error":
             try:
-                self._apply(_decode(payload))
+                chunk = _decode(payload)
             except msgspec.MsgspecError:
                 pass
             else:
+                self._apply(chunk if chunk.choices is not None else read_chunk(payload) or chunk)
                 return
         stripped = payload.strip()
         if stripped == b"[DONE]":
@@ -183,10 +185,9 @@ class StreamReader:
         whole = b"\n".join(self._pending)
         if len(whole) > MAX_EVENT_BYTES:
             self.malformed = f"a single event of more than {MAX_EVENT_BYTES:,} bytes"
-        chunk = read_chunk(whole, is_error=self._event == b"error")
-        if chunk is not None:
+        if odd := read_chunk(whole, is_error=self._event == b"error"):
             self._pending.clear()
-            self._apply(chunk)
+            self._apply(odd)
         elif self._event == b"error" and is_last:
             self._end_of_event()
 
@@ -201,7 +202,7 @@ class StreamReader:
         self._event = b""
 
     def _read_body(self, body: bytes) -> None:
-        chunk = read_chunk(body, is_error=False)
+        chunk = read_chunk(body, is_whole_body=True)
         if chunk is None:
             self.malformed = "a body that is not whole JSON"
             return
@@ -249,6 +250,8 @@ class StreamReader:
         if text is not None:
             if state.text is None:
                 state.text = []
+            if (state.half or not text.isascii()) and text:
+                text = _mended(state, text)
             if text:
                 self._grow(len(text))
                 state.text.append(text)
@@ -268,6 +271,18 @@ class StreamReader:
         self.progress += amount
         if self.progress > MAX_REPLY_CHARS:
             self.malformed = f"more than {MAX_REPLY_CHARS:,} characters without an end"
+
+
+def _mended(state: ChoiceState, text: str) -> str:
+    """Join characters that were sent in two halves; keep a half at the end for the next chunk."""
+    text, state.half = state.half + text, ""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, state.half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _add_tool(state: ChoiceState, tool: ToolDelta) -> None:

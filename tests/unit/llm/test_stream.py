@@ -1,0 +1,400 @@
+"""The stream reader against recordings of real providers, and against what it has to survive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.llm import stream
+from pipeline.llm.call import ToolCall
+from pipeline.llm.stream import StreamReader
+from pipeline.models import Usage
+from tests.fault_server import DONE, data, delta, finish, text
+
+STREAMS = Path(__file__).parents[2] / "data" / "streams"
+INDEX: list[dict[str, Any]] = json.loads((STREAMS / "index.json").read_text())["streams"]
+
+
+def read(body: bytes, size: int = 0) -> tuple[StreamReader, str]:
+    """Read `body` in pieces of `size` bytes; return the reader and the text it handed out."""
+    reader = StreamReader()
+    size = size or max(1, len(body))
+    given_out = [reader.feed(body[i : i + size]) for i in range(0, len(body), size)]
+    given_out.append(reader.close())
+    return reader, "".join(given_out)
+
+
+def summary(reader: StreamReader) -> dict[str, Any]:
+    """Everything the reader found out, in the words of `index.json`."""
+    choices = {str(index): choice for index, choice in reader.choices.items()}
+    texts = {i: "".join(c.text) for i, c in choices.items() if c.text is not None}
+    error = reader.error.body if reader.error else None
+    return {
+        "content_sha16": {i: hashlib.sha256(t.encode()).hexdigest()[:16] for i, t in texts.items()},
+        "content_len": {i: len(t) for i, t in texts.items()},
+        "content_head": {i: t[:60] for i, t in texts.items()},
+        "reasoning_len": {i: len("".join(c.reasoning)) for i, c in choices.items() if c.reasoning},
+        "finish": {i: c.finish_reason for i, c in choices.items() if c.finish_reason},
+        "tool_calls": {
+            f"{i}.{n}": {"id": call.id, "name": call.name, "arguments": call.arguments}
+            for i, c in choices.items()
+            for n, call in c.tool_calls.items()
+        },
+        "refusal_len": sum(len("".join(c.refusal)) for c in choices.values()),
+        "usage": reader.usage,
+        "error": error["code"] if isinstance(error, dict) else error,
+    }
+
+
+def expected(entry: dict[str, Any]) -> dict[str, Any]:
+    expect = dict(entry["expect"])
+    told = expect["usage"]
+    expect["usage"] = told and Usage(told["prompt_tokens"], told["completion_tokens"])
+    return expect
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+@pytest.mark.parametrize("entry", INDEX, ids=[entry["file"] for entry in INDEX])
+def test_a_recorded_stream_reads_as_its_index_says(entry: dict[str, Any], size: int) -> None:
+    reader, given_out = read((STREAMS / entry["file"]).read_bytes(), size)
+
+    assert summary(reader) == expected(entry)
+    assert given_out == reader.text
+    assert not reader.malformed
+
+
+@given(
+    entry=st.sampled_from([e for e in INDEX if e["bytes"] < 30_000]),
+    ending=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    bom=st.booleans(),
+    cuts=st.lists(st.integers(0, 30_000), max_size=40),
+)
+def test_any_line_ending_and_any_cut_give_the_same_result(
+    entry: dict[str, Any], ending: bytes, bom: bool, cuts: list[int]
+) -> None:
+    body = (STREAMS / entry["file"]).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", ending)
+    body = b"\xef\xbb\xbf" + body if bom else body
+    edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    reader = StreamReader()
+
+    for start, end in pairwise(edges):
+        reader.feed(body[start:end])
+    reader.close()
+
+    assert summary(reader) == expected(entry)
+
+
+CHUNK = data({"choices": [{"index": 0, "delta": {"content": "é😀"}, "finish_reason": None}]})
+ODD_BODIES: dict[str, tuple[bytes, str]] = {
+    "comments": (b": ping\n\n" + text("a") + b":\n\n" + finish(), "a"),
+    "no space after the colon": (text("a").replace(b"data: ", b"data:") + finish(), "a"),
+    "other fields": (b"id: 1\nretry: 5\nevent: message\n" + text("a") + finish(), "a"),
+    "one newline between events": (
+        (text("a") + text("b") + finish()).replace(b"\n\n", b"\n"),
+        "ab",
+    ),
+    "no newline at the end": (text("a") + finish().rstrip(), "a"),
+    "escaped non-ASCII": (CHUNK + finish(), "é😀"),
+    "data over several lines": (
+        b'data: {"choices": [{"delta":\ndata: {"content": "a"}}]}\n\n' + finish(),
+        "a",
+    ),
+    "content as a list": (
+        delta(content=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]) + finish(),
+        "ab",
+    ),
+    "content as one part": (delta(content={"type": "text", "text": "a"}) + finish(), "a"),
+    "null everywhere": (
+        data({"choices": None, "usage": None, "model": None, "error": None})
+        + data({"choices": [{"index": None, "delta": None, "finish_reason": None}]})
+        + delta(content=None, tool_calls=None, role=None)
+        + text("a")
+        + finish(),
+        "a",
+    ),
+    "no index": (data({"choices": [{"delta": {"content": "a"}}]}) + finish(), "a"),
+    "numbers as text": (
+        data(
+            {
+                "choices": [{"index": "0", "delta": {"content": "a"}}],
+                "usage": {"prompt_tokens": "3"},
+            }
+        )
+        + finish(),
+        "a",
+    ),
+    "choices of no known shape": (data({"choices": "none"}) + text("a") + finish(), "a"),
+    "a ping as data": (b"event: ping\ndata: {}\n\n" + text("a") + b"data: 1\n\n" + finish(), "a"),
+    "empty data": (b"data:\n\ndata: \n\n" + text("a") + finish(), "a"),
+    "text after [DONE]": (text("a") + finish() + DONE + text("b"), "a"),
+    "blank lines first": (b"\n\r\n\n" + text("a") + finish(), "a"),
+    "cumulative message beside the delta": (
+        data({"choices": [{"delta": {"content": "a"}, "message": {"content": "a"}}]})
+        + data({"choices": [{"delta": {"content": "b"}, "message": {"content": "ab"}}]})
+        + finish(),
+        "ab",
+    ),
+    "a whole message in one event": (
+        data({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}),
+        "ab",
+    ),
+    "a plain JSON completion": (
+        json.dumps({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}).encode(),
+        "ab",
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+@pytest.mark.parametrize("name", ODD_BODIES)
+def test_an_odd_stream_is_read_like_an_ordinary_one(name: str, size: int) -> None:
+    body, wanted = ODD_BODIES[name]
+
+    reader, given_out = read(body, size)
+
+    assert (reader.text, given_out) == (wanted, wanted)
+    assert reader.finish_reason == "stop"
+    assert reader.error is None and not reader.malformed
+
+
+def test_an_emoji_split_into_two_chunks_as_half_characters_is_whole_again() -> None:
+    body = b"".join(
+        b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % half
+        for half in (rb"a\ud83d", rb"\ude00b")
+    )
+
+    reader, given_out = read(body + finish())
+
+    assert (reader.text, given_out) == ("a😀b", "a😀b")
+
+
+def test_half_a_character_that_never_becomes_whole_is_marked_and_can_be_stored() -> None:
+    body = rb'data: {"choices": [{"delta": {"content": "a\ud83d"}}]}' + b"\n\n"
+
+    reader, given_out = read(body + text("b") + finish())
+
+    assert reader.text == given_out == "a\ufffdb"
+
+
+def test_text_is_handed_out_as_it_comes() -> None:
+    reader = StreamReader()
+
+    pieces = [reader.feed(part) for part in (text("a"), text("b") + text("c"), finish())]
+
+    assert pieces == ["a", "bc", ""]
+
+
+def test_only_content_counts_as_progress() -> None:
+    reader = StreamReader()
+
+    reader.feed(b": keep-alive\n\n" + delta(role="assistant", content="") + data({"choices": []}))
+    before = reader.progress
+    reader.feed(delta(reasoning="thinking"))
+
+    assert before == 0
+    assert reader.progress > 0
+
+
+def test_reasoning_is_kept_apart_from_the_text() -> None:
+    body = (
+        delta(reasoning_content="one ", reasoning="one ")
+        + delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "two"}]}])
+        + text("answer")
+        + finish()
+    )
+
+    reader, _ = read(body)
+
+    assert "".join(reader.choices[0].reasoning) == "one two"
+    assert reader.text == "answer"
+
+
+def tool(**fields: Any) -> bytes:
+    return delta(tool_calls=[fields])
+
+
+def calls(body: bytes) -> list[ToolCall]:
+    reader, _ = read(body + finish("tool_calls"))
+    return [call for _, call in sorted(reader.choices[0].tool_calls.items())]
+
+
+def test_a_repeated_id_and_name_do_not_double_a_tool_call() -> None:
+    body = b"".join(
+        tool(index=0, id="c1", function={"name": "search", "arguments": piece})
+        for piece in ('{"q":', '"x"}')
+    )
+
+    assert calls(body) == [ToolCall("c1", "search", '{"q":"x"}')]
+
+
+def test_tool_calls_without_an_index_are_told_apart_by_their_id() -> None:
+    body = (
+        tool(id="c1", function={"name": "search", "arguments": '{"q":'})
+        + tool(function={"arguments": "1}"})
+        + tool(id="c2", function={"name": "read", "arguments": "{}"})
+    )
+
+    assert calls(body) == [ToolCall("c1", "search", '{"q":1}'), ToolCall("c2", "read", "{}")]
+
+
+def test_parallel_tool_calls_that_share_an_index_stay_two() -> None:
+    body = tool(index=0, id="c1", function={"name": "search", "arguments": '{"q":1}'}) + tool(
+        index=0, id="c2", function={"name": "search", "arguments": '{"q":2}'}
+    )
+
+    assert calls(body) == [
+        ToolCall("c1", "search", '{"q":1}'),
+        ToolCall("c2", "search", '{"q":2}'),
+    ]
+
+
+def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
+    body = tool(index=0, id="c1", function={"name": "search", "arguments": {"q": "é"}})
+
+    assert calls(body) == [ToolCall("c1", "search", '{"q": "é"}')]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        data({"error": {"message": "overloaded", "code": 502}}),
+        b'event: error\ndata: {"error": {"message": "overloaded"}}\n\n',
+        b'event: error\ndata: {"message": "overloaded"}\n\n',
+        b"event: error\ndata: overloaded\n\n",
+        b"event: error\ndata: overloaded",
+        b'event: error\ndata: "overloaded"\n\n',
+        data({"choices": [], "x_groq": {"error": "overloaded"}}),
+        data({"object": "error", "message": "overloaded"}),
+        data({"type": "error", "message": "overloaded"}),
+        b'{"error": "overloaded"}',
+        b'[{"error": {"message": "overloaded"}}]',
+        b'{"detail": "overloaded"}',
+    ],
+)
+def test_an_error_inside_the_body_is_found(body: bytes) -> None:
+    reader, _ = read(text("a") + body if body.startswith((b"data", b"event")) else body)
+
+    assert reader.error is not None
+    assert "overloaded" in json.dumps(reader.error.body)
+
+
+def test_a_message_beside_the_stream_is_no_error() -> None:
+    reader, _ = read(data({"type": "ping", "message": "still here"}) + text("a") + finish())
+
+    assert (reader.text, reader.error) == ("a", None)
+
+
+def test_an_empty_error_field_is_no_error() -> None:
+    reader, _ = read(
+        data({"choices": [], "error": {}}) + data({"error": ""}) + text("a") + finish()
+    )
+
+    assert reader.error is None
+    assert reader.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+def test_a_chunk_that_is_not_json_is_malformed(size: int) -> None:
+    reader, _ = read(text("a") + b'data: {"choices": [{"del\n\n' + text("b") + finish(), size)
+
+    assert "not JSON" in reader.malformed
+    assert reader.finish_reason is None
+
+
+def test_a_chunk_cut_by_the_end_is_incomplete_and_not_malformed() -> None:
+    reader, _ = read(text("a") + text("b")[:-20])
+
+    assert (reader.text, reader.finish_reason, reader.malformed) == ("a", None, "")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xef\xbb\xbf\r\n <!DOCTYPE html>"])
+def test_a_web_page_is_recognised_at_its_first_character(body: bytes) -> None:
+    reader = StreamReader()
+
+    for byte in body[: body.index(b"<") + 1]:
+        reader.feed(bytes([byte]))
+
+    assert reader.kind == "html"
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"\xef\xbb", b'{"status": "ok"}', b"12\n34\n"])
+def test_what_is_neither_stream_nor_reply_is_not_recognised(body: bytes) -> None:
+    reader, given_out = read(body)
+
+    assert not reader.is_recognised
+    assert (given_out, reader.finish_reason) == ("", None)
+
+
+@pytest.mark.parametrize("newline", [b"", b"\n"])
+def test_an_endless_event_is_cut_off(monkeypatch: pytest.MonkeyPatch, newline: bytes) -> None:
+    monkeypatch.setattr(stream, "MAX_EVENT_BYTES", 1_000)
+    reader = StreamReader()
+
+    for _ in range(30):
+        reader.feed(b"data: " + b"x" * 100 + newline)
+
+    assert "1,000 bytes" in reader.malformed
+
+
+def test_an_endless_reply_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MAX_REPLY_CHARS", 1_000)
+    reader = StreamReader()
+
+    for _ in range(30):
+        reader.feed(text("x" * 100))
+
+    assert "1,000 characters" in reader.malformed
+    assert len(reader.text) <= 1_100
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_at_all_make_the_reader_raise(body: bytes) -> None:
+    reader, given_out = read(b"data: " + body, 3)
+
+    assert given_out == reader.text
+
+
+KEYS = [
+    "choices",
+    "index",
+    "delta",
+    "content",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "id",
+    "usage",
+    "prompt_tokens",
+    "error",
+    "finish_reason",
+    "x_groq",
+    "thinking",
+]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(KEYS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_no_json_at_all_makes_the_reader_raise(value: Any) -> None:
+    reader, given_out = read(data(value) + data({"choices": [{"delta": value}]}) + finish())
+
+    assert given_out == reader.text
+    given_out.encode()  # can be stored
