@@ -40,8 +40,7 @@ class Answer:
         return cls(asked, tokens, calls, reason, pace, started_s)
 
     async def whole(self) -> web.Response:
-        rate = self.pace.tokens_per_s
-        await self._sleep_until(self.pace.first_token_s + (self._count / rate if rate else 0.0))
+        await self._sleep_until(self.pace.due_s(self._count))
         return web.json_response(
             self._envelope().completion(
                 "".join(self.tokens), self.tool_calls, self.finish_reason, self._usage()
@@ -64,16 +63,17 @@ class Answer:
         return response
 
     async def _stream_calls(self, response: web.StreamResponse, envelope: wire.Envelope) -> None:
-        due_s = self.pace.first_token_s
+        sent = 0
         for index, call in enumerate(self.tool_calls):
             head = call.model_dump() | {"index": index}
             head["function"] = {"name": call.function.name, "arguments": ""}
             await response.write(wire.sse(envelope.chunk({"tool_calls": [head]})))
             arguments = tokenize(call.function.arguments)
-            for due_s, group in schedule(arguments, Pace(due_s, self.pace.tokens_per_s)):
+            for due_s, group in schedule(arguments, self.pace, sent=sent):
                 await self._sleep_until(due_s)
                 delta = {"index": index, "function": {"arguments": "".join(group)}}
                 await response.write(wire.sse(envelope.chunk({"tool_calls": [delta]})))
+            sent += len(arguments)
 
     def _tail(self, envelope: wire.Envelope) -> bytes:
         parts = [wire.sse(envelope.chunk({}, self.finish_reason))]

@@ -11,7 +11,6 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from pipeline.models import Speed
 
@@ -30,6 +29,10 @@ class Pace:
     first_token_s: float
     tokens_per_s: float | None
 
+    def due_s(self, tokens: int) -> float:
+        """When the token after the first `tokens` is due, in seconds since the request."""
+        return self.first_token_s + (tokens / self.tokens_per_s if self.tokens_per_s else 0.0)
+
 
 INSTANT = Pace(0.0, None)
 
@@ -44,18 +47,15 @@ def draw_pace(speed: Speed, seed: int, agent: str, call: int) -> Pace:
     return Pace(first_s / factor, rate * factor)
 
 
-def schedule(tokens: list[str], pace: Pace) -> Iterator[tuple[float, list[str]]]:
-    """Groups of tokens, each with the second (since the request) at which it is due."""
-    if pace.tokens_per_s is None:
-        if tokens:
-            yield pace.first_token_s, tokens
-        return
-    size = max(1, round(pace.tokens_per_s * WRITE_EVERY_S))
-    rest = iter(tokens)
-    sent = 0
-    while group := list(islice(rest, size)):
-        yield pace.first_token_s + sent / pace.tokens_per_s, group
-        sent += len(group)
+def schedule(tokens: list[str], pace: Pace, *, sent: int = 0) -> Iterator[tuple[float, list[str]]]:
+    """Groups of tokens, each with the second (since the request) at which it is due.
+
+    `sent` tokens of the same answer went before.
+    """
+    rate = pace.tokens_per_s
+    size = max(1, round(rate * WRITE_EVERY_S)) if rate else max(1, len(tokens))
+    for start in range(0, len(tokens), size):
+        yield pace.due_s(sent + start), tokens[start : start + size]
 
 
 def tokenize(text: str) -> list[str]:

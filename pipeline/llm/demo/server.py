@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from pipeline.llm.demo import wire
 from pipeline.llm.demo.answer import Answer
 from pipeline.llm.demo.compose import compose
 from pipeline.llm.demo.latency import draw_pace
-from pipeline.models import Endpoint, Speed
+from pipeline.models import DEMO_LABEL, Endpoint, Speed
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -80,15 +81,26 @@ class DemoServer:
         await self.aclose()
 
 
+def tell(endpoint: Endpoint) -> None:
+    """Print what another program needs to use this demo."""
+    sys.stdout.write(
+        f"{DEMO_LABEL}. Stop with Ctrl+C.\n"
+        f"OPENAI_BASE_URL={endpoint.base_url}\n"
+        f"OPENAI_API_KEY={endpoint.api_key}\n"
+        f"OPENAI_MODEL={wire.DEMO_MODEL}\n"
+    )
+    sys.stdout.flush()
+
+
 async def serve(
     port: int = 0,
     speed: Speed = "realistic",
     token: str | None = None,
     *,
-    announce: Callable[[Endpoint], None] = lambda _: None,
+    announce: Callable[[Endpoint], None] = tell,
     until: Awaitable[object] | None = None,
 ) -> None:
-    """Serve until cancelled, or until `until` is done. `announce` is told the address."""
+    """Serve until cancelled, or until `until` is done. `announce` is told the address and key."""
     async with DemoServer(port, speed, token) as server:
         announce(server.endpoint)
         await (until if until is not None else asyncio.Event().wait())
