@@ -124,7 +124,9 @@ def _how_to_run() -> None:
         )
         sequential = mode == Mode.SEQUENTIAL
         with st.container(key="switches", width="content", gap="xsmall"):
-            st.caption("Run in parallel" if not sequential else "Run in parallel (not in this mode)")
+            st.caption(
+                "Run in parallel" if not sequential else "Run in parallel (not in this mode)"
+            )
             with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
                 for phase in PHASES:
                     st.toggle(
@@ -141,9 +143,7 @@ def _how_to_run() -> None:
 def _details() -> None:
     left, right = st.columns(2, gap="small")
     with left, st.expander(_details_label(), icon=":material/tune:", key="details"):
-        st.text_input(
-            "Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP
-        )
+        st.text_input("Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP)
         st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
         st.segmented_control(
             "Length",
@@ -225,11 +225,15 @@ def start_run(topic: str | None = None) -> None:
     clear_form_error()
     try:
         provider, endpoint = chosen_provider()
-        spec = spec_from(st.session_state, **provider)
-        open_run(get_runtime().submit(spec, endpoint))
+        spec = spec_from(_form_state(), **provider)
+        open_run(get_runtime().submit(spec, typed_endpoint=endpoint))
         note_page_change()
     except GantryError as error:
         set_form_error(str(error))
+
+
+def _form_state() -> dict[str, Any]:
+    return {key: st.session_state[key] for key in form_defaults(Settings())}
 
 
 def _cancel(run_id: str) -> None:

@@ -10,8 +10,11 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from pages._text import escaped
-from pipeline.errors import SpecError
+from pages._runtime import get_runtime
+from pages._text import escaped, seconds
+from pipeline.errors import GantryError, SpecError
+from pipeline.llm.client import make_client
+from pipeline.llm.endpoint import ConnectionReport, test_connection
 from pipeline.models import DEMO_LABEL, Endpoint
 from pipeline.settings import KEYLESS, Settings
 
@@ -21,6 +24,7 @@ LABELS: Final[dict[str, str]] = {
     "configured": "Configured endpoint",
     "typed": "My own endpoint",
 }
+TEST_TIMEOUT_S: Final = 45.0
 SPEEDS: Final = ("instant", "fast", "realistic")
 KEEP: Final = "session"
 _MODELS: Final = "_models"  # what the endpoint listed
@@ -58,9 +62,7 @@ def _demo_choice() -> None:
         f"{DEMO_LABEL}. Text is composed on this machine from a small bundled collection; it needs "
         "no key and no network, and shows how the agents work together."
     )
-    st.segmented_control(
-        "Demo speed", SPEEDS, required=True, key="demo_speed", persist_state=KEEP
-    )
+    st.segmented_control("Demo speed", SPEEDS, required=True, key="demo_speed", persist_state=KEEP)
 
 
 def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
@@ -125,11 +127,14 @@ def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     return {"provider": "openai", "model": model, **fields}, endpoint
 
 
-def typed_endpoint() -> Endpoint:
-    """The endpoint typed in this session. Raises `SpecError` when address or key cannot be used."""
+def typed_endpoint(base_url: str | None = None) -> Endpoint:
+    """The endpoint typed in this session; `base_url` is the address of a run that continues.
+
+    Raises `SpecError` when address or key cannot be used.
+    """
     state = st.session_state
-    url = (state.get("endpoint_url") or "").strip() or None
-    key = (state.get("endpoint_key") or "").strip()
+    url = (state.get("endpoint_url") or "").strip() or base_url
+    key = (state.get("resume_key") or state.get("endpoint_key") or "").strip()
     if url is not None and not url.startswith(("http://", "https://")):
         raise SpecError(
             f"{url} is not an address of an endpoint.", "It begins with http:// or https://."
@@ -142,8 +147,35 @@ def typed_endpoint() -> Endpoint:
 
 
 def _test_connection() -> None:
-    pass
+    """Ask the chosen endpoint (callback); the answer stays on the panel."""
+    settings, state = Settings(), st.session_state
+    try:
+        typed = state["provider"] == "typed"
+        endpoint = typed_endpoint() if typed else settings.configured_endpoint()
+        model = (state.get("endpoint_model") or "").strip()
+        report = get_runtime().call(_ask(endpoint, model), TEST_TIMEOUT_S)
+    except GantryError as error:
+        report = ConnectionReport(False, error.message, error.hint)
+    except TimeoutError:
+        report = ConnectionReport(False, f"No answer within {TEST_TIMEOUT_S:g} s.")
+    state[_RESULT] = report
+    state[_MODELS] = report.models
+
+
+async def _ask(endpoint: Endpoint, model: str) -> ConnectionReport:
+    client = make_client(endpoint)
+    try:
+        return await test_connection(client, model)
+    finally:
+        await client.close()
 
 
 def _connection_result() -> None:
-    pass
+    report: ConnectionReport | None = st.session_state.get(_RESULT)
+    if report is None:
+        return
+    if report.ok:
+        took = f" Answered in {seconds(report.latency_s)}." if report.latency_s is not None else ""
+        st.success(escaped(report.message) + took, icon=":material/check_circle:")
+    else:
+        st.error(escaped(f"{report.message} {report.hint}"), icon=":material/error:")

@@ -1,6 +1,109 @@
+"""One run that is over, or waits for a person: what it made and how long everything took.
+
+Decides the order on the page; the figures come from `pipeline.timing`, the article from
+`pipeline.content`, and nothing here computes either.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
 import streamlit as st
-from pages._text import escaped, clipped
-def draw_header(run):
-    st.subheader(escaped(clipped(run.spec.topic)), anchor=False)
-def draw_ended(run):
-    st.write(run.status)
+
+from pages._outcome import draw_outcome
+from pages._runtime import get_runtime
+from pages._tabs import draw_tabs
+from pages._text import clipped, escaped
+from pages._timing import draw_headline, draw_timing_chart
+from pipeline.export.bundle import Bundle
+from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
+
+Colour = Literal["red", "orange", "blue", "green", "gray"]
+STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
+    RunStatus.QUEUED: ("Queued", "gray", ":material/schedule:"),
+    RunStatus.RUNNING: ("Running", "blue", ":material/play_circle:"),
+    RunStatus.WAITING_APPROVAL: ("Waits for approval", "orange", ":material/pan_tool:"),
+    RunStatus.NEEDS_KEY: ("Needs its key", "orange", ":material/key:"),
+    RunStatus.DONE: ("Done", "green", ":material/check_circle:"),
+    RunStatus.DEGRADED: ("Done, with gaps", "orange", ":material/rule:"),
+    RunStatus.FAILED: ("Failed", "red", ":material/error:"),
+    RunStatus.CANCELLED: ("Cancelled", "gray", ":material/stop_circle:"),
+}
+
+
+def draw_header(run: RunRecord) -> None:
+    """Which run this is: topic, how it ran, and its link."""
+    with st.container(key="run_header", gap="xsmall"):
+        st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            word, colour, icon = STATUS_LOOK[run.status]
+            st.badge(word, color=colour, icon=icon)
+            st.badge(_how(run), color="violet", icon=":material/account_tree:")
+            if run.spec.is_demo:
+                st.badge(DEMO_LABEL, color="gray", icon=":material/wifi_off:")
+            elif run.spec.model:
+                st.badge(escaped(run.spec.model), color="gray", icon=":material/dns:")
+            if run.spec.allow_unsourced:
+                st.badge("Unsourced draft allowed", color="gray")
+            with st.popover("Link", icon=":material/link:", key="share", type="tertiary"):
+                st.caption("Shows this run in any tab, while it goes on and afterwards.")
+                st.code(_link(run.id), language=None, wrap_lines=True)
+
+
+def draw_ended(run: RunRecord) -> None:
+    """The finished page: what happened, the figures, the article and everything beside it."""
+    runtime = get_runtime()
+    bundle = Bundle(run, runtime.events(run.id), runtime.checkpoints(run.id))
+    draw_outcome(bundle)
+    draw_headline(bundle)
+    draw_timing_chart(bundle)
+    draw_tabs(bundle)
+    _downloads(bundle)
+
+
+def _how(run: RunRecord) -> str:
+    mode = run.spec.mode
+    off = [phase for phase, on in run.spec.switches.items() if not on]
+    if mode is Mode.SEQUENTIAL or not off:
+        return mode.value.capitalize()
+    return f"{mode.value.capitalize()}, {escaped(', '.join(off))} off"
+
+
+def _link(run_id: str) -> str:
+    scheme, host, *_rest = urlsplit(st.context.url or "")
+    return urlunsplit((scheme, host, "/", f"run={run_id}", ""))
+
+
+def _downloads(bundle: Bundle) -> None:
+    name = f"gantry-{bundle.run.id[:8]}"
+    article = bundle.markdown()
+    with st.container(horizontal=True, key="downloads"):
+        if article:
+            st.download_button(
+                "Markdown",
+                article,
+                f"{name}.md",
+                "text/markdown",
+                key="download_markdown",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+            st.download_button(
+                "HTML",
+                bundle.html,
+                f"{name}.html",
+                "text/html",
+                key="download_html",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        st.download_button(
+            "JSON report",
+            bundle.json,
+            f"{name}.json",
+            "application/json",
+            key="download_json",
+            icon=":material/download:",
+            on_click="ignore",
+        )

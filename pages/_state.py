@@ -14,6 +14,7 @@ import streamlit as st
 RUN_PARAM: Final = "run"
 _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
+_RUN_ERROR: Final = "_run_error"
 _PAGE_CHANGE: Final = "_page_change"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
@@ -40,6 +41,12 @@ def close_run() -> None:
     st.query_params.pop(RUN_PARAM, None)
 
 
+def forget_run(run_id: str) -> None:
+    """The run was deleted: do not come back to it."""
+    if st.session_state.get(_CURRENT_RUN) == run_id:
+        close_run()
+
+
 def set_form_error(message: str) -> None:
     st.session_state[_FORM_ERROR] = message
 
@@ -60,3 +67,13 @@ def note_page_change() -> None:
 
 def take_page_change() -> bool:
     return bool(st.session_state.pop(_PAGE_CHANGE, False))
+
+
+def set_run_error(run_id: str, message: str) -> None:
+    """Why a run could not be continued; empty takes it back."""
+    st.session_state[_RUN_ERROR] = (run_id, message)
+
+
+def run_error(run_id: str) -> str:
+    of_run, message = st.session_state.get(_RUN_ERROR, ("", ""))
+    return str(message) if of_run == run_id else ""

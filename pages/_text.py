@@ -1,15 +1,18 @@
-"""Other people's text inside our labels. Topics and model text never become markup by accident."""
+"""Other people's text inside our labels, and figures as people read them.
+
+Topics and model text never become markup by accident: `escaped` is for one line inside a label,
+`pipeline.export.markdown.safe_markdown` for text that is meant as Markdown.
+"""
 
 from __future__ import annotations
 
-import re
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&^=@])")
+from pipeline.content.inert import escape_markdown
+from pipeline.export.markdown import safe_markdown
 
 
 def escaped(text: str) -> str:
-    """`text` so that Streamlit's Markdown shows it as it is, directives and icons included."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    """One line that Streamlit's Markdown shows as it is, icons and colour directives included."""
+    return safe_markdown(escape_markdown(text))
 
 
 def clipped(text: str, limit: int = 90) -> str:
@@ -26,3 +29,8 @@ def seconds(value: float | None) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def share(value: float | None) -> str:
+    """A share as a whole percentage; a dash when unknown."""
+    return "–" if value is None else f"{value:.0%}"

@@ -144,7 +144,7 @@ class Hub:
                 message = await broadcast.source.advance()
                 if message is not None:
                     broadcast.watchers -= {w for w in broadcast.watchers if not w.put(message)}
-        except Exception:
+        except Exception:  # noqa: BLE001 - the edge of one run's view; logged, watchers are told
             _log.exception("live view of run %s stopped", run_id)
             code = CLOSE_FAILED
         self._broadcasts.pop(run_id, None)

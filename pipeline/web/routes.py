@@ -52,9 +52,7 @@ async def healthz(_request: Request) -> Response:
 async def plotly_js(request: Request) -> Response:
     """The plotly of the installed wheel: always the version Python draws with, no outside host."""
     caching = IMMUTABLE if request.url.path == PLOTLY_URL else "public, max-age=3600"
-    return FileResponse(
-        PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": caching}
-    )
+    return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": caching})
 
 
 async def _serve_run(websocket: WebSocket, hub: Hub) -> None:

@@ -15,6 +15,7 @@ const SEGMENT_WORDS = {
   generation: "generation",
   tools: "tools",
 };
+const SEQUENTIAL = "One by one";
 const REDRAW_MS = 250;
 
 let plotlyLoading = null;
@@ -45,22 +46,42 @@ class Gantt {
     this.lastDraw = -Infinity;
     this.timer = 0;
     this.disposed = false;
+  }
+
+  begin(runId, plan) {
+    this.runId = runId;
+    this.plan = plan;
+    this.rows = new Map();
+    this.colours = new Map(plan.phases.map((phase) => [phase.name, phase.colour]));
     this.drawKey();
   }
 
+  // Rows come whole, but only those that changed.
+  take(news) {
+    for (const row of news.rows) this.rows.set(row.agent, row);
+    this.gaps = news.gaps;
+    this.cut = news.cut_s;
+    this.bound = news.bound_s;
+  }
+
   drawKey() {
-    for (const [kind, word] of Object.entries(SEGMENT_WORDS)) {
-      const item = document.createElement("span");
-      const swatch = document.createElement("i");
-      swatch.dataset.kind = kind;
-      item.append(swatch, word);
-      this.key.append(item);
-    }
+    this.key.replaceChildren();
+    for (const [phase, colour] of this.colours) this.keyItem(titled(phase), "phase", colour);
+    for (const [kind, word] of Object.entries(SEGMENT_WORDS)) this.keyItem(word, kind);
+  }
+
+  keyItem(word, kind, colour) {
+    const item = document.createElement("span");
+    const swatch = document.createElement("i");
+    swatch.dataset.kind = kind;
+    if (colour) swatch.style.setProperty("--swatch", colour);
+    item.append(swatch, word);
+    this.key.append(item);
   }
 
   // At most four drawings a second, however often it is asked for.
-  show(model) {
-    this.model = model;
+  show(now) {
+    this.now = now;
     if (this.timer || this.disposed) return;
     const wait = Math.max(0, this.lastDraw + REDRAW_MS - performance.now());
     this.timer = setTimeout(() => {
@@ -70,13 +91,12 @@ class Gantt {
   }
 
   draw() {
-    if (!this.plotly || !this.model || this.disposed || document.hidden) return;
+    if (!this.plotly || !this.plan || this.now === undefined || this.disposed || document.hidden) return;
     this.lastDraw = performance.now();
     const look = this.look();
-    this.plotly.react(this.plot, traces(this.model, look), layout(this.model, look, this.plot), {
-      displayModeBar: false,
-      responsive: true,
-    });
+    const chart = { ...this, now: Math.max(0, this.now - this.cut) };
+    const { bars, end } = collect(chart, look);
+    this.plotly.react(this.plot, bars, layout(chart, end, look), { displayModeBar: false, responsive: true });
   }
 
   dispose() {
@@ -86,83 +106,81 @@ class Gantt {
   }
 }
 
-function traces(model, look) {
-  const phases = new Map(model.phases.map((phase) => [phase, { strip: emptyBars(), rows: emptyBars() }]));
+// All bars as Plotly traces, two per phase, and where the sequential strip ends.
+function collect(chart, look) {
+  const phases = new Map(chart.plan.phases.map(({ name }) => [name, { strip: newBars(), rows: newBars() }]));
   let end = 0;
-  for (const agent of model.agents) {
-    const colour = look.phaseColour(agent.phase);
-    const bars = phases.get(agent.phase);
-    let service = 0;
-    for (const span of agent.spans) {
-      const shape = SEGMENT_LOOK[span.segment];
+  for (const agent of chart.plan.agents) {
+    const row = chart.rows.get(agent.name);
+    const colour = chart.colours.get(agent.phase);
+    const { strip, rows } = phases.get(agent.phase);
+    for (const bar of row.bars) {
+      const shape = SEGMENT_LOOK[bar.segment];
       if (!shape) continue;
-      const until = span.end_s ?? model.now_s;
-      addBar(bars.rows, agent.title, span.start_s, until, shape.colour ? look[shape.colour] : colour, shape);
-      bars.rows.customdata.push(SEGMENT_WORDS[span.segment]);
-      if (span.in_service) service += until - span.start_s;
+      const words = bar.used ? SEGMENT_WORDS[bar.segment] : `${SEGMENT_WORDS[bar.segment]}, discarded`;
+      const faded = bar.used ? shape : { ...shape, opacity: shape.opacity * 0.5, pattern: "x" };
+      addBar(rows, agent.label, bar.start_s, bar.end_s ?? chart.now, look[shape.colour] ?? colour, faded, words);
     }
-    if (service > 0) {
-      addBar(bars.strip, "Sequential", end, end + service, colour, { opacity: 1 });
-      bars.strip.customdata.push(agent.title);
-      end += service;
-    }
+    const grows = row.growing_since_s == null ? 0 : Math.max(0, chart.now - row.growing_since_s);
+    const service = row.service_s + grows;
+    if (service > 0) addBar(strip, SEQUENTIAL, end, end + service, colour, { opacity: 1 }, agent.title);
+    end += service;
   }
-  model.sequential_s = end;
-  return [...phases].flatMap(([phase, bars]) => [
-    trace(phase, bars.strip, "y2", look, false),
-    trace(phase, bars.rows, "y", look, true),
+  const bars = [...phases].flatMap(([phase, { strip, rows }]) => [
+    trace(phase, strip, "y2", look),
+    trace(phase, rows, "y", look),
   ]);
+  return { bars, end };
 }
 
-const emptyBars = () => ({ y: [], base: [], x: [], colour: [], opacity: [], pattern: [], customdata: [] });
+const newBars = () => ({ y: [], base: [], x: [], colour: [], opacity: [], pattern: [], words: [] });
 
-function addBar(bars, lane, start, end, colour, shape) {
+function addBar(bars, lane, start, end, colour, shape, words) {
   bars.y.push(lane);
   bars.base.push(start);
   bars.x.push(Math.max(0, end - start));
   bars.colour.push(colour);
   bars.opacity.push(shape.opacity);
   bars.pattern.push(shape.pattern ?? "");
+  bars.words.push(words);
 }
 
-function trace(phase, bars, yaxis, look, inLegend) {
-  const name = phase.charAt(0).toUpperCase() + phase.slice(1);
+function trace(phase, bars, yaxis, look) {
+  const strip = yaxis === "y2";
   return {
     type: "bar",
     orientation: "h",
-    name,
-    legendgroup: phase,
-    showlegend: inLegend,
+    name: titled(phase),
     y: bars.y,
     base: bars.base,
     x: bars.x,
     yaxis,
-    customdata: bars.customdata,
-    width: yaxis === "y2" ? 0.9 : 0.62,
-    hovertemplate: `%{y}: %{customdata}<br>%{base:.1f} s, for %{x:.1f} s<extra>${name}</extra>`,
+    customdata: bars.words,
+    width: strip ? 0.9 : 0.66,
+    hovertemplate: "%{y}: %{customdata}<br>from %{base:.1f} s, for %{x:.1f} s<extra>%{fullData.name}</extra>",
     marker: {
       color: bars.colour,
       opacity: bars.opacity,
       cornerradius: 3,
-      line: { width: yaxis === "y2" ? 1 : 0, color: look.background },
+      line: { width: strip ? 1 : 0, color: look.background },
       pattern: { shape: bars.pattern, fillmode: "overlay", fgcolor: look.background, size: 5, solidity: 0.35 },
     },
   };
 }
 
-function layout(model, look, plot) {
-  const narrow = plot.clientWidth < 620;
-  const longest = Math.max(model.now_s, model.sequential_s, 1) * 1.02;
-  const axis = { fixedrange: true, showgrid: false, zeroline: false, tickfont: { color: look.text } };
+function layout(chart, stripEnd, look) {
+  const narrow = chart.plot.clientWidth < 560;
+  const longest = Math.max(chart.now, stripEnd, 1) * 1.02;
+  const lanes = { fixedrange: true, showgrid: false, zeroline: false };
+  const labels = chart.plan.agents.map((agent) => agent.label);
   return {
-    uirevision: model.run_id,
+    uirevision: chart.runId,
     barmode: "overlay",
+    showlegend: false,
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
-    font: { family: look.font, color: look.text, size: narrow ? 10 : 12 },
-    margin: { l: narrow ? 104 : 172, r: 12, t: narrow ? 8 : 34, b: 28 },
-    showlegend: !narrow,
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false },
+    font: { family: look.font, color: look.text, size: narrow ? 11 : 12 },
+    margin: { l: narrow ? 112 : 128, r: 14, t: 8, b: 28 },
     hoverlabel: { bgcolor: look.surface, bordercolor: look.border, font: { color: look.text, family: look.font } },
     xaxis: {
       range: [0, longest],
@@ -173,31 +191,19 @@ function layout(model, look, plot) {
       anchor: "y",
       nticks: narrow ? 5 : 10,
     },
-    yaxis: {
-      ...axis,
-      domain: [0, 0.86],
-      autorange: false,
-      range: [model.agents.length - 0.5, -0.5],
-      categoryorder: "array",
-      categoryarray: model.agents.map((agent) => agent.title),
-      tickmode: "array",
-      tickvals: model.agents.map((agent) => agent.title),
-      ticktext: model.agents.map((agent) => (narrow ? shortened(agent.title) : agent.title)),
-    },
-    yaxis2: { ...axis, domain: [0.9, 1], range: [-0.5, 0.5], categoryarray: ["Sequential"] },
+    yaxis: { ...lanes, domain: [0, 0.86], range: [labels.length - 0.5, -0.5], type: "category", categoryarray: labels, tickvals: labels },
+    yaxis2: { ...lanes, domain: [0.9, 1], range: [-0.5, 0.5], type: "category", categoryarray: [SEQUENTIAL] },
     shapes: [
+      ...chart.gaps.map((gap) => ({
+        ...{ type: "rect", xref: "x", yref: "paper", x0: gap.start_s, x1: gap.end_s, y0: 0, y1: 0.86 },
+        ...{ fillcolor: look.gray, opacity: 0.2, line: { width: 0 } },
+      })),
       {
-        type: "line",
-        xref: "x",
-        yref: "paper",
-        x0: model.now_s,
-        x1: model.now_s,
-        y0: 0,
-        y1: 0.86,
+        ...{ type: "line", xref: "x", yref: "paper", x0: chart.now, x1: chart.now, y0: 0, y1: 0.86 },
         line: { color: look.primary, width: 1.5, dash: "dot" },
       },
     ],
   };
 }
 
-const shortened = (title) => (title.length > 16 ? `${title.slice(0, 15)}…` : title);
+const titled = (word) => word.charAt(0).toUpperCase() + word.slice(1);

@@ -13,8 +13,11 @@ const STATES = {
   failed: ["✕", "Failed", "red"],
   cancelled: ["■", "Cancelled", "gray"],
 };
+const ENDINGS = { done: "✓ Done", degraded: "✓ Done", failed: "✕ Failed" };
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);
-const CLOSED_FOR_GOOD = new Set([1000, 4404]);
+const CLOSED_FINISHED = 1000;
+const CLOSED_UNKNOWN = 4404;
+const CLOSED_TOO_MANY = 4429;
 const RETRY_FIRST_MS = 400;
 const RETRY_MOST_MS = 8000;
 const TICK_MS = 250;
@@ -57,7 +60,7 @@ class Card {
     this.text.setAttribute("role", "log");
     this.text.setAttribute("aria-live", "off"); // ten streams read aloud would drown everything
     this.text.setAttribute("aria-label", `${agent.title}: text so far`);
-    this.clear();
+    this.clear(0);
     this.update(agent);
   }
 
@@ -69,13 +72,20 @@ class Card {
     setText(this.icon, icon);
     setText(this.word, word);
     setText(this.tokens, agent.output_tokens == null ? "" : `${agent.output_tokens.toLocaleString()} tokens`);
-    this.root.title = agent.note || "";
+    this.root.title = agent.hint || agent.error;
   }
 
-  clear() {
+  clear(generation) {
+    this.generation = generation;
     this.reader = new JsonText();
     this.node = document.createTextNode("");
     this.text.replaceChildren(this.node);
+  }
+
+  // A new generation: the attempt before it failed, and its text is void.
+  take({ generation, text }) {
+    if (generation !== this.generation) this.clear(generation);
+    if (text) this.append(text);
   }
 
   append(piece) {
@@ -87,21 +97,22 @@ class Card {
 
   tick(now) {
     const { agent } = this;
-    const from = agent.ready_s;
     const until = agent.finished_s ?? now;
-    setText(this.time, from == null ? "" : duration(Math.max(0, until - from)));
-    setText(this.wait, this.reason(now));
+    setText(this.time, agent.started_s == null ? "" : duration(Math.max(0, until - agent.started_s)));
+    setText(this.wait, this.detail(now));
   }
 
-  reason(now) {
+  detail(now) {
     const { agent } = this;
-    if (agent.state === "backoff" && agent.resume_s != null) {
-      const left = Math.max(0, agent.resume_s - now);
-      return `Next try in ${left.toFixed(left < 10 ? 1 : 0)} s. ${agent.note || ""}`;
-    }
-    if (agent.state === "waiting" && agent.waiting_for.length) return `for ${agent.waiting_for.join(", ")}`;
-    return agent.note || "";
+    if (agent.state === "done" && !agent.reused) return "";
+    if (agent.backoff_until_s == null) return sentence(agent.detail);
+    const left = Math.max(0, agent.backoff_until_s - now);
+    return `Next try in ${left.toFixed(left < 10 ? 1 : 0)} s. ${agent.error}`;
   }
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function setText(node, text) {
@@ -145,7 +156,6 @@ class LiveView {
     this.grid = element("div", "gl-cards", this.root);
     this.parent.append(this.root);
     this.gantt = new Gantt(plot, key, () => this.look());
-    this.gantt.container = gantt;
     loadPlotly(this.data.plotly_url).then(
       (plotly) => {
         this.gantt.plotly = plotly;
@@ -158,8 +168,6 @@ class LiveView {
   look() {
     const style = getComputedStyle(this.root);
     const read = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
-    const palette = read("--st-chart-categorical-colors", "#4c6ef5").split(/,(?![^(]*\))/).map((c) => c.trim());
-    const phases = this.model?.phases ?? [];
     return {
       text: read("--st-text-color", "#222"),
       background: read("--st-background-color", "#fff"),
@@ -169,7 +177,6 @@ class LiveView {
       gray: read("--st-gray-color", "#888"),
       orange: read("--st-orange-color", "#e80"),
       font: read("--st-font", "sans-serif"),
-      phaseColour: (phase) => palette[Math.max(0, phases.indexOf(phase)) % palette.length],
     };
   }
 
@@ -186,14 +193,15 @@ class LiveView {
   closed(code) {
     this.socket = null;
     if (this.disposed || this.finished) return;
-    if (CLOSED_FOR_GOOD.has(code)) {
-      this.showNote(code === 4404 ? "This run is not known here. It may have been deleted." : "");
+    if (code === CLOSED_FINISHED && this.plan) return this.finish();
+    if (code === CLOSED_UNKNOWN) {
+      this.showNote("This run is not known here. It may have been deleted.");
       return;
     }
     const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.retries) * (0.75 + Math.random() / 2);
     this.retries += 1;
     this.showNote(
-      code === 4429
+      code === CLOSED_TOO_MANY
         ? "Too many people watch this run at the moment. Trying again…"
         : "The connection was lost; the run goes on. Reconnecting…",
     );
@@ -217,72 +225,53 @@ class LiveView {
   receive(message) {
     this.retries = 0;
     this.showNote("");
-    if (message.kind === "snapshot") this.takeSnapshot(message);
-    if (!this.model) return;
+    if (message.type === "snapshot") this.takePlan(message);
+    if (!this.plan) return;
+    this.status = message.status;
+    this.nowAtMessage = message.now_s;
     this.skew = message.now_s - performance.now() / 1000;
-    this.takeChanges(message);
+    for (const card of message.cards) this.cards.get(card.agent)?.update(card);
+    for (const [agent, text] of Object.entries(message.texts ?? message.append)) this.cards.get(agent)?.take(text);
+    if (message.gantt) this.gantt.take(message.gantt);
+    setText(this.say, message.status_line);
     this.tick();
-    if (message.finished) this.finish(message.status);
   }
 
-  takeSnapshot(message) {
-    this.model = { ...message, agents: new Map(message.agents.map((agent) => [agent.agent, agent])) };
-    const look = this.look();
-    for (const agent of message.agents) {
-      const card = this.cards.get(agent.agent) ?? new Card(this.grid, agent, look.phaseColour(agent.phase));
-      this.cards.set(agent.agent, card);
-      card.clear();
+  takePlan(message) {
+    this.plan = message.plan;
+    const colours = new Map(message.plan.phases.map((phase) => [phase.name, phase.colour]));
+    this.gantt.begin(this.runId, message.plan);
+    for (const card of message.cards) {
+      if (this.cards.has(card.agent)) this.cards.get(card.agent).clear(-1);
+      else this.cards.set(card.agent, new Card(this.grid, card, colours.get(card.phase)));
     }
-  }
-
-  takeChanges(message) {
-    for (const change of message.agents ?? []) {
-      const agent = { ...this.model.agents.get(change.agent), ...change };
-      this.model.agents.set(change.agent, agent);
-      this.cards.get(change.agent).update(agent);
-    }
-    for (const { agent, restart, text } of message.texts ?? []) {
-      const card = this.cards.get(agent);
-      if (restart) card.clear();
-      card.append(text);
-    }
-    if (message.say) setText(this.say, message.say);
-    if (message.status) this.model.status = message.status;
   }
 
   now() {
-    return this.finished ? this.model.now_s : this.skew + performance.now() / 1000;
+    return this.finished ? this.nowAtMessage : this.skew + performance.now() / 1000;
   }
 
   tick() {
-    if (!this.model) return;
+    if (!this.plan) return;
     const now = this.now();
-    const started = this.model.status !== "queued";
-    const agents = [...this.model.agents.values()];
+    const started = this.status !== "queued";
     for (const card of this.cards.values()) card.tick(now);
-    const settled = agents.filter((agent) => FINAL.has(agent.state)).length;
+    const settled = [...this.cards.values()].filter((card) => FINAL.has(card.agent.state)).length;
     setText(this.clock, started ? duration(Math.max(0, now)) : "");
-    this.bar.style.width = `${(100 * settled) / agents.length}%`;
-    document.title = `● ${settled}/${agents.length} ${this.data.topic} – Gantry`;
-    if (started) this.gantt.show({ run_id: this.runId, now_s: now, phases: this.model.phases, agents });
+    this.bar.style.width = `${(100 * settled) / this.cards.size}%`;
+    document.title = `● ${settled}/${this.cards.size} ${this.data.topic} – Gantry`;
+    if (started) this.gantt.show(now);
   }
 
-  finish(status) {
-    this.model.now_s = this.now();
+  finish() {
     this.finished = true;
     clearInterval(this.ticker);
     this.tick();
-    const word = status === "done" || status === "degraded" ? "✓ Done" : status === "failed" ? "✕ Failed" : "■ Stopped";
-    document.title = `${word} – ${this.data.topic} – Gantry`;
-    this.setTriggerValue("finished", status);
+    document.title = `${ENDINGS[this.status] ?? "■ Stopped"} – ${this.data.topic} – Gantry`;
+    this.setTriggerValue("finished", this.status);
   }
 
   themeChanged() {
-    if (!this.model) return;
-    const look = this.look();
-    for (const card of this.cards.values()) {
-      card.root.style.setProperty("--phase", look.phaseColour(card.agent.phase));
-    }
     requestAnimationFrame(() => this.gantt.draw());
   }
 

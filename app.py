@@ -1,0 +1,69 @@
+"""The launcher: `streamlit run app.py`. Joins the pages, our routes and the engine in one process.
+
+Decides only what starts and stops with the server; screens are in `pages/`, routes in
+`pipeline/web/`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import streamlit as st
+from starlette.middleware import Middleware
+
+from pages._runtime import close_runtime, get_runtime
+from pipeline.errors import GantryError
+from pipeline.web.hub import Hub, LiveSource
+from pipeline.web.live_source import open_run_source
+from pipeline.web.routes import make_routes
+from pipeline.web.security import SecurityHeaders
+
+_log = logging.getLogger("gantry")
+
+
+async def _open_source(run_id: str) -> LiveSource | None:
+    return await open_run_source(get_runtime(), run_id)
+
+
+hub = Hub(_open_source)
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+    """The engine runs from the first request to the last, whoever is looking."""
+    try:
+        await anyio.to_thread.run_sync(get_runtime)
+    except GantryError as error:
+        # The page says the same, in full, to whoever opens it; a fix needs no restart.
+        _log.error("The engine did not start. %s", error)
+    _warm_up()
+    try:
+        yield {}
+    finally:
+        await hub.aclose()
+        await anyio.to_thread.run_sync(close_runtime)
+
+
+def _warm_up() -> None:
+    """Import what the first page needs, then keep the collector from walking it ever again.
+
+    Streamlit collects garbage after every rerun; frozen, that costs a fifth.
+    """
+    import plotly.graph_objects  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+app = st.App(
+    Path(__file__).parent / "pages" / "_shell.py",
+    lifespan=lifespan,
+    middleware=[Middleware(SecurityHeaders)],
+    routes=make_routes(lambda: hub),
+)

@@ -1,0 +1,96 @@
+"""What a reader must know before the result: gaps, failures, and what can be done about them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._provider import typed_endpoint
+from pages._runtime import get_runtime
+from pages._state import note_page_change, run_error, set_run_error
+from pages._text import escaped
+from pipeline.errors import GantryError, NothingFound
+from pipeline.export.bundle import Bundle
+from pipeline.models import RunRecord, RunStatus
+
+
+def draw_outcome(bundle: Bundle) -> None:
+    run = bundle.run
+    if message := run_error(run.id):
+        st.error(escaped(message), icon=":material/error:")
+    match run.status:
+        case RunStatus.DEGRADED:
+            _gaps(run)
+        case RunStatus.FAILED:
+            st.error(f"**The run stopped.** {escaped(run.error)}", icon=":material/error:")
+            _ways_on(run)
+        case RunStatus.CANCELLED:
+            st.info(
+                "This run was cancelled. What was finished before is kept below.",
+                icon=":material/stop_circle:",
+            )
+            _ways_on(run)
+        case RunStatus.NEEDS_KEY:
+            _ask_for_key(run)
+
+
+def _gaps(run: RunRecord) -> None:
+    marks = "\n".join(f"- {escaped(mark)}" for mark in run.degraded)
+    st.warning(f"**The run came to its end with gaps:**\n\n{marks}", icon=":material/rule:")
+
+
+def _ways_on(run: RunRecord) -> None:
+    with st.container(horizontal=True, key="ways_on"):
+        st.button(
+            "Continue from here",
+            key="continue",
+            type="primary",
+            icon=":material/resume:",
+            help="Finished agents are kept and not paid for again.",
+            on_click=_resume,
+            args=(run,),
+        )
+        if run.error_code == NothingFound.code:
+            st.button(
+                "Write an unsourced, labelled draft",
+                key="continue_unsourced",
+                icon=":material/edit_note:",
+                on_click=_resume,
+                args=(run, True),
+            )
+        st.caption(
+            "Continuing uses the settings of this run. After a change of key or endpoint in the "
+            "provider panel, that endpoint is used."
+            if run.spec.key_source == "typed"
+            else "Continuing uses the settings of this run.",
+            width="content",
+        )
+
+
+def _ask_for_key(run: RunRecord) -> None:
+    where = escaped(run.spec.base_url or "OpenAI")
+    st.warning(
+        f"This run was started with a key typed for {where}. Keys are never stored, so it is gone "
+        "with the process that knew it. Type it again to go on.",
+        icon=":material/key:",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="key_again"):
+        st.text_input("API key", key="resume_key", type="password", width=360)
+        st.button(
+            "Continue",
+            key="continue",
+            type="primary",
+            icon=":material/resume:",
+            on_click=_resume,
+            args=(run,),
+        )
+
+
+def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
+    """Continue (callback). A refusal is said where the outcome stands."""
+    try:
+        endpoint = typed_endpoint(run.spec.base_url) if run.spec.key_source == "typed" else None
+        get_runtime().resume(run.id, allow_unsourced=allow_unsourced, typed_endpoint=endpoint)
+        set_run_error(run.id, "")
+        note_page_change()
+    except GantryError as error:
+        set_run_error(run.id, str(error))

@@ -1,0 +1,206 @@
+"""The results of a run in tabs: article, SEO, metrics, summary, posts, agents.
+
+Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from pages._text import escaped, seconds
+from pages._timing import draw_timing_tables
+from pipeline.content.social import checked_on, platforms
+from pipeline.export.bundle import Bundle
+from pipeline.export.markdown import safe_markdown
+from pipeline.models import AgentState
+
+READING_WIDTH: Final = 760  # pixels; lines longer than that are hard to read
+PANEL_HEIGHT: Final = 320
+AGENT_ICONS: Final = {
+    AgentState.DONE: ":material/check_circle:",
+    AgentState.SUBSTITUTED: ":material/swap_horiz:",
+    AgentState.ABSENT: ":material/do_not_disturb_on:",
+    AgentState.FAILED: ":material/error:",
+    AgentState.CANCELLED: ":material/stop_circle:",
+}
+
+
+def draw_tabs(bundle: Bundle) -> None:
+    titles = ("Article", "SEO", "Metrics", "Summary", "Social posts", "Agents", "Timing")
+    article, seo, metrics, summary, posts, agents, timing = st.tabs(titles, key="result_tabs")
+    report = bundle.report
+    with article:
+        _article(bundle)
+    with seo:
+        _seo(report["seo"])
+    with metrics:
+        _metrics(report["metrics"])
+    with summary:
+        _summary(report["summary"])
+    with posts:
+        _posts(report["posts"])
+    with agents:
+        _agents(bundle)
+    with timing:
+        draw_timing_tables(bundle)
+
+
+def _absent(what: str) -> None:
+    st.caption(f"This run made no {what}. The Agents tab says why.")
+
+
+def _article(bundle: Bundle) -> None:
+    if bundle.article is None:
+        _absent("article")
+        return
+    with st.container(width=READING_WIDTH, key="article"):
+        st.markdown(safe_markdown(bundle.article.markdown))
+
+
+def _seo(view: Mapping[str, Any] | None) -> None:
+    if view is None:
+        _absent("SEO report")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Title**")
+        _copyable(view["title"])
+        st.markdown("**Meta description**")
+        _copyable(view["meta_description"])
+        st.markdown("**Slug**")
+        _copyable(view["slug"])
+        _list("Suggestions", view["suggestions"])
+    with right:
+        if view["score"] is not None:
+            st.metric("Checks passed, by weight", f"{view['score']} / 100", border=True)
+        st.table(_checks(view["checks"]), border="horizontal", hide_index=True)
+        st.markdown(f"**Search intent** {escaped(view['search_intent'] or '–')}")
+        st.markdown(f"**Focus keyword** {escaped(view['focus_keyword'] or '–')}")
+        _list("Secondary keywords", view["secondary_keywords"])
+        _list("Tags", view["tags"])
+    with st.expander("Structured data (JSON-LD)", key="json_ld"):
+        st.code(view["json_ld"], language="json", wrap_lines=True)
+
+
+def _checks(checks: list[dict[str, Any]]) -> pd.DataFrame:
+    words = {True: "✓ good", False: "✕ improve", None: "– not checked"}
+    return pd.DataFrame(
+        {
+            "Check": [escaped(check["label"]) for check in checks],
+            "Result": [words[check["ok"]] for check in checks],
+            "Found": [escaped(check["value"]) for check in checks],
+            "Advice": [escaped(check["advice"]) for check in checks],
+        }
+    )
+
+
+def _metrics(metrics: Mapping[str, Any] | None) -> None:
+    if metrics is None:
+        _absent("metrics")
+        return
+    computed = metrics["computed"]
+    reading = metrics["reading"]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.caption("Computed by code, the same for every run.")
+        if computed["note"]:
+            st.caption(escaped(computed["note"]))
+        st.table(_numbers(computed["metrics"]), border="horizontal", hide_index=True)
+    with right:
+        if reading is None:
+            _absent("reading of these numbers")
+            return
+        st.caption("What the metrics analyzer makes of them.")
+        st.markdown(safe_markdown(reading["interpretation"]))
+        st.markdown(f"**For this audience** {safe_markdown(reading['audience_fit'])}")
+        for advice in reading["recommendations"]:
+            st.markdown(f"**{escaped(advice['issue'])}** {safe_markdown(advice['fix'])}")
+            st.caption(safe_markdown(advice["evidence"]))
+
+
+def _numbers(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    def figure(metric: Mapping[str, Any]) -> str:
+        value = metric["value"]
+        if value is None:
+            return "–"
+        return f"{value:,} {metric['unit']}".strip()
+
+    rows = list(metrics.values())
+    return pd.DataFrame(
+        {
+            "Measure": [escaped(row["label"]) for row in rows],
+            "Value": [escaped(figure(row)) for row in rows],
+            "How": [escaped(row["note"] or row["formula"]) for row in rows],
+        }
+    )
+
+
+def _summary(summary: Mapping[str, Any] | None) -> None:
+    if summary is None:
+        _absent("summary")
+        return
+    with st.container(width=READING_WIDTH):
+        st.markdown("**In one breath**")
+        _copyable(summary["tldr"])
+        st.markdown("**Abstract**")
+        _copyable(summary["abstract"])
+        st.markdown("**Key points**")
+        _copyable("\n".join(f"- {point}" for point in summary["key_points"]))
+
+
+def _posts(posts: list[dict[str, Any]]) -> None:
+    if not posts:
+        _absent("social posts")
+        return
+    st.caption(f"Counted the way each platform counts; limits as of {escaped(checked_on())}.")
+    with st.grid(min_column_width=340, key="posts"):
+        for post in posts:
+            _post(post)
+
+
+def _post(post: Mapping[str, Any]) -> None:
+    rule, count = platforms().get(post["platform"]), post["count"]
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{escaped(rule.title if rule else post['platform'])}**")
+            st.space("stretch")
+            st.badge(
+                f"{count['used']:,} of {count['limit']:,}" + ("" if count["ok"] else ", too long"),
+                color="green" if count["ok"] else "red",
+            )
+        _copyable(post["text"])
+        if post["cut"]:
+            st.caption("Cut to fit.")
+
+
+def _agents(bundle: Bundle) -> None:
+    st.caption("What each agent was asked and what it answered, word for word.")
+    errors = {agent["agent"]: agent["error"] for agent in bundle.report["agents"]}
+    for agent in bundle.timing.agents:
+        checkpoint = bundle.checkpoints.get(agent.agent)
+        label = f"{agent.title}: {agent.state.value}, {seconds(agent.segments.total_s)}"
+        icon = AGENT_ICONS.get(agent.state, ":material/schedule:")
+        with st.expander(label, icon=icon, key=f"agent_{agent.agent}"):
+            if errors[agent.agent]:
+                st.error(escaped(errors[agent.agent]))
+            if checkpoint is None:
+                st.caption("Nothing was kept of this agent.")
+                continue
+            st.caption(f"Prompt, for {escaped(checkpoint.output.response_model or 'the model')}")
+            st.code(checkpoint.output.prompt, None, wrap_lines=True, height=PANEL_HEIGHT)
+            st.caption("Raw output")
+            st.code(checkpoint.output.text, None, wrap_lines=True, height=PANEL_HEIGHT)
+
+
+def _copyable(text: str) -> None:
+    """Plain text with a copy button in its corner."""
+    st.code(text or "–", language=None, wrap_lines=True)
+
+
+def _list(title: str, items: list[str]) -> None:
+    if items:
+        st.markdown(f"**{title}**\n\n" + "\n".join(f"- {escaped(item)}" for item in items))

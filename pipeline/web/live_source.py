@@ -1,0 +1,100 @@
+"""Feed the hub from a runtime: where the facts and the text of one run come from.
+
+A run that executes in this process is read from its journal's memory. One that executes elsewhere
+(another process has the engine) is read from the store, less often. What the messages say is
+`pipeline/views/live.py`'s decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from pipeline.agents.roster import ROSTER
+from pipeline.engine.runtime import Runtime
+from pipeline.models import RunRecord, RunStatus
+from pipeline.plan import make_plan
+from pipeline.views.live import LiveReducer
+
+STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
+_encode = msgspec.json.Encoder().encode
+
+
+class RunSource:
+    """One run as a `LiveSource`. Every wait on the runtime happens off the server's loop."""
+
+    def __init__(self, runtime: Runtime, run: RunRecord) -> None:
+        self._runtime = runtime
+        self._run = run
+        self._reducer = LiveReducer(make_plan(ROSTER, run.spec.mode, run.spec.switches))
+        self._looked_at = -STORE_EVERY_S
+        self._caught_up: int | None = None  # facts there were when the first watcher came
+        self._anchor: tuple[float, float] | None = None  # clock and run's time at the last fact
+
+    @property
+    def finished(self) -> bool:
+        """True when the run has ended or waits for a person.
+
+        The last fact counts only when it came while somebody watched: in a run that was just
+        continued, the end of the epoch before is still the last fact for a moment.
+        """
+        news = self._caught_up is not None and self._reducer.position > self._caught_up
+        return _is_over(self._run) or (self._reducer.finished and news)
+
+    def snapshot(self) -> bytes:
+        return _encode(self._reducer.snapshot(self._run, self._now_s()))
+
+    async def advance(self) -> bytes | None:
+        journal = self._runtime.journal(self._run.id)
+        if journal is not None:  # facts before text: an agent's last words come with its end
+            self._reducer.apply(journal.events[self._reducer.position :])
+        if self._reducer.finished or journal is None:
+            await self._take_stored()
+        if self._caught_up is None:
+            self._caught_up = self._reducer.position
+        message = self._reducer.batch(journal.texts if journal else {}, self._now_s())
+        return None if message is None else _encode(message)
+
+    async def _take_stored(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < STORE_EVERY_S:
+            return
+        self._looked_at = now
+        run = await asyncio.to_thread(self._runtime.run, self._run.id)
+        if run is None:  # deleted; nothing more will come
+            self._run = replace(self._run, status=RunStatus.CANCELLED)
+            return
+        self._run = run
+        events = await asyncio.to_thread(self._runtime.events, self._run.id)
+        new = events[self._reducer.position :]
+        if new:
+            self._anchor = (time.monotonic(), new[-1].at_s)
+        self._reducer.apply(new)
+
+    def _now_s(self) -> float:
+        """The run's clock, for everything that grows."""
+        journal = self._runtime.journal(self._run.id)
+        if journal is not None:
+            return journal.now_s()
+        if self._anchor is None:
+            return 0.0
+        read_at, at_s = self._anchor
+        return at_s + time.monotonic() - read_at
+
+
+def _is_over(run: RunRecord) -> bool:
+    return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
+
+
+async def open_run_source(runtime: Runtime, run_id: str) -> RunSource | None:
+    """A source that has caught up with its run; None when there is no such run."""
+    run = await asyncio.to_thread(runtime.run, run_id)
+    if run is None:
+        return None
+    source = RunSource(runtime, run)
+    await source.advance()
+    return source
