@@ -111,13 +111,18 @@ def keywords(text: str) -> tuple[str, ...]:
 
 
 def lower_first(text: str) -> str:
-    """Lower the first letter, unless the first word is a name or an abbreviation."""
-    first = text.split(maxsplit=1)[0] if text.split() else ""
-    if first.lower().strip(",.:'’s") in _PROPER or first.lower() in _PROPER:
+    """Lower the first letter, unless the first word is a name or abbreviation or All Is In Capitals."""
+    words = text.split()
+    if not words or _is_name(words[0]) or any(c.isupper() or c.isdigit() for c in words[0][1:]):
         return text
-    return (
-        text if any(c.isupper() or c.isdigit() for c in first[1:]) else text[:1].lower() + text[1:]
-    )
+    later = [word for word in words[1:] if len(word) > 3 and not _is_name(word)]
+    if later and all(word[0].isupper() for word in later):
+        return text
+    return text[:1].lower() + text[1:]
+
+
+def _is_name(word: str) -> bool:
+    return word.lower().strip(",.:?'’").removesuffix("'s").removesuffix("’s") in _PROPER
 
 
 def tidy(raw: str) -> str:
