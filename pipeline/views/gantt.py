@@ -1,171 +1,307 @@
-"""Turn a run's timing into bars: what is drawn where. `gantt_figure.py` draws them with Plotly.
+"""Draw a run's Gantt with Plotly, for finished runs (`st.plotly_chart`, theme "streamlit").
 
-Pure. Bars are in *chart seconds*: seconds since the run started, in which a pause between two
-epochs takes at most `GAP_WIDTH_S`, so that a run continued the next morning can still be read.
-The live view draws the same bars from the same functions.
+What is drawn where comes from `bars.py`; here is how it looks. On top the sequential strip, below
+it one row per agent on the same axis of seconds. Colour is the phase, texture the kind of time.
+Colours are explicit where they mean something and left to the theme elsewhere, so the figure fits
+light and dark pages. Labels and hover texts hold names from the roster and numbers, never text
+that a model wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
 
 from pipeline.plan import Plan
-from pipeline.spans import Gap, Segment, Span
+from pipeline.spans import Segment
 from pipeline.timing import RunTiming
-
-GAP_WIDTH_S = 1.0  # as wide as a pause is drawn at most
-LABEL_CHARS = 17
-
-# One colour per phase, in order; far apart in hue and readable on white and on near black.
-PHASE_PALETTE = (
-    "#6E6ADE",  # indigo
-    "#12A594",  # teal
-    "#E5484D",  # red
-    "#E5A000",  # amber
-    "#0091FF",  # blue
-    "#C252C6",  # magenta
-    "#6BA539",  # green
-    "#B9745A",  # clay
-    "#7C8AA5",  # slate
+from pipeline.views.bars import (
+    PHASE_PALETTE,
+    Bar,
+    ChartClock,
+    axis_end_s,
+    gantt_bars,
+    phase_colours,
+    row_labels,
+    strip_bars,
 )
 
+__all__ = ["PHASE_PALETTE", "Bar", "gantt_bars", "gantt_figure"]
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A piece of one agent's row. `used` is false for discarded work, `open` while it grows."""
-
-    agent: str
-    phase: str
-    segment: Segment
-    start_s: float
-    end_s: float
-    call: int = 0
-    attempt: int = 0
-    used: bool = True
-    open: bool = False
-    in_service: bool = False
-
-    @property
-    def duration_s(self) -> float:
-        return self.end_s - self.start_s
+NEUTRAL = "#8B8D98"  # reads on white and on near black
+ALERT = "#F2555A"
+ROW_PX = 27
+STRIP_PX = 34
+FRAME_PX = 150  # axis, legend, margins
+STRIP_GAP_PX = 30  # holds the label of the bound
 
 
 @dataclass(frozen=True, slots=True)
-class StripBar:
-    """An agent's share of the sequential strip."""
+class _Look:
+    """How one kind of time is drawn. `colour` None: the phase's."""
 
-    agent: str
-    phase: str
-    start_s: float
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class GapMark:
-    """A pause as drawn, and how long it really was."""
-
-    start_s: float
-    end_s: float
-    duration_s: float
+    words: str
+    width: float
+    opacity: float
+    colour: str | None = None
+    pattern: str = ""
 
 
-class ChartClock:
-    """From seconds since the run started to chart seconds, and back to nothing else."""
-
-    def __init__(self, gaps: Iterable[Gap] = ()) -> None:
-        self._gaps = tuple(gaps)
-
-    def at(self, at_s: float) -> float:
-        """Where `at_s` is drawn. A moment inside a pause is drawn inside its mark."""
-        cut_s = 0.0
-        for gap in self._gaps:
-            past_s = min(at_s, gap.end_s) - gap.start_s
-            if past_s > 0:
-                cut_s += past_s - min(past_s, GAP_WIDTH_S)
-        return at_s - cut_s
-
-    @property
-    def cut_s(self) -> float:
-        """What all pauses together take off the axis."""
-        return sum(max(0.0, gap.duration_s - GAP_WIDTH_S) for gap in self._gaps)
-
-    def marks(self) -> tuple[GapMark, ...]:
-        return tuple(
-            GapMark(self.at(gap.start_s), self.at(gap.end_s), gap.duration_s) for gap in self._gaps
-        )
+_LOOKS: Mapping[Segment, _Look] = {
+    Segment.WAITING: _Look("waits for inputs", 0.06, 0.45, NEUTRAL),
+    Segment.ADMISSION: _Look("waits for admission", 0.22, 0.75, NEUTRAL),
+    Segment.BACKOFF: _Look("backs off", 0.5, 0.8, NEUTRAL, "/"),
+    Segment.FIRST_TOKEN: _Look("until first token", 0.62, 0.42),
+    Segment.GENERATION: _Look("generation", 0.62, 1.0),
+    Segment.TOOLS: _Look("tools", 0.62, 0.75, None, "x"),
+}
+_DISCARDED = _Look("discarded attempt", 0.62, 0.55, ALERT, "\\")
+_WAITS = {Segment.WAITING, Segment.ADMISSION, Segment.BACKOFF}
 
 
-def bars_of(phase: str, spans: Iterable[Span], clock: ChartClock) -> list[Bar]:
-    """One agent's spans as bars."""
+def gantt_figure(plan: Plan, timing: RunTiming) -> go.Figure:
+    """The Gantt of a run. Height follows the number of agents, width the page."""
+    bars = gantt_bars(timing)
+    figure = go.Figure()
+    figure.add_traces(_row_traces(plan, timing, bars))
+    figure.add_trace(_strip_trace(plan, timing))
+    if timing.critical:
+        figure.add_trace(_critical_trace(plan, timing))
+    figure.add_traces(_phase_keys(plan))
+    figure.update_layout(_layout(plan, timing))
+    _mark_gaps(figure, timing)
+    _mark_bound(figure, timing, _rows_share(plan))
+    return figure
+
+
+def _row_traces(plan: Plan, timing: RunTiming, bars: Sequence[Bar]) -> list[go.Bar]:
+    groups: dict[_Look, list[Bar]] = {look: [] for look in (*_LOOKS.values(), _DISCARDED)}
+    for bar in bars:
+        if bar.duration_s > 0:
+            groups[_LOOKS[bar.segment] if bar.used else _DISCARDED].append(bar)
+    return [_row_trace(plan, look, group) for look, group in groups.items() if group]
+
+
+def _row_trace(plan: Plan, look: _Look, bars: Sequence[Bar]) -> go.Bar:
+    colours, labels = phase_colours(plan), row_labels(plan)
+    return go.Bar(
+        name=look.words,
+        orientation="h",
+        y=[labels[bar.agent] for bar in bars],
+        base=[bar.start_s for bar in bars],
+        x=[bar.duration_s for bar in bars],
+        width=look.width,
+        customdata=[_hover(plan, bar, look) for bar in bars],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+        marker=_marker(look, [look.colour or colours[bar.phase] for bar in bars]),
+    )
+
+
+def _marker(look: _Look, colours: str | list[str]) -> dict[str, Any]:
+    marker: dict[str, Any] = {
+        "color": colours,
+        "opacity": look.opacity,
+        "line": {"width": 0},
+        "cornerradius": 2,
+    }
+    if look.pattern:
+        # "replace" draws the texture in the bar's colour on the page's own background
+        marker["pattern"] = {
+            "shape": look.pattern,
+            "fillmode": "replace",
+            "size": 6,
+            "solidity": 0.45,
+        }
+    return marker
+
+
+def _hover(plan: Plan, bar: Bar, look: _Look) -> str:
+    kind = look.words if bar.used else f"{_LOOKS[bar.segment].words}, discarded"
+    lines = [
+        f"<b>{plan.agent(bar.agent).title}</b> · {bar.phase}",
+        f"{kind}: {bar.duration_s:.2f} s",
+        f"from {bar.start_s:.2f} s to {bar.end_s:.2f} s",
+    ]
+    if bar.call and bar.segment not in _WAITS:
+        lines.append(f"call {bar.call}, attempt {bar.attempt}")
+    return "<br>".join(lines)
+
+
+def _strip_trace(plan: Plan, timing: RunTiming) -> go.Bar:
+    colours, bars = phase_colours(plan), strip_bars(timing)
+    return go.Bar(
+        name="one after another",
+        orientation="h",
+        y=[_strip_label(timing)] * len(bars),
+        base=[bar.start_s for bar in bars],
+        x=[bar.duration_s for bar in bars],
+        yaxis="y2",
+        width=0.7,
+        customdata=[
+            f"<b>{plan.agent(bar.agent).title}</b> · {bar.phase}<br>"
+            f"one after another ({timing.sequential_kind}): {bar.duration_s:.2f} s"
+            for bar in bars
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+        marker={
+            "color": [colours[bar.phase] for bar in bars],
+            "line": {"width": 1.5, "color": "rgba(139,141,152,0.55)"},
+            "cornerradius": 2,
+        },
+    )
+
+
+def _strip_label(timing: RunTiming) -> str:
+    return f"<b>Sequential</b><br><i>{timing.sequential_kind}</i>"
+
+
+def _critical_trace(plan: Plan, timing: RunTiming) -> go.Scatter:
+    """A diamond at the end of each agent on the critical path."""
+    clock, labels = ChartClock(timing.gaps), row_labels(plan)
+    ends = [(name, timing.agent(name).finished_s or 0.0) for name in timing.critical]
+    return go.Scatter(
+        name="critical path",
+        mode="lines+markers",
+        x=[clock.at(end_s) for _, end_s in ends],
+        y=[labels[name] for name, _ in ends],
+        line={"color": NEUTRAL, "width": 1, "dash": "dot", "shape": "vh"},
+        marker={
+            "symbol": "diamond",
+            "size": 9,
+            "color": "#FFFFFF",
+            "line": {"color": "#3A3D4A", "width": 1.5},
+        },
+        customdata=[
+            f"<b>{plan.agent(name).title}</b><br>on the critical path, settled at {end_s:.2f} s"
+            for name, end_s in ends
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=True,
+        legendrank=2_000,
+        cliponaxis=False,
+    )
+
+
+def _phase_keys(plan: Plan) -> list[go.Bar]:
+    """Entries of the legend that name the colours."""
     return [
-        Bar(
-            agent=span.agent,
-            phase=phase,
-            segment=span.segment,
-            start_s=clock.at(span.start_s),
-            end_s=clock.at(span.end_s),
-            call=span.call,
-            attempt=span.attempt,
-            used=span.used,
-            open=span.open,
-            in_service=span.in_service,
+        go.Bar(
+            name=phase.capitalize(),
+            x=[None],
+            y=[None],
+            orientation="h",
+            marker={"color": colour},
+            showlegend=True,
+            hoverinfo="skip",
         )
-        for span in spans
+        for phase, colour in phase_colours(plan).items()
     ]
 
 
-def gantt_bars(timing: RunTiming) -> list[Bar]:
-    """All bars of a run, agent by agent in roster order, each agent's in order of time."""
-    clock = ChartClock(timing.gaps)
-    return [bar for agent in timing.agents for bar in bars_of(agent.phase, agent.spans, clock)]
+def _rows_share(plan: Plan) -> float:
+    rows_px = ROW_PX * len(plan.agents)
+    return rows_px / (rows_px + STRIP_GAP_PX + STRIP_PX)
 
 
-def strip_bars(timing: RunTiming) -> list[StripBar]:
-    """The agents one after another: replayed end to end, or as they ran when that was measured."""
-    bars: list[StripBar] = []
-    end_s = 0.0
-    for agent in timing.agents:
-        if timing.sequential_kind == "measured":
-            settled_s = end_s if agent.finished_s is None else agent.finished_s
-            length_s = settled_s - end_s
-        else:
-            length_s = agent.service_s
-        if length_s > 0:
-            bars.append(StripBar(agent.agent, agent.phase, end_s, length_s))
-            end_s += length_s
-    return bars
+def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
+    labels = list(row_labels(plan).values())
+    rows = _rows_share(plan)
+    strip = 1 - STRIP_PX / (ROW_PX * len(labels) + STRIP_GAP_PX + STRIP_PX)
+    still = {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True}
+    return {
+        "barmode": "overlay",
+        "height": ROW_PX * len(labels) + STRIP_GAP_PX + STRIP_PX + FRAME_PX,
+        "margin": {"l": 8, "r": 14, "t": 10, "b": 10},
+        "font": {"size": 12},
+        "hovermode": "closest",
+        "xaxis": {
+            "range": [0, axis_end_s(timing) * 1.02],
+            "ticksuffix": " s",
+            "fixedrange": True,
+            "zeroline": False,
+            "showgrid": True,
+            "gridcolor": "rgba(139,141,152,0.22)",
+            "nticks": 9,
+            "automargin": True,
+        },
+        "yaxis": {
+            **still,
+            "domain": [0, rows],
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": labels,
+            "tickmode": "array",
+            "tickvals": labels,
+            "range": [len(labels) - 0.5, -0.5],
+        },
+        "yaxis2": {**still, "domain": [strip, 1], "type": "category", "range": [-0.5, 0.5]},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": -0.1,
+            "yanchor": "top",
+            "font": {"size": 11},
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+    }
 
 
-def phase_colours(plan: Plan) -> dict[str, str]:
-    """Phase → colour, in the order of the plan; colours repeat when there are many phases."""
-    return {phase: PHASE_PALETTE[i % len(PHASE_PALETTE)] for i, phase in enumerate(plan.phases)}
+def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
+    for mark in ChartClock(timing.gaps).marks():
+        figure.add_vrect(
+            x0=mark.start_s,
+            x1=mark.end_s,
+            fillcolor=NEUTRAL,
+            opacity=0.28,
+            line={"width": 1, "dash": "dot", "color": NEUTRAL},
+            annotation={
+                "text": f"paused {said_s(mark.duration_s)}",
+                "textangle": -90,
+                "font": {"size": 11},
+                "xanchor": "center",
+            },
+            annotation_position="inside",
+        )
 
 
-def row_labels(plan: Plan) -> dict[str, str]:
-    """Agent → a label that fits beside a row on a phone: its title, or its name when shorter."""
-    return {agent.name: _label(agent.name, agent.title) for agent in plan.agents}
+def said_s(seconds: float) -> str:
+    """`0.4 s`, `12.3 s`, `2 min 05 s`, `7 h 58 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _label(name: str, title: str) -> str:
-    spoken = _spoken(name)
-    label = min((title, spoken), key=len) if len(title) > LABEL_CHARS else title
-    return label if len(label) <= LABEL_CHARS else f"{label[: LABEL_CHARS - 1].rstrip()}…"
-
-
-def _spoken(name: str) -> str:
-    """`kb_researcher` → `KB researcher`."""
-    first, *rest = name.split("_")
-    return " ".join([first.upper() if len(first) <= 2 else first.capitalize(), *rest])
-
-
-def axis_end_s(timing: RunTiming) -> float:
-    """How far the axis must reach: the run, the strip and the bound, whichever is longest."""
-    drawn_s = ChartClock(timing.gaps).at(timing.horizon_s)
-    return max(drawn_s, timing.sequential_s, timing.bound_s or 0.0, 0.001)
-
-
-def legend_segments(bars: Sequence[Bar]) -> list[Segment]:
-    """The kinds of time that occur, in the order in which an agent goes through them."""
-    present = {bar.segment for bar in bars if bar.duration_s > 0}
-    return [segment for segment in Segment if segment in present]
+def _mark_bound(figure: go.Figure, timing: RunTiming, rows: float) -> None:
+    if not timing.bound_s:
+        return
+    figure.add_shape(
+        type="line",
+        xref="x",
+        yref="paper",
+        x0=timing.bound_s,
+        x1=timing.bound_s,
+        y0=0,
+        y1=rows + 0.012,
+        line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
+    )
+    figure.add_annotation(
+        x=timing.bound_s,
+        y=rows + 0.012,
+        xref="x",
+        yref="paper",
+        xanchor="center",
+        yanchor="bottom",
+        text=f"bound {timing.bound_s:.1f} s",
+        font={"size": 11},
+        showarrow=False,
+    )

@@ -15,8 +15,8 @@ from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import Plan
 from pipeline.spans import SpanWalker
 from pipeline.timing import service_s, timing_of
+from pipeline.views.bars import ChartClock, bars_of
 from pipeline.views.cards import CardNotes, card_of, listed
-from pipeline.views.gantt import ChartClock, bars_of
 from pipeline.views.live_messages import (
     Batch,
     CardMessage,

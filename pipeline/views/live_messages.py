@@ -1,7 +1,7 @@
 """The shapes of the live view's messages: the whole contract with the browser.
 
 Times are seconds since the run first started, except inside `gantt`, which is in chart seconds
-(`gantt.py`): the chart's now line stands at `now_s - gantt.cut_s`.
+(`bars.py`): the chart's now line stands at `now_s - gantt.cut_s`.
 
 Snapshot, first message and again after a reconnect:
     {"type": "snapshot", "run_id", "status", "finished", "now_s", "cursor": "epoch:seq",
@@ -28,8 +28,8 @@ from typing import Literal, TypedDict
 import msgspec
 
 from pipeline.plan import Plan, waiting_for
+from pipeline.views.bars import Bar, phase_colours, row_labels
 from pipeline.views.cards import Card
-from pipeline.views.gantt import Bar, phase_colours, row_labels
 
 
 class PhaseMessage(TypedDict):

@@ -1,0 +1,171 @@
+"""Turn a run's timing into bars: what is drawn where. `gantt.py` draws them with Plotly.
+
+Pure. Bars are in *chart seconds*: seconds since the run started, in which a pause between two
+epochs takes at most `GAP_WIDTH_S`, so that a run continued the next morning can still be read.
+The live view draws the same bars from the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline.plan import Plan
+from pipeline.spans import Gap, Segment, Span
+from pipeline.timing import RunTiming
+
+GAP_WIDTH_S = 1.0  # as wide as a pause is drawn at most
+LABEL_CHARS = 17
+
+# One colour per phase, in order; far apart in hue and readable on white and on near black.
+PHASE_PALETTE = (
+    "#6E6ADE",  # indigo
+    "#12A594",  # teal
+    "#E5484D",  # red
+    "#E5A000",  # amber
+    "#0091FF",  # blue
+    "#C252C6",  # magenta
+    "#6BA539",  # green
+    "#B9745A",  # clay
+    "#7C8AA5",  # slate
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A piece of one agent's row. `used` is false for discarded work, `open` while it grows."""
+
+    agent: str
+    phase: str
+    segment: Segment
+    start_s: float
+    end_s: float
+    call: int = 0
+    attempt: int = 0
+    used: bool = True
+    open: bool = False
+    in_service: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class StripBar:
+    """An agent's share of the sequential strip."""
+
+    agent: str
+    phase: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GapMark:
+    """A pause as drawn, and how long it really was."""
+
+    start_s: float
+    end_s: float
+    duration_s: float
+
+
+class ChartClock:
+    """From seconds since the run started to chart seconds, and back to nothing else."""
+
+    def __init__(self, gaps: Iterable[Gap] = ()) -> None:
+        self._gaps = tuple(gaps)
+
+    def at(self, at_s: float) -> float:
+        """Where `at_s` is drawn. A moment inside a pause is drawn inside its mark."""
+        cut_s = 0.0
+        for gap in self._gaps:
+            past_s = min(at_s, gap.end_s) - gap.start_s
+            if past_s > 0:
+                cut_s += past_s - min(past_s, GAP_WIDTH_S)
+        return at_s - cut_s
+
+    @property
+    def cut_s(self) -> float:
+        """What all pauses together take off the axis."""
+        return sum(max(0.0, gap.duration_s - GAP_WIDTH_S) for gap in self._gaps)
+
+    def marks(self) -> tuple[GapMark, ...]:
+        return tuple(
+            GapMark(self.at(gap.start_s), self.at(gap.end_s), gap.duration_s) for gap in self._gaps
+        )
+
+
+def bars_of(phase: str, spans: Iterable[Span], clock: ChartClock) -> list[Bar]:
+    """One agent's spans as bars."""
+    return [
+        Bar(
+            agent=span.agent,
+            phase=phase,
+            segment=span.segment,
+            start_s=clock.at(span.start_s),
+            end_s=clock.at(span.end_s),
+            call=span.call,
+            attempt=span.attempt,
+            used=span.used,
+            open=span.open,
+            in_service=span.in_service,
+        )
+        for span in spans
+    ]
+
+
+def gantt_bars(timing: RunTiming) -> list[Bar]:
+    """All bars of a run, agent by agent in roster order, each agent's in order of time."""
+    clock = ChartClock(timing.gaps)
+    return [bar for agent in timing.agents for bar in bars_of(agent.phase, agent.spans, clock)]
+
+
+def strip_bars(timing: RunTiming) -> list[StripBar]:
+    """The agents one after another: replayed end to end, or as they ran when that was measured."""
+    bars: list[StripBar] = []
+    end_s = 0.0
+    for agent in timing.agents:
+        if timing.sequential_kind == "measured":
+            settled_s = end_s if agent.finished_s is None else agent.finished_s
+            length_s = settled_s - end_s
+        else:
+            length_s = agent.service_s
+        if length_s > 0:
+            bars.append(StripBar(agent.agent, agent.phase, end_s, length_s))
+            end_s += length_s
+    return bars
+
+
+def phase_colours(plan: Plan) -> dict[str, str]:
+    """Phase → colour, in the order of the plan; colours repeat when there are many phases."""
+    return {phase: PHASE_PALETTE[i % len(PHASE_PALETTE)] for i, phase in enumerate(plan.phases)}
+
+
+def row_labels(plan: Plan) -> dict[str, str]:
+    """Agent → a label that fits beside a row on a phone: its title, or its name when shorter."""
+    return {agent.name: _label(agent.name, agent.title) for agent in plan.agents}
+
+
+def _label(name: str, title: str) -> str:
+    spoken = _spoken(name)
+    label = min((title, spoken), key=len) if len(title) > LABEL_CHARS else title
+    return label if len(label) <= LABEL_CHARS else f"{label[: LABEL_CHARS - 1].rstrip()}…"
+
+
+def _spoken(name: str) -> str:
+    """`kb_researcher` → `KB researcher`."""
+    first, *rest = name.split("_")
+    return " ".join([first.upper() if len(first) <= 2 else first.capitalize(), *rest])
+
+
+def axis_end_s(timing: RunTiming) -> float:
+    """How far the axis must reach: the run, the strip and the bound, whichever is longest."""
+    drawn_s = ChartClock(timing.gaps).at(timing.horizon_s)
+    return max(drawn_s, timing.sequential_s, timing.bound_s or 0.0, 0.001)
+
+
+def legend_segments(bars: Sequence[Bar]) -> list[Segment]:
+    """The kinds of time that occur, in the order in which an agent goes through them."""
+    present = {bar.segment for bar in bars if bar.duration_s > 0}
+    return [segment for segment in Segment if segment in present]

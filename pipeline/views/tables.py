@@ -1,0 +1,138 @@
+"""A run's figures as rows and sentences for people; the accessible twin of the Gantt.
+
+Pure. Column heads are the keys of the rows, so any table widget can show them. Numbers stay
+numbers, in seconds with two decimals; None is "did not happen" or "not told", never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.models import AgentState
+from pipeline.timing import AgentTiming, RunTiming
+
+Row = dict[str, str | float | int | None]
+Kind = Literal["measured", "replayed", "bound"]
+
+CONTENTION = (
+    "Calls that run side by side share the provider, so a parallel run can stretch single calls; "
+    "replayed figures take each call as long as it was in this run."
+)
+_EXPLAINED: dict[Kind, str] = {
+    "measured": "Measured: taken from the clock of this run.",
+    "replayed": "Replayed: this run's own calls, laid end to end without the waits.",
+    "bound": "Bound: the longest chain of agents that need each other; no schedule is shorter.",
+}
+_STATE_WORDS = {
+    AgentState.DONE: "done",
+    AgentState.SUBSTITUTED: "replaced by code",
+    AgentState.ABSENT: "left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One number above the chart. `value_s` None: there is none, and `note` says why."""
+
+    key: str
+    label: str
+    kind: Kind
+    value_s: float | None
+    share: float | None = None
+    note: str = ""
+
+
+def agent_rows(timing: RunTiming) -> list[Row]:
+    """One row per agent, in roster order. The six kinds of time add up to *Total*."""
+    return [_agent_row(agent, timing) for agent in timing.agents]
+
+
+def _agent_row(agent: AgentTiming, timing: RunTiming) -> Row:
+    segments = agent.segments
+    state = _STATE_WORDS.get(agent.state, agent.state.value)
+    return {
+        "Agent": agent.title,
+        "Phase": agent.phase,
+        "State": f"{state}, kept" if agent.reused else state,
+        "Started (s)": _rounded(agent.started_s),
+        "Waited for inputs (s)": _rounded(segments.waiting_s),
+        "Admission (s)": _rounded(segments.admission_s),
+        "Backoff (s)": _rounded(segments.backoff_s),
+        "First token (s)": _rounded(segments.first_token_s),
+        "Generation (s)": _rounded(segments.generation_s),
+        "Tools (s)": _rounded(segments.tools_s),
+        "Total (s)": _rounded(segments.total_s),
+        "Service (s)": _rounded(agent.service_s),
+        "Input tokens": agent.usage.input_tokens,
+        "Output tokens": agent.usage.output_tokens,
+        "Attempts": agent.attempts,
+        "Critical path": "yes" if agent.agent in timing.critical else "",
+    }
+
+
+def phase_rows(timing: RunTiming) -> list[Row]:
+    """One row per phase: the proof of what overlapped."""
+    return [
+        {
+            "Phase": phase.phase,
+            "Wall (s)": _rounded(phase.wall_s),
+            "Summed (s)": _rounded(phase.summed_s),
+            "Overlap (%)": round(100 * phase.overlap_share),
+            "Peak in flight": phase.peak_in_flight,
+        }
+        for phase in timing.phases
+    ]
+
+
+def headlines(timing: RunTiming) -> tuple[Headline, ...]:
+    """The four numbers of a run, each with its kind."""
+    return (
+        Headline("makespan", "This run", "measured", timing.makespan_s, note=_run_note(timing)),
+        Headline("sequential", "One after another", timing.sequential_kind, timing.sequential_s),
+        Headline(
+            "bound",
+            "Least possible",
+            "bound",
+            timing.bound_s,
+            note="" if timing.bound_s is not None else "Known when every agent has settled.",
+        ),
+        Headline(
+            "saved",
+            "Saved" if timing.saved_s is None or timing.saved_s >= 0 else "Lost",
+            timing.sequential_kind,
+            None if timing.saved_s is None else abs(timing.saved_s),
+            None if timing.saved_share is None else abs(timing.saved_share),
+            _saved_note(timing),
+        ),
+    )
+
+
+def _run_note(timing: RunTiming) -> str:
+    if timing.running:
+        return "The run goes on."
+    return "Pauses are left out." if timing.gaps else ""
+
+
+def _saved_note(timing: RunTiming) -> str:
+    if timing.running:
+        return "Known when the run has ended."
+    if timing.interrupted:
+        return "Not given: the run was interrupted and continued."
+    if timing.saved_s is None:
+        return "Not given: the run did not come to its end."
+    if timing.sequential_kind == "measured":
+        return "This run was the sequential one."
+    return ""
+
+
+def explanations(timing: RunTiming) -> list[str]:
+    """One sentence for each kind of number on the page, and what to keep in mind."""
+    kinds: list[Kind] = ["measured", "bound"]
+    if timing.sequential_kind == "replayed":
+        return [_EXPLAINED["measured"], _EXPLAINED["replayed"], _EXPLAINED["bound"], CONTENTION]
+    return [_EXPLAINED[kind] for kind in kinds]
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)
