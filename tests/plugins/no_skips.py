@@ -1,4 +1,4 @@
-"""Fail the session when a test was skipped, or when no browser test ran. Loaded in CI with `-p`.
+"""Fail the session when a test was skipped, or when no browser test passed. Loaded in CI with `-p`.
 
 A skipped test looks like a passed one in a summary; here it must be seen.
 """
@@ -7,43 +7,44 @@ from __future__ import annotations
 
 import pytest
 
-skipped: list[str] = []
-browser_tests: set[str] = set()
-passed: set[str] = set()
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(NoSkips(), "gantry-no-skips")
 
 
-def pytest_configure() -> None:
-    for seen in (skipped, browser_tests, passed):
-        seen.clear()
+class NoSkips:
+    """One per session: what was skipped, and which browser tests passed."""
 
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self.browser_tests: set[str] = set()
+        self.passed: set[str] = set()
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    browser_tests.update(i.nodeid for i in items if i.get_closest_marker("browser"))
+    @property
+    def complaints(self) -> list[str]:
+        found = [f"{nodeid} was skipped" for nodeid in self.skipped]
+        if not self.browser_tests & self.passed:
+            found.append("no browser test passed")
+        return found
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.skipped.append(report.nodeid)
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    if report.skipped:
-        skipped.append(report.nodeid)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.browser_tests = {i.nodeid for i in items if i.get_closest_marker("browser")}
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
+        if report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.skipped and not hasattr(report, "wasxfail"):
-        skipped.append(report.nodeid)
-    if report.when == "call" and report.passed:
-        passed.add(report.nodeid)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.OK and self.complaints:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if exitstatus == pytest.ExitCode.OK and complaints():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for complaint in complaints():
-        terminalreporter.write_line(f"not allowed here: {complaint}", red=True)
-
-
-def complaints() -> list[str]:
-    found = [f"skipped {nodeid}" for nodeid in skipped]
-    return found if browser_tests & passed else [*found, "no browser test passed"]
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for complaint in self.complaints:
+            terminalreporter.write_line(f"not allowed here: {complaint}", red=True)
