@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,15 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
-from pipeline.errors import CallError, DeadlineExceeded, NotAnEndpoint, StreamBroken, Unreachable
+from pipeline.errors import (
+    AuthError,
+    BadRequest,
+    CallError,
+    DeadlineExceeded,
+    NotAnEndpoint,
+    StreamBroken,
+    Unreachable,
+)
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import provider_words
 from pipeline.models import Endpoint
@@ -63,12 +71,13 @@ def transport_errors() -> tuple[type[Exception], ...]:
         httpx2.InvalidURL,
         aiohttp.ClientError,
         OSError,  # sockets, TLS and time-outs
+        ValueError,  # an address or a key that cannot be put into a request
     )
     return errors if legacy is None else (*errors, legacy.HTTPError)
 
 
 def translate(
-    exc: Exception, base_url: str, *, model: str = "", secrets: Iterable[str] = ()
+    exc: Exception, base_url: str, *, model: str = "", secrets: Collection[str] = ()
 ) -> CallError:
     """Turn an exception raised before the answer began into one of our errors."""
     if isinstance(exc, openai.APIStatusError):
@@ -77,6 +86,15 @@ def translate(
             response.status_code, response.headers, response.content, model=model, secrets=secrets
         )
     where, causes = address(base_url), list(_causes(exc))
+    if not all(secret.isascii() and secret.isprintable() for secret in secrets):
+        return AuthError(
+            "The API key contains characters that no key has.",
+            "Copy the key again, without spaces, quotes or line breaks.",
+        )
+    if isinstance(exc, UnicodeError):
+        return BadRequest(
+            "The prompt contains characters that cannot be sent.", "Remove them from the topic."
+        )
     if any(isinstance(c, socket.gaierror) for c in causes):
         return Unreachable(
             f"The name in {where} cannot be found.", "Check the base URL and the network."
@@ -94,7 +112,7 @@ def translate(
     if any(isinstance(c, _BAD_ADDRESS) for c in causes):
         return NotAnEndpoint(
             f"{where} is not an OpenAI-compatible endpoint.",
-            "Check the base URL; it begins with http:// or https:// and usually ends in /v1.",
+            "Check the base URL: http:// or https://, no user name in it, and usually /v1 at the end.",
         )
     if any(isinstance(c, _NO_CONNECTION_IN_TIME) for c in causes):
         return Unreachable(
@@ -125,7 +143,7 @@ def translate_midway(exc: Exception) -> CallError:
 _BAD_ADDRESS = (
     httpx2.InvalidURL,
     httpx2.UnsupportedProtocol,
-    aiohttp.InvalidURL,
+    ValueError,  # aiohttp's and yarl's word for it
     aiohttp.ClientResponseError,  # what answers does not speak HTTP
     httpx2.TooManyRedirects,
 )
