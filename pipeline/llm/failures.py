@@ -71,7 +71,7 @@ _MODEL_WORDS = re.compile(
 )
 _REFUSAL = (
     r"(not (?:supported?|permitted|allowed|available|enabled|implemented)|unsupported|unavailable|un(?:known|recogni[sz]ed|expected)|"
-    r"do(?:es)?(?:n't| not) support|extra|invalid|too large|requires|must be|only)"
+    r"do(?:es)?(?:n't| not) support|no endpoints? found|extra|invalid|too large|requires|must be|only)"
 )
 _NAMES = "|".join(f"(?P<{ours}>{words})" for ours, words in DROPPABLE.items())
 _PARAMETER_WORDS = re.compile(

@@ -12,7 +12,7 @@ _SECRETS = re.compile(
     r"""(?ix)
     \b(?:bearer|basic)\s+[\w.~+/=*-]{6,}
     | \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?            # JSON web token
-    | \b(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|r8|key|ghp)[-_][\w*.-]*[\w*]
+    | \b(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|r8|ghp)[-_][\w*.-]*[\w*]
     | \bAIza[\w-]{8,}
     | \bAKIA[A-Z0-9]{12,}
     """

@@ -114,7 +114,7 @@ def translate(
             f"{where} is not an OpenAI-compatible endpoint.",
             "Check the base URL: http:// or https://, no user name in it, and usually /v1 at the end.",
         )
-    if any(isinstance(c, _NO_CONNECTION_IN_TIME) for c in causes):
+    if _was_connecting_too_long(causes):
         return Unreachable(
             f"{where} does not answer: no connection within {CONNECT_TIMEOUT_S:.0f} s.",
             "Check the base URL, the network and a proxy or firewall between.",
@@ -147,7 +147,13 @@ _BAD_ADDRESS = (
     aiohttp.ClientResponseError,  # what answers does not speak HTTP
     httpx2.TooManyRedirects,
 )
-_NO_CONNECTION_IN_TIME = (aiohttp.ConnectionTimeoutError, httpx2.PoolTimeout)
+
+
+def _was_connecting_too_long(causes: Collection[BaseException]) -> bool:
+    """On the aiohttp backend a dropped connection looks like a `ConnectTimeout` too: look deeper."""
+    if any(isinstance(c, aiohttp.ClientError) for c in causes):
+        return any(isinstance(c, aiohttp.ConnectionTimeoutError) for c in causes)
+    return any(isinstance(c, httpx2.ConnectTimeout | httpx2.PoolTimeout) for c in causes)
 
 
 def address(base_url: str) -> str:
