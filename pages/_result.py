@@ -37,8 +37,9 @@ def draw_header(run: RunRecord) -> None:
     with st.container(key="run_header", gap="xsmall"):
         st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            word, colour, icon = STATUS_LOOK[run.status]
-            st.badge(word, color=colour, icon=icon)
+            if run.status.is_final:  # before that, the live view says how it stands
+                word, colour, icon = STATUS_LOOK[run.status]
+                st.badge(word, color=colour, icon=icon)
             st.badge(_how(run), color="violet", icon=":material/account_tree:")
             if run.spec.is_demo:
                 st.badge(DEMO_LABEL, color="gray", icon=":material/wifi_off:")
@@ -58,8 +59,8 @@ def draw_ended(run: RunRecord) -> None:
     draw_outcome(bundle)
     draw_headline(bundle)
     draw_timing_chart(bundle)
-    draw_tabs(bundle)
     _downloads(bundle)
+    draw_tabs(bundle)
 
 
 def _how(run: RunRecord) -> str:

@@ -15,7 +15,7 @@ def draw_headline(bundle: Bundle) -> None:
     """Makespan, one after another, bound, saving: four figures, each with its kind."""
     timing = bundle.timing
     replayed = timing.sequential_kind == "replayed"
-    with st.grid(min_column_width=200, key="headline"):
+    with st.grid(4, key="headline"):
         st.metric(
             "This run (measured)",
             seconds(timing.makespan_s),
@@ -23,7 +23,7 @@ def draw_headline(bundle: Bundle) -> None:
             help="Wall time from the first agent's start to the last one's end; pauses left out.",
         )
         st.metric(
-            f"One after another ({timing.sequential_kind})",
+            f"Sequential ({timing.sequential_kind})",
             seconds(timing.sequential_s),
             border=True,
             help="The sum of the agents' service times in this run: what the same calls would take "

@@ -15,7 +15,7 @@ const SEGMENT_WORDS = {
   generation: "generation",
   tools: "tools",
 };
-const SEQUENTIAL = "One by one";
+const SEQUENTIAL = "Sequential";
 const REDRAW_MS = 250;
 
 let plotlyLoading = null;

@@ -104,7 +104,7 @@ class Card {
 
   detail(now) {
     const { agent } = this;
-    if (agent.state === "done" && !agent.reused) return "";
+    if (agent.detail === "writes" || agent.detail === "done") return ""; // the badge says it
     if (agent.backoff_until_s == null) return sentence(agent.detail);
     const left = Math.max(0, agent.backoff_until_s - now);
     return `Next try in ${left.toFixed(left < 10 ? 1 : 0)} s. ${agent.error}`;
