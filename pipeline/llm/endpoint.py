@@ -130,7 +130,10 @@ def _model_names(body: bytes, base_url: str) -> list[str]:
         found = msgspec.json.decode(body, type=_ModelList | list[_Model])
     except msgspec.MsgspecError as exc:
         raise _no_list(base_url) from exc
-    listed = found if isinstance(found, list) else found.data or found.models
+    if isinstance(found, _ModelList):
+        listed = found.models if found.data is None else found.data
+    else:
+        listed = found
     if listed is None:
         raise _no_list(base_url)
     return [name for model in listed if (name := model.id or model.name)]
