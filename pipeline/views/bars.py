@@ -169,3 +169,13 @@ def legend_segments(bars: Sequence[Bar]) -> list[Segment]:
     """The kinds of time that occur, in the order in which an agent goes through them."""
     present = {bar.segment for bar in bars if bar.duration_s > 0}
     return [segment for segment in Segment if segment in present]
+
+
+def said_s(seconds: float) -> str:
+    """`0.4 s`, `12.3 s`, `2 min 05 s`, `7 h 58 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -24,8 +24,10 @@ from pipeline.views.bars import (
     ChartClock,
     axis_end_s,
     gantt_bars,
+    legend_segments,
     phase_colours,
     row_labels,
+    said_s,
     strip_bars,
 )
 
@@ -35,7 +37,7 @@ NEUTRAL = "#8B8D98"  # reads on white and on near black
 ALERT = "#F2555A"
 ROW_PX = 27
 STRIP_PX = 34
-FRAME_PX = 150  # axis, legend, margins
+FRAME_PX = 190  # axis, legend, margins
 STRIP_GAP_PX = 30  # holds the label of the bound
 
 
@@ -51,14 +53,20 @@ class _Look:
 
 
 _LOOKS: Mapping[Segment, _Look] = {
-    Segment.WAITING: _Look("waits for inputs", 0.06, 0.45, NEUTRAL),
-    Segment.ADMISSION: _Look("waits for admission", 0.22, 0.75, NEUTRAL),
-    Segment.BACKOFF: _Look("backs off", 0.5, 0.8, NEUTRAL, "/"),
-    Segment.FIRST_TOKEN: _Look("until first token", 0.62, 0.42),
+    Segment.WAITING: _Look("waiting", 0.06, 0.3, NEUTRAL),
+    Segment.ADMISSION: _Look("admission", 0.22, 0.75, NEUTRAL),
+    Segment.BACKOFF: _Look("backoff", 0.5, 0.8, NEUTRAL, "/"),
+    Segment.FIRST_TOKEN: _Look("first token", 0.62, 0.42),
     Segment.GENERATION: _Look("generation", 0.62, 1.0),
     Segment.TOOLS: _Look("tools", 0.62, 0.75, None, "x"),
 }
-_DISCARDED = _Look("discarded attempt", 0.62, 0.55, ALERT, "\\")
+_DISCARDED = _Look("discarded", 0.62, 0.55, ALERT, "\\")
+_EXPLAINED = {
+    Segment.ADMISSION,
+    Segment.BACKOFF,
+    Segment.FIRST_TOKEN,
+    Segment.TOOLS,
+}  # in the legend
 _WAITS = {Segment.WAITING, Segment.ADMISSION, Segment.BACKOFF}
 
 
@@ -70,7 +78,7 @@ def gantt_figure(plan: Plan, timing: RunTiming) -> go.Figure:
     figure.add_trace(_strip_trace(plan, timing))
     if timing.critical:
         figure.add_trace(_critical_trace(plan, timing))
-    figure.add_traces(_phase_keys(plan))
+    figure.add_traces(_keys(plan, bars))
     figure.update_layout(_layout(plan, timing))
     _mark_gaps(figure, timing)
     _mark_bound(figure, timing, _rows_share(plan))
@@ -187,20 +195,36 @@ def _critical_trace(plan: Plan, timing: RunTiming) -> go.Scatter:
     )
 
 
-def _phase_keys(plan: Plan) -> list[go.Bar]:
-    """Entries of the legend that name the colours."""
-    return [
-        go.Bar(
-            name=phase.capitalize(),
-            x=[None],
-            y=[None],
-            orientation="h",
-            marker={"color": colour},
-            showlegend=True,
-            hoverinfo="skip",
-        )
-        for phase, colour in phase_colours(plan).items()
+def _keys(plan: Plan, bars: Sequence[Bar]) -> list[go.Bar]:
+    """Entries of the legend: the colours, then the kinds of time that occur."""
+    colours = [
+        _key(phase.capitalize(), {"color": colour}) for phase, colour in phase_colours(plan).items()
     ]
+    looks = [_LOOKS[segment] for segment in legend_segments(bars) if segment in _EXPLAINED]
+    if any(not bar.used for bar in bars):
+        looks.append(_DISCARDED)
+    return colours + [
+        _key(look.words, _marker(look, look.colour or _faded(NEUTRAL, look.opacity)))
+        for look in looks
+    ]
+
+
+def _faded(colour: str, opacity: float) -> str:
+    """A legend's swatch ignores the opacity of its marker."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def _key(name: str, marker: dict[str, Any]) -> go.Bar:
+    return go.Bar(
+        name=name,
+        x=[None],
+        y=[None],
+        orientation="h",
+        marker=marker,
+        showlegend=True,
+        hoverinfo="skip",
+    )
 
 
 def _rows_share(plan: Plan) -> float:
@@ -255,30 +279,28 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
 
 def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
     for mark in ChartClock(timing.gaps).marks():
-        figure.add_vrect(
+        figure.add_shape(
+            type="rect",
+            xref="x",
+            yref="y domain",
             x0=mark.start_s,
             x1=mark.end_s,
-            fillcolor=NEUTRAL,
-            opacity=0.28,
+            y0=0,
+            y1=1,
+            fillcolor="rgba(139,141,152,0.28)",
             line={"width": 1, "dash": "dot", "color": NEUTRAL},
-            annotation={
-                "text": f"paused {said_s(mark.duration_s)}",
-                "textangle": -90,
-                "font": {"size": 11},
-                "xanchor": "center",
-            },
-            annotation_position="inside",
         )
-
-
-def said_s(seconds: float) -> str:
-    """`0.4 s`, `12.3 s`, `2 min 05 s`, `7 h 58 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest_s = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest_s:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+        figure.add_annotation(
+            x=mark.end_s,
+            y=0.98,
+            xref="x",
+            yref="y domain",
+            xanchor="left",
+            yanchor="top",
+            text=f"paused {said_s(mark.duration_s)}",
+            font={"size": 11},
+            showarrow=False,
+        )
 
 
 def _mark_bound(figure: go.Figure, timing: RunTiming, rows: float) -> None:
