@@ -25,7 +25,7 @@ _PICTURE = re.compile(r"!\[(?P<alt>[^\[\]\n]{0,400})\]\([^()\n]{0,2000}\)")
 # An even number of backslashes before a sign leaves the sign in force.
 _BANG = re.compile(r"(?<!\\)((?:\\\\)*)!(?=\[)")
 _TAG = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
-_BAD_TARGET = re.compile(rf"\](?=\((?!{_OWN_TARGET}))", re.IGNORECASE)
+_BAD_TARGET = re.compile(rf"(?<!\\)((?:\\\\)*)\](?=\((?!{_OWN_TARGET}))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^([ >\t*+\-\d.)]{0,40})\[(?=[^\]\n]{1,999}\]:)", re.MULTILINE)
 _SIGNS = re.compile(r"([\\`*_\[\]#|>~$&])")
 _LINE_START = re.compile(r"^(?:([+\-=])|(\d{1,9})([.)]))")
@@ -75,7 +75,7 @@ def _defuse(prose: str) -> str:
     # A sign that was escaped already loses its backslash: "&lt;" needs none.
     prose = _TAG.sub(lambda m: m[1][: len(m[1]) // 2 * 2] + "&lt;", prose)
     prose = _DEFINITION.sub(r"\1\\[", prose)
-    return _BAD_TARGET.sub(r"\\]", prose)
+    return _BAD_TARGET.sub(r"\1\\]", prose)
 
 
 def _active(markdown: str) -> bool:
