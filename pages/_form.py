@@ -113,7 +113,7 @@ def brief_form(*, active_run: str | None) -> bool:
 
 
 def _how_to_run() -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="large", key="how"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="how"):
         mode = st.segmented_control(
             "Mode",
             list(Mode),

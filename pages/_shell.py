@@ -1,4 +1,4 @@
-"""The frame around every page: browser tab, theme-independent layout, navigation."""
+"""The frame around every page: browser tab, navigation, and what to say when nothing works yet."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
+from pages._runtime import get_runtime
+from pages._text import escaped
+from pipeline.errors import GantryError
 
 _HERE = Path(__file__).parent
 _PAGES = [
     st.Page(_HERE / "studio.py", title="Studio", icon=":material/bolt:", default=True),
     st.Page(_HERE / "history.py", title="History", icon=":material/history:", url_path="history"),
 ]
-st.navigation(_PAGES, position="top").run()
+
+# An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
+st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
+page = st.navigation(_PAGES, position="top")
+try:
+    get_runtime()
+except GantryError as error:
+    st.error(f"**Gantry cannot start.** {escaped(str(error))}", icon=":material/error:")
+    st.button("Try again", key="try_again")
+    st.stop()
+page.run()

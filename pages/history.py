@@ -102,10 +102,20 @@ def _confirm_delete(run: RunRecord) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="delete_no"):
             st.rerun()
-        if st.button("Delete", key="delete_yes", type="primary", icon=":material/delete:"):
-            get_runtime().delete(run.id)
-            forget_run(run.id)
+        if st.button(
+            "Delete",
+            key="delete_yes",
+            type="primary",
+            icon=":material/delete:",
+            on_click=_delete,
+            args=(run.id,),
+        ):
             st.rerun()
+
+
+def _delete(run_id: str) -> None:
+    get_runtime().delete(run_id)
+    forget_run(run_id)
 
 
 history()

@@ -1,0 +1,131 @@
+"""The real app, served by `streamlit run`, and a real Chromium that notices what should not happen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+
+from scripts.ensure_browser import ADVICE, FLAGS, find_browser
+
+ROOT = Path(__file__).parents[2]
+START_S = 60.0
+STOP_S = 15.0
+ACTION_MS = 30_000
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app, on its own data folder, with the fast demo."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "GANTRY_"))}
+    environment |= {
+        "GANTRY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "GANTRY_DEMO_SPEED": "fast",
+    }
+    log = tmp_path_factory.mktemp("log") / "server.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "streamlit",
+                "run",
+                "app.py",
+                f"--server.port={port}",
+                "--server.headless=true",
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(process, base, log)
+        yield base
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_S)
+
+
+def _wait_until_healthy(process: subprocess.Popen[bytes], base: str, log: Path) -> None:
+    ends_at = time.monotonic() + START_S
+    while time.monotonic() < ends_at and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{base}/healthz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)  # nothing to wait on: the server is another process
+    pytest.fail(f"The app did not start:\n{log.read_text(errors='replace')}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.skip(ADVICE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watch:
+    """What a page did that no page of ours may do."""
+
+    base: str
+    outside: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def follow(self, context: BrowserContext) -> None:
+        context.on("request", lambda request: self._request(request.url))
+        context.on("dialog", self._dialog)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+
+    def _request(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc not in self.base:
+            self.outside.append(url)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+
+@pytest.fixture
+def context(
+    chromium: Browser, server: str, request: pytest.FixtureRequest
+) -> Iterator[BrowserContext]:
+    """A fresh visitor. `@pytest.mark.parametrize("context", [{…}], indirect=True)` sets the device."""
+    options = getattr(request, "param", {})
+    with chromium.new_context(base_url=server, **options) as context:
+        context.set_default_timeout(ACTION_MS)
+        watch = Watch(server)
+        watch.follow(context)
+        yield context
+        assert (watch.outside, watch.dialogs, watch.errors) == ([], [], [])
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """The Studio as a new visitor finds it."""
+    page = context.new_page()
+    page.goto("/")
+    page.locator(".st-key-topic textarea").wait_for()
+    return page

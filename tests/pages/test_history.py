@@ -1,0 +1,96 @@
+"""The History page: find, open, run again, delete."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._runtime import get_runtime
+from pipeline.models import Mode, RunSpec
+from tests.pages.conftest import shown_run
+
+TOPICS = ("Heat pumps", "Urban bees", "Code reviews")
+
+
+@pytest.fixture
+def runs() -> dict[str, str]:
+    """Three runs that have ended; topic → id."""
+    runtime = get_runtime()
+    ids = {
+        topic: runtime.submit(RunSpec(topic=topic, speed="instant", mode=Mode.DATAFLOW))
+        for topic in TOPICS
+    }
+    for run_id in ids.values():
+        runtime.wait(run_id, 60.0)
+    return ids
+
+
+@pytest.fixture
+def history(app: AppTest) -> AppTest:
+    app.run()
+    return app.switch_page("history.py")
+
+
+def shown(history: AppTest) -> list[str]:
+    return [b.key.removeprefix("open_") for b in history.button if b.key.startswith("open_")]
+
+
+def test_an_empty_history_says_so_and_leads_to_the_first_run(history: AppTest) -> None:
+    history.run()
+
+    assert not history.exception
+    assert "no runs yet" in history.info[0].value
+
+
+def test_runs_are_listed_newest_first_with_their_figures(
+    history: AppTest, runs: dict[str, str]
+) -> None:
+    history.run()
+
+    assert not history.exception
+    assert shown(history) == [runs[topic] for topic in reversed(TOPICS)]
+    facts = [c.value for c in history.caption if "Dataflow" in c.value]
+    assert len(facts) == len(TOPICS)
+    assert all("took" in fact and "offline demo" in fact for fact in facts)
+
+
+def test_the_search_keeps_runs_whose_topic_contains_the_words(
+    history: AppTest, runs: dict[str, str]
+) -> None:
+    history.run()
+
+    history.text_input(key="history_search").input("bees").run()
+
+    assert shown(history) == [runs["Urban bees"]]
+
+
+def test_opening_a_run_shows_it_in_the_studio(history: AppTest, runs: dict[str, str]) -> None:
+    history.run()
+
+    history.button(key=f"open_{runs['Heat pumps']}").click().run()
+
+    assert not history.exception
+    assert shown_run(history) == runs["Heat pumps"]
+    assert history.metric[0].label == "This run (measured)"
+
+
+def test_running_again_puts_the_brief_into_the_form(history: AppTest, runs: dict[str, str]) -> None:
+    history.run()
+
+    history.button(key=f"again_{runs['Urban bees']}").click().run()
+
+    assert not history.exception
+    assert history.text_area(key="topic").value == "Urban bees"
+    assert history.segmented_control(key="mode").value == Mode.DATAFLOW
+
+
+def test_a_run_is_deleted_only_after_a_second_yes(history: AppTest, runs: dict[str, str]) -> None:
+    doomed = runs["Code reviews"]
+    history.run()
+
+    history.button(key=f"delete_{doomed}").click().run()
+    assert get_runtime().run(doomed) is not None
+    history.button(key="delete_yes").click().run()
+
+    assert get_runtime().run(doomed) is None
+    assert shown(history) == [runs["Urban bees"], runs["Heat pumps"]]

@@ -1,0 +1,189 @@
+"""The Studio page, driven by its widget keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._form import SAMPLE_TOPICS
+from pages._runtime import get_runtime
+from pipeline.models import DEMO_LABEL, Mode, RunStatus
+from tests.pages.conftest import shown_run
+
+FINISH_S = 60.0
+
+
+def run_to_the_end(app: AppTest, topic: str) -> str:
+    """Type a topic, run it, wait until it is over and draw the page again."""
+    app.text_area(key="topic").input(topic)
+    app.button(key="run").click().run()
+    run_id = shown_run(app)
+    record = get_runtime().wait(run_id, FINISH_S)
+    assert record is not None and record.status in (RunStatus.DONE, RunStatus.DEGRADED)
+    app.run()
+    return run_id
+
+
+def said(app: AppTest) -> str:
+    """All text of the page."""
+    parts: list[Any] = [*app.markdown, *app.caption, *app.error, *app.warning, *app.info]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def test_a_new_visitor_finds_a_form_and_three_samples(app: AppTest) -> None:
+    app.run()
+
+    assert not app.exception
+    assert app.text_area(key="topic").value == ""
+    assert [app.button(key=f"sample_{n}").label for n in (1, 2, 3)] == list(SAMPLE_TOPICS)
+    assert app.button(key="run").disabled is False
+
+
+def test_a_run_shows_its_article_figures_and_downloads_when_it_is_done(app: AppTest) -> None:
+    app.run()
+
+    run_to_the_end(app, "Heat pumps in old buildings")
+
+    assert not app.exception
+    assert [m.label.split(" (")[0] for m in app.metric][:2] == ["This run", "One after another"]
+    assert "measured" in app.metric[0].label
+    assert DEMO_LABEL in said(app)
+    assert "Sources" in said(app)
+    assert {b.key for b in app.get("download_button")} == {
+        "download_markdown",
+        "download_html",
+        "download_json",
+    }
+
+
+def test_a_sample_starts_with_one_click(app: AppTest) -> None:
+    app.run()
+
+    app.button(key="sample_2").click().run()
+
+    record = get_runtime().run(shown_run(app))
+    assert record is not None
+    assert record.spec.topic == SAMPLE_TOPICS[1]
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"),
+    [
+        ("   ", "empty"),
+        ("x" * 2_001, "limit"),
+        ("bell \x07 rings", "control characters"),
+    ],
+)
+def test_a_topic_that_cannot_be_run_is_refused_with_a_reason_and_kept(
+    app: AppTest, topic: str, words: str
+) -> None:
+    app.run()
+
+    app.text_area(key="topic").input(topic)
+    app.button(key="run").click().run()
+
+    assert not app.exception
+    assert words in app.error[0].value
+    assert app.text_area(key="topic").value == topic
+    assert "run" not in app.query_params
+
+
+def test_the_switches_rest_in_sequential_mode(app: AppTest) -> None:
+    app.run()
+
+    app.segmented_control(key="mode").set_value(Mode.SEQUENTIAL).run()
+
+    keys = ("parallel_research", "parallel_enhancement", "parallel_distribution")
+    assert all(app.toggle(key=key).disabled for key in keys)
+
+
+def test_dataflow_with_every_switch_off_says_that_it_is_not_sequential(app: AppTest) -> None:
+    app.run()
+
+    app.segmented_control(key="mode").set_value(Mode.DATAFLOW)
+    for phase in ("research", "enhancement", "distribution"):
+        app.toggle(key=f"parallel_{phase}").set_value(False)
+    app.run()
+
+    assert "still not sequential" in said(app)
+
+
+def test_a_teams_default_switches_are_what_the_form_starts_with(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANTRY_PARALLEL_PHASES", "research")
+
+    app.run()
+
+    switches = {p: app.toggle(key=f"parallel_{p}").value for p in ("research", "distribution")}
+    assert switches == {"research": True, "distribution": False}
+
+
+def test_a_switched_off_phase_is_run_and_said(app: AppTest) -> None:
+    app.run()
+    app.toggle(key="parallel_research").set_value(False).run()
+
+    run_id = run_to_the_end(app, "Urban bees")
+
+    record = get_runtime().run(run_id)
+    assert record is not None
+    assert record.spec.switches["research"] is False
+    assert "research off" in said(app)
+
+
+def test_an_unknown_link_is_said_and_left_with_one_click(app: AppTest) -> None:
+    app.query_params["run"] = "AAAAAAAAAAAAAAAAAAAAAA"
+    app.run()
+    assert "not known here" in app.warning[0].value
+
+    app.button(key="forget_run").click().run()
+
+    assert app.button(key="sample_1").label == SAMPLE_TOPICS[0]
+
+
+def test_an_endpoint_without_a_key_is_refused_with_what_to_do(app: AppTest) -> None:
+    app.run()
+    app.segmented_control(key="provider").set_value("typed").run()
+
+    app.text_area(key="topic").input("Bees")
+    app.button(key="run").click().run()
+
+    assert "API key" in app.error[0].value
+
+
+def test_an_unreachable_endpoint_is_said_by_the_connection_test(app: AppTest) -> None:
+    app.run()
+    app.segmented_control(key="provider").set_value("typed").run()
+    app.text_input(key="endpoint_url").input("http://127.0.0.1:9/v1").run()
+
+    app.button(key="test_connection").click().run()
+
+    assert not app.exception
+    assert "Nothing answers at" in app.error[0].value
+
+
+def test_hostile_words_in_a_topic_are_shown_as_the_words_they_are(app: AppTest) -> None:
+    app.run()
+
+    run_to_the_end(app, "![x](http://evil.example/p.png) :red[hot] <script>alert(1)</script>")
+
+    heading = app.subheader[0].value
+    assert "![x]" not in heading.replace("\\", "!!")
+    assert "<script" not in heading
+    assert ":red[" not in heading
+
+
+def test_an_unusable_data_folder_is_said_with_a_way_on(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("GANTRY_DATA_DIR", str(tmp_path / "file" / "data"))
+
+    app.run()
+
+    assert not app.exception
+    assert "cannot start" in app.error[0].value
+    assert app.button(key="try_again").label == "Try again"

@@ -1,0 +1,112 @@
+"""Our routes in the real app, in-process: health, headers, the bundled plotly, the run's socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import plotly
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from pages._runtime import close_runtime, get_runtime
+from pipeline.models import RunSpec
+from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
+from pipeline.web.routes import PLOTLY_URL
+
+FINISH_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GANTRY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        environment.delenv("OPENAI_API_KEY", raising=False)
+        environment.delenv("DATABASE_URL", raising=False)
+        import app
+
+        with TestClient(app.app) as client:
+            yield client
+        close_runtime()
+
+
+def test_health_is_told_without_touching_the_pipeline(client: TestClient) -> None:
+    response = client.get("/healthz")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", PLOTLY_URL])
+def test_every_answer_keeps_the_page_to_itself(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+
+    policy = headers["content-security-policy"]
+    assert "img-src 'self' data: blob:" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "connect-src 'self'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_plotly_comes_from_the_installed_wheel_and_may_be_kept(client: TestClient) -> None:
+    response = client.get(PLOTLY_URL)
+
+    installed = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    assert response.content == installed.read_bytes()
+    assert "immutable" in response.headers["cache-control"]
+
+
+def test_an_unknown_run_is_closed_for_good(client: TestClient) -> None:
+    with client.websocket_connect("/api/runs/AAAAAAAAAAAAAAAAAAAAAA/ws") as socket:
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+
+    assert closed.value.code == CLOSE_UNKNOWN
+
+
+def test_another_sites_page_is_refused(client: TestClient) -> None:
+    run_id = get_runtime().submit(RunSpec(topic="Bees", speed="instant"))
+
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(
+            f"/api/runs/{run_id}/ws", headers={"Origin": "http://evil.example"}
+        ),
+    ):
+        pass
+
+
+def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient) -> None:
+    run_id = get_runtime().submit(RunSpec(topic="Urban bees", speed="fast"))
+    messages = []
+
+    with (
+        client.websocket_connect(
+            f"/api/runs/{run_id}/ws", headers={"Origin": "http://testserver"}
+        ) as socket,
+        pytest.raises(WebSocketDisconnect) as closed,
+    ):
+        while True:
+            messages.append(socket.receive_json())
+
+    assert closed.value.code == CLOSE_FINISHED
+    assert [m["type"] for m in messages[:2]] == ["snapshot", "batch"]
+    assert messages[-1]["finished"] is True
+    texts = messages[0]["texts"].get("editor", {}).get("text", "")
+    texts += "".join(m["append"].get("editor", {}).get("text", "") for m in messages[1:])
+    assert texts.strip() == get_runtime().checkpoints(run_id)["editor"].output.text.strip()
+
+
+def test_a_late_visitor_gets_the_final_state_and_the_end(client: TestClient) -> None:
+    run_id = get_runtime().submit(RunSpec(topic="Urban bees", speed="instant"))
+    get_runtime().wait(run_id, FINISH_S)
+
+    with client.websocket_connect(f"/api/runs/{run_id}/ws") as socket:
+        first = socket.receive_json()
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+
+    assert first["finished"] is True
+    assert {card["state"] for card in first["cards"]} == {"done"}
+    assert closed.value.code == CLOSE_FINISHED
