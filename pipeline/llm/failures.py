@@ -27,56 +27,19 @@ from pipeline.errors import (
 )
 from pipeline.llm.redact import provider_words
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
-
-DROPPABLE = {  # our parameter → how endpoints name it, in `param` or in words
-    "response_format": r"response_format|json_schema|json_object|structured[ _]outputs?|guided",
-    "stream_options": r"stream_options|include_usage",
-    "max_completion_tokens": r"max_completion_tokens",
-    "max_tokens": r"max_tokens|max_new_tokens",
-    "seed": r"seed",
-    "temperature": r"temperature",
-    "tools": r"tools|tool_choice|tool[ _]use|tool choice|function[ _]calling",
-}
-
-_QUOTA_CODES = re.compile(r"insufficient_(quota|balance|funds)|billing|credit|payment_required")
-_RATE_CODES = re.compile(r"rate_?limit|too_many_requests|throttl")
-_AUTH_CODES = re.compile(r"invalid_api_key|authentication|unauthorized|permission_denied")
-_MODEL_CODES = re.compile(
-    r"model_?not_?(found|exist)|(invalid|unknown|unsupported)_?model|model_decommissioned|deploymentnotfound"
-)
-_CONTEXT_CODES = re.compile(
-    r"context_length|context_size|string_above_max_length|request_too_large"
-)
-_PARAMETER_CODES = re.compile(
-    r"unsupported_(parameter|value)|unknown_parameter|invalid_(parameter|value|type)|extra_forbidden"
-)
-
-_AUTH_WORDS = re.compile(
-    r"\b(api[ _-]?key|access token)\b.*\b(in)?(valid|correct|missing|expired)|"
-    r"\b(invalid|incorrect|missing|wrong)\b.*\b(api[ _-]?key|access token)\b",
-    re.I,
-)
-_CONTEXT_WORDS = re.compile(
-    r"(maximum|max\.?|available)\s+(context|prompt|input|sequence)[ _-]?\w*|context (length|window|size)|"
-    r"(prompt|input|request|message)\w*\b.{0,40}\b(too (long|large|many tokens)|exceeds?\b.{0,30}\b(token|length|limit|context))|"
-    r"input token count|too many (input )?tokens|reduce the length|"
-    r"range of input length|tokens? .{0,30}must be <=|must have less than \d+ tokens",
-    re.I,
-)
-_MODEL_WORDS = re.compile(
-    r"\bmodels?\b.{0,120}?\b(does(n't| not) exist|not (be )?found|unknown|removed|deprecated|decommissioned|"
-    r"not (a )?valid|invalid|not available|unavailable|no longer)|"
-    r"\b(invalid|unknown|no such|unrecogni[sz]ed|unable to access|unsupported|not a valid)\s(the )?\bmodel\b(?! output)",
-    re.I | re.S,
-)
-_REFUSAL = (
-    r"(not (?:supported?|permitted|allowed|available|enabled|implemented)|unsupported|unavailable|un(?:known|recogni[sz]ed|expected)|"
-    r"do(?:es)?(?:n't| not) support|no endpoints? found|extra|invalid|too large|requires|must be|only)"
-)
-_NAMES = "|".join(f"(?P<{ours}>{words})" for ours, words in DROPPABLE.items())
-_PARAMETER_WORDS = re.compile(
-    rf"\b(?:{_NAMES})\b(?=[^.]{{0,120}}\b{_REFUSAL}\b)|\b{_REFUSAL}\b[^.]{{0,60}}?\b(?:{_NAMES.replace('?P<', '?P<after_')})\b",
-    re.I,
+from pipeline.llm.wordings import (
+    AUTH_CODES,
+    AUTH_WORDS,
+    CONTEXT_CODES,
+    CONTEXT_WORDS,
+    DROPPABLE,
+    MODEL_CODES,
+    MODEL_WORDS,
+    PARAMETER_CODES,
+    PARAMETER_WORDS,
+    QUOTA_CODES,
+    RATE_CODES,
+    REFUSAL,
 )
 
 
@@ -182,15 +145,15 @@ def _by_code(
     """What the provider's own code, type and parameter say; None when they say nothing."""
     if status in (401, 402) or status >= 500:
         return None
-    if _QUOTA_CODES.search(said.codes):
+    if QUOTA_CODES.search(said.codes):
         return _quota()
-    if _CONTEXT_CODES.search(said.codes):
+    if CONTEXT_CODES.search(said.codes):
         return _context(model)
-    if _MODEL_CODES.search(said.codes):
+    if MODEL_CODES.search(said.codes):
         return _model(model)
-    if status == 429 or _RATE_CODES.search(said.codes):
+    if status == 429 or RATE_CODES.search(said.codes):
         return _rate(headers)
-    if _AUTH_CODES.search(said.codes):
+    if AUTH_CODES.search(said.codes):
         return _auth(status)
     if said.parameter == "model" and status in (400, 404, 422):
         return _model(model)
@@ -205,7 +168,7 @@ def _refused_by_name(status: int, said: ProviderError) -> CallError | None:
         return _parameter_refused(name)
     if name == "tool_choice":
         return _parameter_refused("tools")
-    is_refusal = _PARAMETER_CODES.search(said.codes) or re.search(_REFUSAL, said.message, re.I)
+    is_refusal = PARAMETER_CODES.search(said.codes) or re.search(REFUSAL, said.message, re.I)
     if is_refusal and re.fullmatch(r"\w+", said.parameter) and name != "messages":
         return _parameter_refused(name)
     return None
@@ -233,17 +196,17 @@ def _by_status(
 
 def _by_words(status: int, said: ProviderError, model: str) -> CallError:
     """Only the wording is left to decide on."""
-    if match := _PARAMETER_WORDS.search(said.message):
+    if match := PARAMETER_WORDS.search(said.message):
         name = next(name for name, hit in match.groupdict().items() if hit)
         return _parameter_refused(name.removeprefix("after_"))
-    if status == 413 or _CONTEXT_WORDS.search(said.message):
+    if status == 413 or CONTEXT_WORDS.search(said.message):
         return _context(model)
-    if _AUTH_WORDS.search(said.message):
+    if AUTH_WORDS.search(said.message):
         return _auth(status)
     if status == 404:
         is_about_model = said.is_openai_shaped or re.search(r"\bmodel\b", said.message, re.I)
         return _model(model) if is_about_model else _not_an_endpoint(status)
-    if _MODEL_WORDS.search(said.message):
+    if MODEL_WORDS.search(said.message):
         return _model(model)
     return BadRequest("The endpoint refused the request.", "Check the model and the settings.")
 

@@ -184,7 +184,7 @@ def _usage(value: object) -> UsageCount | None:
 
 def _number(value: object) -> int | None:
     if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
+        return int(value) if len(value) < 19 else None
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 

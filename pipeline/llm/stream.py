@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from pipeline.llm.call import ToolCall
-from pipeline.llm.odd_chunks import Chunk, Delta, ToolDelta, UsageCount, read_chunk
+from pipeline.llm.odd_chunks import Chunk, Delta, UsageCount, read_chunk
+from pipeline.llm.tool_deltas import add_tool
 from pipeline.models import Usage
 
 MAX_EVENT_BYTES = 4_000_000  # one line, or a whole body that is not a stream
+MAX_EVENT_LINES = 500
 MAX_REPLY_CHARS = 2_000_000  # text and reasoning of one reply
 _BOM = b"\xef\xbb\xbf"
 
@@ -128,7 +130,12 @@ class StreamReader:
         self._tail.append(data)
         self._tail_bytes += len(data)
         if self._tail_bytes > MAX_EVENT_BYTES:
-            self.malformed = f"a single event of more than {MAX_EVENT_BYTES:,} bytes"
+            self._too_large()
+
+    def _too_large(self) -> None:
+        self.malformed = (
+            f"a single event of more than {MAX_EVENT_BYTES:,} bytes or {MAX_EVENT_LINES} lines"
+        )
 
     def _feed_lines(self, data: bytes) -> None:
         if self._skip_newline and data:
@@ -144,16 +151,17 @@ class StreamReader:
                 self._tail.clear()
                 self._tail_bytes = 0
             for line in lines:
-                self._line(line)
+                if line:
+                    self._line(line)
+                elif self._pending or self._event:
+                    self._end_of_event()
                 if self.done or self.malformed:
                     return
         if rest:
             self._keep(rest)
 
     def _line(self, line: bytes, *, is_last: bool = False) -> None:
-        if not line:
-            self._end_of_event()
-        elif line.startswith(b"data:"):
+        if line.startswith(b"data:"):
             self.is_recognised = True
             self._data(line[5:], is_last)
         elif line.startswith(b"event:"):
@@ -183,9 +191,9 @@ class StreamReader:
             return
         self._pending.append(payload)
         whole = b"\n".join(self._pending)
-        if len(whole) > MAX_EVENT_BYTES:
-            self.malformed = f"a single event of more than {MAX_EVENT_BYTES:,} bytes"
-        if odd := read_chunk(whole, is_error=self._event == b"error"):
+        if len(whole) > MAX_EVENT_BYTES or len(self._pending) > MAX_EVENT_LINES:
+            self._too_large()
+        elif odd := read_chunk(whole, is_error=self._event == b"error"):
             self._pending.clear()
             self._apply(odd)
         elif self._event == b"error" and is_last:
@@ -265,7 +273,7 @@ class StreamReader:
             state.refusal.append(delta.refusal)
         for tool in delta.tool_calls or ():
             self._grow(len(tool.written) + 1)
-            _add_tool(state, tool)
+            add_tool(state.tool_calls, tool, is_over=state.finish_reason is not None)
 
     def _grow(self, amount: int) -> None:
         self.progress += amount
@@ -283,40 +291,3 @@ def _mended(state: ChoiceState, text: str) -> str:
             text, state.half = text[:-1], text[-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def _add_tool(state: ChoiceState, tool: ToolDelta) -> None:
-    """Join a piece of a tool call to the call it belongs to.
-
-    The name and id that came first stay: some providers repeat them, others send empty ones.
-    """
-    index = _tool_index(state, tool)
-    known = state.tool_calls.get(index) or ToolCall("", "", "")
-    state.tool_calls[index] = ToolCall(
-        known.id or tool.id or "", known.name or tool.name, known.arguments + tool.written
-    )
-
-
-def _tool_index(state: ChoiceState, tool: ToolDelta) -> int:
-    calls = state.tool_calls
-    by_id = next((i for i, call in calls.items() if tool.id and call.id == tool.id), None)
-    if tool.index is None:
-        if by_id is not None:
-            return by_id
-        return max(calls, default=-1) + 1 if tool.id or tool.name or not calls else max(calls)
-    known = calls.get(tool.index)
-    if known is None or not tool.id or not tool.name or tool.id == known.id:
-        return tool.index
-    if by_id is not None:
-        return by_id
-    if known.id and state.finish_reason is None and _is_complete(known.arguments):
-        return max(calls) + 1  # parallel calls that all carry the same index
-    return tool.index
-
-
-def _is_complete(arguments: str) -> bool:
-    try:
-        msgspec.json.decode(arguments)
-    except msgspec.MsgspecError:
-        return False
-    return True

@@ -16,7 +16,7 @@ from pipeline.llm import stream
 from pipeline.llm.call import ToolCall
 from pipeline.llm.stream import StreamReader
 from pipeline.models import Usage
-from tests.fault_server import DONE, data, delta, finish, text
+from tests.fault_server import DONE, data, delta, finish, text, usage
 
 STREAMS = Path(__file__).parents[2] / "data" / "streams"
 INDEX: list[dict[str, Any]] = json.loads((STREAMS / "index.json").read_text())["streams"]
@@ -341,6 +341,21 @@ def test_an_endless_event_is_cut_off(monkeypatch: pytest.MonkeyPatch, newline: b
         reader.feed(b"data: " + b"x" * 100 + newline)
 
     assert "1,000 bytes" in reader.malformed
+
+
+def test_an_event_of_endless_lines_is_cut_off() -> None:
+    reader, _ = read(b"data: {\n" * 2_000)
+
+    assert "500 lines" in reader.malformed
+
+
+@pytest.mark.parametrize("count", ["1e400", '"' + "9" * 5_000 + '"', "9" * 400, "-1.5", "true"])
+def test_a_count_of_tokens_that_is_no_count_does_no_harm(count: str) -> None:
+    odd = b'data: {"choices": [], "usage": {"prompt_tokens": %s}}\n\n' % count.encode()
+
+    reader, _ = read(odd + text("a") + finish() + usage(3, 2))
+
+    assert (reader.text, reader.usage) == ("a", Usage(3, 2))
 
 
 def test_an_endless_reply_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
