@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from pipeline.agents.roster import ROSTER
 from pipeline.events import AgentFinished, RunStarted, UsageUpdated, decode, encode
@@ -84,6 +84,7 @@ def test_replaying_the_stored_facts_gives_the_same_gantt(simulation: Simulation)
     assert gantt_bars(again) == gantt_bars(timing(simulation))
 
 
+@settings(max_examples=25)  # each run is cut off after every fact
 @given(simulations(epochs=3))
 def test_every_figure_is_a_number_or_none(simulation: Simulation) -> None:
     for count in range(len(simulation.events) + 1):
