@@ -23,7 +23,7 @@ test: venv-dev ## Install what the tests need, a browser too, then run all of th
 	$(PY) -m pytest
 
 check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
-	$(PY) -m pytest -q -m "not browser and not slow"
+	$(PY) -m pytest -q -n auto -m "not browser and not slow"
 
 lint: venv-dev ## The part of `check` that runs no tests
 	$(BIN)/ruff format --check .
