@@ -6,19 +6,18 @@ and citations are left out. The formulas were fitted to English and are given fo
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.content.citations import drop_markers, strip_references
+from pipeline.content.formulas import Counts, Metric, formulas
 from pipeline.content.syllables import syllables
 
 LEAST_WORDS = 100
-SMOG_SENTENCES = 30
 WORDS_PER_MINUTE = 238
 CJK_PER_MINUTE = 500
 DIVERSITY_WINDOW = 100
@@ -45,17 +44,6 @@ _parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One number. `value` is None when it cannot be given; then `note` says why."""
-
-    label: str
-    value: float | int | None
-    unit: str
-    formula: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ComputedMetrics:
     language: str
     note: str  # what readers must know about these numbers as a whole; may be empty
@@ -75,21 +63,6 @@ class ComputedMetrics:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the formulas are made of."""
-
-    words: int
-    sentences: int
-    long_sentences: int
-    paragraphs: int
-    letters: int  # letters and digits of the words
-    syllables: int
-    complex_words: int  # three syllables or more
-    fog_words: int  # the same, without the endings -es, -ed and -ing
-    cjk: int
-
-
 def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
     """All numbers for an article in Markdown, in the language the brief names."""
     paragraphs = prose_paragraphs(markdown)
@@ -97,7 +70,7 @@ def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
     is_cjk = counts.cjk > CJK_SHARE * max(1, len(_LETTER.findall(" ".join(paragraphs))))
     english = is_english(language) and not is_cjk
     metrics = _lengths(counts, words, is_cjk=is_cjk)
-    metrics.update(_formulas(counts, _obstacle(counts, english=english)))
+    metrics.update(formulas(counts, _obstacle(counts, english=english)))
     note = "" if english else f"{language}: lengths only, the formulas are for English"
     return ComputedMetrics(language, note, metrics)
 
@@ -260,74 +233,3 @@ def _lengths(counts: Counts, words: Sequence[str], *, is_cjk: bool) -> dict[str,
 
 def _ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 1) if whole else None
-
-
-def _formulas(counts: Counts, obstacle: str) -> dict[str, Metric]:
-    """The six formulas, or the reason why they cannot be given."""
-    few = f"too short: fewer than {SMOG_SENTENCES} sentences"
-    smog_obstacle = obstacle or (few if counts.sentences < SMOG_SENTENCES else "")
-    return {
-        "flesch_reading_ease": _formula(
-            "Flesch reading ease",
-            "points, 0 hard to 100 easy",
-            "206.835 − 1.015 words/sentences − 84.6 syllables/words",
-            obstacle,
-            counts,
-        ),
-        "flesch_kincaid_grade": _formula(
-            "Flesch-Kincaid grade",
-            "school years",
-            "0.39 words/sentences + 11.8 syllables/words − 15.59",
-            obstacle,
-            counts,
-        ),
-        "gunning_fog": _formula(
-            "Gunning fog",
-            "school years",
-            "0.4 (words/sentences + 100 long words/words); long: three syllables without -es, -ed, -ing",
-            obstacle,
-            counts,
-        ),
-        "smog": _formula(
-            "SMOG",
-            "school years",
-            "1.043 √(30 long words/sentences) + 3.1291, from 30 sentences up",
-            smog_obstacle,
-            counts,
-        ),
-        "automated_readability_index": _formula(
-            "Automated readability index",
-            "school years",
-            "4.71 characters/words + 0.5 words/sentences − 21.43",
-            obstacle,
-            counts,
-        ),
-        "coleman_liau": _formula(
-            "Coleman-Liau",
-            "school years",
-            "5.88 characters/words − 29.6 sentences/words − 15.8",
-            obstacle,
-            counts,
-        ),
-    }
-
-
-def _formula(label: str, unit: str, formula: str, obstacle: str, counts: Counts) -> Metric:
-    value = None if obstacle else round(_COMPUTE[label](counts), 1)
-    return Metric(label, value, unit, formula, obstacle)
-
-
-_COMPUTE: Mapping[str, Callable[[Counts], float]] = {
-    "Flesch reading ease": lambda c: (
-        206.835 - 1.015 * c.words / c.sentences - 84.6 * c.syllables / c.words
-    ),
-    "Flesch-Kincaid grade": lambda c: (
-        0.39 * c.words / c.sentences + 11.8 * c.syllables / c.words - 15.59
-    ),
-    "Gunning fog": lambda c: 0.4 * (c.words / c.sentences + 100 * c.fog_words / c.words),
-    "SMOG": lambda c: 1.043 * math.sqrt(30 * c.complex_words / c.sentences) + 3.1291,
-    "Automated readability index": lambda c: (
-        4.71 * c.letters / c.words + 0.5 * c.words / c.sentences - 21.43
-    ),
-    "Coleman-Liau": lambda c: 5.88 * c.letters / c.words - 29.6 * c.sentences / c.words - 15.8,
-}

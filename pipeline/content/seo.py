@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 
 from pipeline.content.addresses import addresses, canonical
 from pipeline.content.article import Article
+from pipeline.content.inert import SAFE_TARGET
 from pipeline.content.readability import has_cjk, prose_paragraphs
 
 TITLE_CHARS = (30, 60)
@@ -128,7 +129,7 @@ def json_ld(title: str, description: str, tags: list[str], article: Article) -> 
         data["description"] = description
     if tags:
         data["keywords"] = ", ".join(tags)
-    if urls := [e.source.url for e in article.sources if e.source.url]:
+    if urls := [e.source.url for e in article.sources if SAFE_TARGET.match(e.source.url)]:
         data["citation"] = urls
     text = json.dumps(data, ensure_ascii=False, indent=2)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

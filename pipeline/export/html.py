@@ -233,7 +233,8 @@ def _headline(timing: RunTiming) -> str:
     if timing.bound_s is not None:
         parts.append(f"no schedule below {timing.bound_s:.2f} s (bound)")
     if timing.saved_s is not None and timing.saved_share is not None:
-        parts.append(f"saved {timing.saved_s:.2f} s, {timing.saved_share:.0%}")
+        word = "saved" if timing.saved_s >= 0 else "longer by"
+        parts.append(f"{word} {abs(timing.saved_s):.2f} s, {abs(timing.saved_share):.0%}")
     if timing.interrupted:
         parts.append("the run was interrupted; the gap counts nowhere")
     return "; ".join(parts) + "."

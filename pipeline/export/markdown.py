@@ -15,14 +15,11 @@ from pipeline.content.inert import inert_markdown
 from pipeline.content.prose import map_prose
 from pipeline.models import DEMO_LABEL, RunRecord
 
-# Streamlit replaces icons and short codes after escapes are gone, so a backslash does not stop
-# them; an invisible character between the colon and the name does.
+# A colon begins all of them (":red[…]", ":material/close:", ":::note"); written as an entity it looks
+# the same and begins nothing. Streamlit's logo is put in later still: an invisible character stops it.
 WORD_JOINER = "\u2060"
-_DIRECTIVE = re.compile(
-    r":(?=[A-Za-z][\w-]*[\[{])"  # :red[…], :color[…]{…}
-    r"|(?<=:):(?=[A-Za-z])"  # ::name, :::name
-    r"|:(?=[\w+-]+(?:/[\w-]+)?:)"  # :smile:, :+1:, :material/close:
-)
+_COLON = re.compile(r"^[ \t>|:\-]+$|(\\*):(?!//)", re.MULTILINE)  # the first: a table's alignment
+_LOGO = re.compile(r"(?<=&#58;)(?=streamlit)")
 _DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
 
 
@@ -50,7 +47,13 @@ def safe_markdown(text: str) -> str:
 
 def _without_directives(prose: str) -> str:
     prose = _DOLLAR.sub(r"\1\\$", prose)
-    return _DIRECTIVE.sub(":" + WORD_JOINER, prose)
+    return _LOGO.sub(WORD_JOINER, _COLON.sub(_colon, prose))
+
+
+def _colon(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return match[0]
+    return match[1][: len(match[1]) // 2 * 2] + "&#58;"
 
 
 def _yaml(value: object) -> str:
