@@ -312,6 +312,22 @@ async def test_a_broken_attempt_is_discarded_and_made_again_from_the_start(
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_client_on_another_transport_breaks_the_same_way(name: str, log: Log) -> None:
+    answer, kind = BROKEN[name]
+
+    async with (
+        FaultServer(answer, WHOLE) as server,
+        openai.AsyncOpenAI(api_key=KEY, base_url=server.endpoint.base_url) as client,
+    ):
+        caller = ModelCaller(client, deadlines=QUICK, sleep=Sleeps())
+        reply = await caller.call(ASK, log)
+        await caller.aclose()
+
+    assert (reply.text, log.shown) == ("good", "good")
+    assert [type(failed) for _, failed in log.named("discarded")] == [kind]
+
+
 async def test_three_attempts_are_the_most(
     open_caller: OpenCaller, log: Log, sleeps: Sleeps
 ) -> None:
