@@ -32,20 +32,13 @@ import aiohttp
 from playwright.sync_api import sync_playwright
 
 from benchmarks.paced_provider import MODULO_MS, RATE, TOKENS
-from scripts.ensure_browser import find_browser
+from scripts.ensure_browser import FLAGS, find_browser
 
 ROOT = Path(__file__).parent.parent
 AGENTS = ("seo_specialist", "metrics_analyzer", "summary_writer", "social_promoter")
 WATCHERS = 20
 START_TIMEOUT_S = 60.0
 RUN_TIMEOUT_S = 90.0
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # Notes, for each token that appears in a card, its age in milliseconds.
 OBSERVE = """
@@ -106,8 +99,9 @@ def cpu_s(pid: int) -> float:
 
 def dom_latency(url: str) -> list[float]:
     """Ages in ms of all tokens of the four agents in one run, as the page showed them."""
+    chromium = find_browser()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=BROWSER_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page()
         page.goto(url)
         page.locator(".st-key-topic textarea").fill("Benchmark of the live view")
