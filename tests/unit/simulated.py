@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from pipeline.events import (
@@ -194,6 +195,9 @@ def roster_of(needs: Mapping[str, Sequence[str]], phases: Mapping[str, str]) -> 
         for name, before_all in needs.items()
     ]
 
+
+# a simulated run may take longer than Hypothesis's 200 ms on a busy machine
+unhurried = settings(deadline=None)
 
 seconds = st.integers(0, 40).map(lambda tenths: tenths / 10)
 some_seconds = st.integers(1, 40).map(lambda tenths: tenths / 10)

@@ -17,11 +17,12 @@ from pipeline.events import (
     encode,
     to_dict,
 )
-from tests.unit.simulated import Simulation, simulations
+from tests.unit.simulated import Simulation, simulations, unhurried
 
 STARTED = RunStarted(epoch=1, seq=1, at_s=0.0, wall_at="2026-01-01T00:00:00.000+00:00")
 
 
+@unhurried
 @given(simulations(epochs=2))
 def test_a_fact_reads_back_as_it_was_written(simulation: Simulation) -> None:
     for event in simulation.events:

@@ -25,7 +25,7 @@ from pipeline.plan import (
     switchable_phases,
     waiting_for,
 )
-from tests.unit.simulated import Attempt, Script, Simulation, plans, rosters
+from tests.unit.simulated import Attempt, Script, Simulation, plans, rosters, unhurried
 
 DURATIONS = st.lists(st.integers(1, 50).map(lambda n: n / 10), min_size=7, max_size=7)
 
@@ -51,6 +51,7 @@ def done(name: str, *, empty: bool = False) -> Settlement:
     return Settlement(name, AgentState.DONE, AgentOutput("x"), empty=empty)
 
 
+@unhurried
 @given(plans(), DURATIONS)
 def test_no_agent_starts_before_its_predecessors_have_settled(
     plan: Plan, durations_s: list[float]
@@ -63,6 +64,7 @@ def test_no_agent_starts_before_its_predecessors_have_settled(
         assert ended[before] <= started[after]
 
 
+@unhurried
 @given(rosters(), DURATIONS)
 def test_phases_with_all_switches_off_equals_sequential(
     roster: list[AgentSpec], durations_s: list[float]
@@ -76,6 +78,7 @@ def test_phases_with_all_switches_off_equals_sequential(
     assert times(phases, AgentFinished) == times(sequential, AgentFinished)
 
 
+@unhurried
 @given(rosters(), DURATIONS)
 def test_the_bound_is_below_every_schedule(
     roster: list[AgentSpec], durations_s: list[float]
@@ -86,6 +89,7 @@ def test_the_bound_is_below_every_schedule(
         assert least_s <= schedule(plan, durations_s).now_s + 1e-6
 
 
+@unhurried
 @given(plans(), DURATIONS)
 def test_the_critical_path_adds_up_to_the_makespan_of_an_unlimited_schedule(
     plan: Plan, durations_s: list[float]
@@ -99,6 +103,7 @@ def test_the_critical_path_adds_up_to_the_makespan_of_an_unlimited_schedule(
         assert before in plan.predecessors(after)
 
 
+@unhurried
 @given(plans())
 def test_what_is_ready_waits_for_nobody_and_the_rest_does(plan: Plan) -> None:
     settled: dict[str, Settlement] = {}

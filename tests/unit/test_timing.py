@@ -13,7 +13,7 @@ from pipeline.models import AgentState, Mode, Usage
 from pipeline.plan import make_plan
 from pipeline.timing import RunTiming, Segment, run_timing
 from pipeline.views.bars import gantt_bars, strip_bars
-from tests.unit.simulated import Attempt, Script, Simulation, roster_of, simulations
+from tests.unit.simulated import Attempt, Script, Simulation, roster_of, simulations, unhurried
 
 
 def simulated(scripts: dict[str, Script], mode: Mode = Mode.PHASES) -> Simulation:
@@ -30,6 +30,7 @@ def gaps_before(run: RunTiming, end_s: float) -> float:
     return sum(g.duration_s for g in run.gaps if g.end_s <= end_s + 1e-9)
 
 
+@unhurried
 @given(simulations(epochs=3))
 def test_segments_and_gaps_add_up_to_the_time_of_settling(simulation: Simulation) -> None:
     run = timing(simulation)
@@ -40,6 +41,7 @@ def test_segments_and_gaps_add_up_to_the_time_of_settling(simulation: Simulation
         assert wall_s == pytest.approx(agent.finished_s, abs=1e-6)
 
 
+@unhurried
 @given(simulations(epochs=3))
 def test_an_agents_spans_follow_each_other_without_overlap(simulation: Simulation) -> None:
     for agent in timing(simulation).agents:
@@ -48,6 +50,7 @@ def test_an_agents_spans_follow_each_other_without_overlap(simulation: Simulatio
             assert before.duration_s > 0
 
 
+@unhurried
 @given(simulations())
 def test_service_time_is_what_was_used_and_nothing_else(simulation: Simulation) -> None:
     for agent in timing(simulation).agents:
@@ -56,6 +59,7 @@ def test_service_time_is_what_was_used_and_nothing_else(simulation: Simulation) 
         assert agent.service_s == pytest.approx(known_s, abs=1e-5)
 
 
+@unhurried
 @given(simulations(states=False, epochs=3))
 def test_service_time_is_the_same_for_a_run_that_was_interrupted(simulation: Simulation) -> None:
     for agent in timing(simulation).agents:
@@ -63,6 +67,7 @@ def test_service_time_is_the_same_for_a_run_that_was_interrupted(simulation: Sim
         assert agent.service_s == pytest.approx(known_s, abs=1e-5)
 
 
+@unhurried
 @given(simulations())
 def test_no_saving_exceeds_what_the_bound_leaves(simulation: Simulation) -> None:
     run = timing(simulation)
@@ -74,6 +79,7 @@ def test_no_saving_exceeds_what_the_bound_leaves(simulation: Simulation) -> None
     assert run.saved_s <= run.sequential_s - run.bound_s + 1e-5
 
 
+@unhurried
 @given(simulations(epochs=3))
 def test_replaying_the_stored_facts_gives_the_same_gantt(simulation: Simulation) -> None:
     stored = [event for e in simulation.events if (event := decode(encode(e))) is not None]
@@ -84,7 +90,7 @@ def test_replaying_the_stored_facts_gives_the_same_gantt(simulation: Simulation)
     assert gantt_bars(again) == gantt_bars(timing(simulation))
 
 
-@settings(max_examples=25)  # each run is cut off after every fact
+@settings(unhurried, max_examples=25)  # each run is cut off after every fact
 @given(simulations(epochs=3))
 def test_every_figure_is_a_number_or_none(simulation: Simulation) -> None:
     for count in range(len(simulation.events) + 1):
@@ -95,6 +101,7 @@ def test_every_figure_is_a_number_or_none(simulation: Simulation) -> None:
         assert all(0 <= phase.overlap_share <= 1 for phase in run.phases)
 
 
+@unhurried
 @given(simulations(mode=Mode.SEQUENTIAL))
 def test_a_sequential_run_is_measured_and_never_overlaps(simulation: Simulation) -> None:
     run = timing(simulation)

@@ -26,7 +26,7 @@ from pipeline.events import (
 from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
 from pipeline.views.cards import Card, card_states, listed
-from tests.unit.simulated import Simulation, simulations
+from tests.unit.simulated import Simulation, simulations, unhurried
 
 PLAN = make_plan(ROSTER, Mode.PHASES)
 CALL = {"call": 1, "attempt": 1}
@@ -171,6 +171,7 @@ def test_agents_whose_turn_never_came_say_that_the_run_stopped() -> None:
     assert card_states(PLAN, cancelled)[3].detail == "cancelled before it started"
 
 
+@unhurried
 @given(simulations(epochs=2))
 def test_every_card_of_a_finished_run_is_final(simulation: Simulation) -> None:
     for shown in card_states(simulation.plan, simulation.events):
@@ -179,6 +180,7 @@ def test_every_card_of_a_finished_run_is_final(simulation: Simulation) -> None:
         assert shown.backoff_until_s is None
 
 
+@unhurried
 @given(simulations())
 def test_a_waiting_card_waits_for_somebody_until_its_agent_starts(simulation: Simulation) -> None:
     half = simulation.events[: len(simulation.events) // 2]

@@ -23,7 +23,7 @@ from pipeline.views.bars import (
     strip_bars,
 )
 from pipeline.views.gantt import gantt_figure
-from tests.unit.simulated import Attempt, Script, Simulation, plans, simulations
+from tests.unit.simulated import Attempt, Script, Simulation, plans, simulations, unhurried
 
 PLAN = make_plan(ROSTER, Mode.PHASES)
 
@@ -49,6 +49,7 @@ def texts_in(value: Any) -> list[str]:
     return []
 
 
+@unhurried
 @given(simulations(epochs=3))
 def test_an_agents_bars_cover_its_row_without_overlap(simulation: Simulation) -> None:
     timing = run_timing(simulation.plan, simulation.events)
@@ -62,6 +63,7 @@ def test_an_agents_bars_cover_its_row_without_overlap(simulation: Simulation) ->
     assert set(rows) <= set(simulation.plan.names)
 
 
+@unhurried
 @given(simulations(epochs=2))
 def test_the_strip_is_end_to_end_and_as_long_as_the_sequential_time(
     simulation: Simulation,
@@ -179,6 +181,7 @@ def test_labels_are_short_enough_for_a_phone_and_differ() -> None:
     assert len(set(labels.values())) == len(labels)
 
 
+@unhurried
 @given(plans())
 def test_every_phase_has_a_colour(plan: Any) -> None:
     assert list(phase_colours(plan)) == list(plan.phases)

@@ -19,7 +19,7 @@ from pipeline.timing import run_timing
 from pipeline.views.cards import card_states
 from pipeline.views.live import LiveReducer, snapshot
 from pipeline.views.live_messages import card_message
-from tests.unit.simulated import Simulation, simulations
+from tests.unit.simulated import Simulation, simulations, unhurried
 
 PLAN = make_plan(ROSTER, Mode.PHASES)
 RUN = RunRecord("run", "local", RunStatus.QUEUED, 1, RunSpec(topic="Tides"), datetime.now(UTC))
@@ -48,6 +48,7 @@ def steady(card: Any) -> Any:
     return {k: v for k, v in card.items() if k not in ("elapsed_s", "detail")}
 
 
+@unhurried
 @given(simulations(epochs=3), st.data())
 def test_batches_put_together_equal_one_look_at_everything(
     simulation: Simulation, data: st.DataObject
@@ -66,6 +67,7 @@ def test_batches_put_together_equal_one_look_at_everything(
         assert browser.rows == whole.rows
 
 
+@unhurried
 @given(simulations(epochs=2))
 def test_the_last_rows_are_those_of_the_finished_run(simulation: Simulation) -> None:
     timing = run_timing(simulation.plan, simulation.events)

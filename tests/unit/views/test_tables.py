@@ -10,7 +10,7 @@ from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
 from pipeline.timing import RunTiming, run_timing
 from pipeline.views.tables import CONTENTION, agent_rows, explanations, headlines, phase_rows
-from tests.unit.simulated import Attempt, Script, Simulation, simulations
+from tests.unit.simulated import Attempt, Script, Simulation, simulations, unhurried
 
 
 def finished(mode: Mode = Mode.PHASES, **scripts: Script) -> RunTiming:
@@ -23,6 +23,7 @@ def finished(mode: Mode = Mode.PHASES, **scripts: Script) -> RunTiming:
 PARTS = ("Waited for inputs", "Admission", "Backoff", "First token", "Generation", "Tools")
 
 
+@unhurried
 @given(simulations(epochs=2))
 def test_the_kinds_of_time_in_a_row_add_up_to_its_total(simulation: Simulation) -> None:
     for row in agent_rows(run_timing(simulation.plan, simulation.events)):
