@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from pydantic import ValidationError
 
@@ -29,6 +30,8 @@ from pipeline.content.citations import (
 from pipeline.content.inert import clean_text, escape_markdown, inert_markdown, is_safe_target
 from pipeline.content.prose import map_prose
 from pipeline.models import DEMO_LABEL, UNSOURCED_LABEL, AgentOutput, RunSpec, Source
+
+PASSAGE_MAX_CHARS = 100  # of a cited passage, in the list of sources
 
 UNCITED_LABEL = "No statement in this text names a source"
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n\1\s*", re.DOTALL)
@@ -159,12 +162,22 @@ def plain_line(text: str) -> str:
 
 
 def source_line(source: Source) -> str:
-    """Title, publisher and address of a source, as Markdown in which only the address is live."""
+    """Title, publisher, address and the first words of the passage, as Markdown.
+
+    Only the address is live. The words tell passages of one document apart.
+    """
     words = ", ".join(escape_markdown(part) for part in (source.title, source.publisher) if part)
     url = (
         source.url if is_safe_target(source.url) and not re.search(r"[\s<>()]", source.url) else ""
     )
-    return f"[{words or escape_markdown(url)}]({url})" if url else words or source.id
+    name = f"[{words or escape_markdown(url)}]({url})" if url else words or source.id
+    said = first_words(source)
+    return f"{name}: “{escape_markdown(said)}”" if said else name
+
+
+def first_words(source: Source) -> str:
+    """How the cited passage begins, on one line."""
+    return shorten(plain_line(source.passage), PASSAGE_MAX_CHARS, placeholder="…")
 
 
 def _none(_url: str) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.content.article import Article, plain_line
+from pipeline.content.article import Article, first_words, plain_line
 from pipeline.content.citations import render_links
 from pipeline.content.readability import is_english
 from pipeline.content.seo import make_slug
@@ -100,7 +100,9 @@ def _sources(article: Article) -> Iterator[str]:
     for entry in article.sources:
         source = entry.source
         words = ", ".join(part for part in (source.title, source.publisher) if part)
-        yield element("li", link(source.url, words or source.id), id=f"source-{entry.number}")
+        said = text(f": “{first_words(source)}”") if source.passage else ""
+        name = link(source.url, words or source.id)
+        yield element("li", name + said, id=f"source-{entry.number}")
 
 
 def _summary(summary: Mapping[str, Any] | None) -> str:

@@ -95,7 +95,8 @@ def test_the_whole_article_has_title_labels_standfirst_text_and_sources() -> Non
         "> **Offline demo, not written by a language model**\n>\n> **The draft was not edited**\n\n"
         "*Why.*\n\n"
         "Heat leaves through the roof [1].\n\n## Next\n\nInsulate first.\n\n"
-        "## Sources\n\n1. [Roofs \\[2nd ed.\\], Example House](https://example.org/roofs)\n"
+        "## Sources\n\n1. [Roofs \\[2nd ed.\\], Example House](https://example.org/roofs): "
+        "“Heat leaves through the roof.”\n"
     )
     assert article.body_markdown == (
         "Heat leaves through the roof [1].\n\n## Next\n\nInsulate first."
