@@ -5,6 +5,8 @@ PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
 PY := $(BIN)/python
+# Hypothesis' own profile for CI: the same examples each time, and no deadline a busy machine can miss.
+PYTEST := $(PY) -m pytest --hypothesis-profile=ci
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
@@ -20,10 +22,10 @@ app: venv ## Install what the dashboard needs, then serve it (PORT=8501)
 
 test: venv-dev ## Install what the tests need, a browser too, then run all of them
 	@$(PY) scripts/ensure_browser.py
-	$(PY) -m pytest
+	$(PYTEST)
 
 check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
-	$(PY) -m pytest -q -n auto -m "not browser and not slow"
+	$(PYTEST) -q -n auto -m "not browser and not slow"
 
 lint: venv-dev ## The part of `check` that runs no tests
 	$(BIN)/ruff format --check .
