@@ -18,6 +18,8 @@ from pipeline.settings import Settings
 from tests.engine.conftest import StartRuntime
 from tests.engine.scripted import ScriptedPipeline
 
+pytestmark = pytest.mark.slow
+
 SPEC = RunSpec(topic="Tidal power")
 ROOT = Path(__file__).parents[2]
 

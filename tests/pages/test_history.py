@@ -9,6 +9,8 @@ from pages._runtime import get_runtime
 from pipeline.models import Mode, RunSpec
 from tests.pages.conftest import shown_run
 
+pytestmark = pytest.mark.slow
+
 TOPICS = ("Heat pumps", "Urban bees", "Code reviews")
 
 

@@ -13,6 +13,8 @@ from pages._runtime import get_runtime
 from pipeline.models import DEMO_LABEL, Mode, RunStatus
 from tests.pages.conftest import shown_run
 
+pytestmark = pytest.mark.slow
+
 FINISH_S = 60.0
 
 

@@ -49,6 +49,13 @@ class Answer:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=_STREAM_HEADERS)
+        try:
+            await self._stream(request, response)
+        except ConnectionResetError:
+            return response  # the caller has left; there is nobody to tell
+        return response
+
+    async def _stream(self, request: web.Request, response: web.StreamResponse) -> None:
         await response.prepare(request)
         envelope = self._envelope()
         await self._sleep_until(self.pace.first_token_s)
@@ -60,7 +67,6 @@ class Answer:
         # one write: a client that stops at `finish_reason` has the usage already
         await response.write(self._tail(envelope))
         await response.write_eof()
-        return response
 
     async def _stream_calls(self, response: web.StreamResponse, envelope: wire.Envelope) -> None:
         sent = 0

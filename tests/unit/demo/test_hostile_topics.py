@@ -17,6 +17,8 @@ from pipeline.llm.demo.compose.topic import read_topic
 from pipeline.llm.demo.wire import ChatRequest
 from pipeline.models import AgentSpec
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2] / "data"
 
 

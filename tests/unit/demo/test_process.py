@@ -15,6 +15,8 @@ from pipeline.llm.demo.process import PROJECT, DemoProcess
 from pipeline.llm.demo.server import HOST, serve
 from pipeline.models import Endpoint
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 20.0
 
 

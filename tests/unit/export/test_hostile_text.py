@@ -7,6 +7,8 @@ from pipeline.export.markdown import safe_markdown
 from tests.unit.export.hostile import active_content, rows
 from tests.unit.export.samples import bundle
 
+pytestmark = pytest.mark.slow
+
 _careless = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
 
