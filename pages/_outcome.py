@@ -39,13 +39,12 @@ def _gaps(run: RunRecord) -> None:
 
 
 def _ways_on(run: RunRecord) -> None:
-    with st.container(horizontal=True, key="ways_on"):
+    with st.container(horizontal=True, vertical_alignment="center", key="ways_on"):
         st.button(
             "Continue from here",
             key="continue",
             type="primary",
             icon=":material/resume:",
-            help="Finished agents are kept and not paid for again.",
             on_click=_resume,
             args=(run,),
         )
@@ -57,13 +56,7 @@ def _ways_on(run: RunRecord) -> None:
                 on_click=_resume,
                 args=(run, True),
             )
-        st.caption(
-            "Continuing uses the settings of this run. After a change of key or endpoint in the "
-            "provider panel, that endpoint is used."
-            if run.spec.key_source == "typed"
-            else "Continuing uses the settings of this run.",
-            width="content",
-        )
+        st.caption("Finished agents are kept and not paid for again.", width="content")
 
 
 def _ask_for_key(run: RunRecord) -> None:

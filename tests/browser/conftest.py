@@ -127,5 +127,5 @@ def page(context: BrowserContext) -> Page:
     """The Studio as a new visitor finds it."""
     page = context.new_page()
     page.goto("/")
-    page.locator(".st-key-topic textarea").wait_for()
+    page.locator(".st-key-run button").wait_for()  # its shortcut works from here on
     return page

@@ -20,7 +20,7 @@ def start(page: Page, topic: str) -> None:
     """Type the topic and start it with the keyboard, as the button promises."""
     page.locator(".st-key-topic textarea").fill(topic)
     page.keyboard.press("Control+Enter")
-    page.wait_for_url(re.compile(r"[?&]run="))
+    expect(page).to_have_url(re.compile(r"[?&]run="))
 
 
 def finished(page: Page) -> None:
@@ -28,10 +28,10 @@ def finished(page: Page) -> None:
 
 
 def hostile(name: str, *wanted: str) -> list[str]:
+    """The first payload of a list that contains each word; lists have a column before it, or none."""
     lines = (DATA / name).read_text(encoding="utf-8").splitlines()
-    return [
-        next(line for line in lines if word in line and not line.startswith("#")) for word in wanted
-    ]
+    payloads = [line.split("\t")[-1] for line in lines if not line.startswith("#")]
+    return [next(p for p in payloads if word in p) for word in wanted]
 
 
 def test_a_demo_runs_live_to_its_article(page: Page) -> None:
@@ -116,8 +116,8 @@ def test_an_over_long_topic_is_refused_and_kept(page: Page) -> None:
 @pytest.mark.parametrize(
     "topic",
     [
-        *hostile("xss.txt", "<script", "onerror", "javascript:", "<iframe"),
-        *hostile("blns.txt", "<svg", "﷽"),
+        *hostile("xss.txt", "<script", "onerror", "javascript:", "<svg"),
+        *hostile("blns.txt", "<iframe", "<a"),
         "![](https://outside.example/leak.png) :red[x] :material/delete: $\\frac{1}{2}$",
     ],
 )

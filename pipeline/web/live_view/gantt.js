@@ -16,7 +16,9 @@ const SEGMENT_WORDS = {
   tools: "tools",
 };
 const SEQUENTIAL = "Sequential";
-const REDRAW_MS = 250;
+const SOLID = { opacity: 1 };
+const REDRAW_MS = 250; // at most four drawings a second …
+const REDRAW_SHARE = 6; // … and fewer where one takes long: a sixth of the time at most
 
 let plotlyLoading = null;
 
@@ -44,6 +46,7 @@ class Gantt {
     this.look = look; // () => colours and font of the theme now
     this.plotly = null;
     this.lastDraw = -Infinity;
+    this.cost = 0;
     this.timer = 0;
     this.disposed = false;
   }
@@ -83,7 +86,7 @@ class Gantt {
   show(now) {
     this.now = now;
     if (this.timer || this.disposed) return;
-    const wait = Math.max(0, this.lastDraw + REDRAW_MS - performance.now());
+    const wait = Math.max(0, this.lastDraw + Math.max(REDRAW_MS, REDRAW_SHARE * this.cost) - performance.now());
     this.timer = setTimeout(() => {
       this.timer = 0;
       requestAnimationFrame(() => this.draw());
@@ -92,11 +95,13 @@ class Gantt {
 
   draw() {
     if (!this.plotly || !this.plan || this.now === undefined || this.disposed || document.hidden) return;
-    this.lastDraw = performance.now();
+    const begun = performance.now();
     const look = this.look();
     const chart = { ...this, now: Math.max(0, this.now - this.cut) };
     const { bars, end } = collect(chart, look);
     this.plotly.react(this.plot, bars, layout(chart, end, look), { displayModeBar: false, responsive: true });
+    this.lastDraw = performance.now();
+    this.cost = this.lastDraw - begun;
   }
 
   dispose() {
@@ -106,14 +111,14 @@ class Gantt {
   }
 }
 
-// All bars as Plotly traces, two per phase, and where the sequential strip ends.
+// All bars as two Plotly traces, and where the sequential strip ends.
 function collect(chart, look) {
-  const phases = new Map(chart.plan.phases.map(({ name }) => [name, { strip: newBars(), rows: newBars() }]));
+  const strip = newBars();
+  const rows = newBars();
   let end = 0;
   for (const agent of chart.plan.agents) {
     const row = chart.rows.get(agent.name);
     const colour = chart.colours.get(agent.phase);
-    const { strip, rows } = phases.get(agent.phase);
     for (const bar of row.bars) {
       const shape = SEGMENT_LOOK[bar.segment];
       if (!shape) continue;
@@ -123,14 +128,10 @@ function collect(chart, look) {
     }
     const grows = row.growing_since_s == null ? 0 : Math.max(0, chart.now - row.growing_since_s);
     const service = row.service_s + grows;
-    if (service > 0) addBar(strip, SEQUENTIAL, end, end + service, colour, { opacity: 1 }, agent.title);
+    if (service > 0) addBar(strip, SEQUENTIAL, end, end + service, colour, SOLID, agent.title);
     end += service;
   }
-  const bars = [...phases].flatMap(([phase, { strip, rows }]) => [
-    trace(phase, strip, "y2", look),
-    trace(phase, rows, "y", look),
-  ]);
-  return { bars, end };
+  return { bars: [trace(strip, "y2", look), trace(rows, "y", look)], end };
 }
 
 const newBars = () => ({ y: [], base: [], x: [], colour: [], opacity: [], pattern: [], words: [] });
@@ -145,25 +146,24 @@ function addBar(bars, lane, start, end, colour, shape, words) {
   bars.words.push(words);
 }
 
-function trace(phase, bars, yaxis, look) {
+function trace(bars, yaxis, look) {
   const strip = yaxis === "y2";
   return {
     type: "bar",
     orientation: "h",
-    name: titled(phase),
     y: bars.y,
     base: bars.base,
     x: bars.x,
     yaxis,
     customdata: bars.words,
     width: strip ? 0.9 : 0.66,
-    hovertemplate: "%{y}: %{customdata}<br>from %{base:.1f} s, for %{x:.1f} s<extra>%{fullData.name}</extra>",
+    hovertemplate: "%{y}: %{customdata}<br>from %{base:.1f} s, for %{x:.1f} s<extra></extra>",
     marker: {
       color: bars.colour,
       opacity: bars.opacity,
       cornerradius: 3,
       line: { width: strip ? 1 : 0, color: look.background },
-      pattern: { shape: bars.pattern, fillmode: "overlay", fgcolor: look.background, size: 5, solidity: 0.35 },
+      pattern: { shape: bars.pattern, fillmode: "replace", size: 5, solidity: 0.45 },
     },
   };
 }

@@ -22,6 +22,7 @@ const RETRY_FIRST_MS = 400;
 const RETRY_MOST_MS = 8000;
 const TICK_MS = 250;
 const AT_BOTTOM_PX = 24;
+const SCROLL_END = 1e9; // browsers stop at the end
 
 const VIEWS = new WeakMap();
 
@@ -78,6 +79,7 @@ class Card {
   clear(generation) {
     this.generation = generation;
     this.reader = new JsonText();
+    this.pending = "";
     this.node = document.createTextNode("");
     this.text.replaceChildren(this.node);
   }
@@ -85,14 +87,20 @@ class Card {
   // A new generation: the attempt before it failed, and its text is void.
   take({ generation, text }) {
     if (generation !== this.generation) this.clear(generation);
-    if (text) this.append(text);
+    this.pending += this.reader.push(text);
   }
 
-  append(piece) {
+  // Reading sizes and writing text are two steps, so that ten cards cost one layout, not ten.
+  measure() {
     const box = this.text;
-    const follows = box.scrollHeight - box.scrollTop - box.clientHeight < AT_BOTTOM_PX;
-    this.node.appendData(this.reader.push(piece));
-    if (follows) box.scrollTop = box.scrollHeight;
+    this.follows = this.pending !== "" && box.scrollHeight - box.scrollTop - box.clientHeight < AT_BOTTOM_PX;
+  }
+
+  flush() {
+    if (!this.pending) return;
+    this.node.appendData(this.pending);
+    this.pending = "";
+    if (this.follows) this.text.scrollTop = SCROLL_END;
   }
 
   tick(now) {
@@ -234,7 +242,14 @@ class LiveView {
     for (const [agent, text] of Object.entries(message.texts ?? message.append)) this.cards.get(agent)?.take(text);
     if (message.gantt) this.gantt.take(message.gantt);
     setText(this.say, message.status_line);
-    this.tick();
+    this.drawTexts();
+    if (message.type === "snapshot" || message.cards.length) this.tick();
+  }
+
+  drawTexts() {
+    const cards = [...this.cards.values()];
+    for (const card of cards) card.measure();
+    for (const card of cards) card.flush();
   }
 
   takePlan(message) {

@@ -58,9 +58,11 @@ def test_plotly_comes_from_the_installed_wheel_and_may_be_kept(client: TestClien
 
 
 def test_an_unknown_run_is_closed_for_good(client: TestClient) -> None:
-    with client.websocket_connect("/api/runs/AAAAAAAAAAAAAAAAAAAAAA/ws") as socket:
-        with pytest.raises(WebSocketDisconnect) as closed:
-            socket.receive_text()
+    with (
+        client.websocket_connect("/api/runs/AAAAAAAAAAAAAAAAAAAAAA/ws") as socket,
+        pytest.raises(WebSocketDisconnect) as closed,
+    ):
+        socket.receive_text()
 
     assert closed.value.code == CLOSE_UNKNOWN
 
