@@ -1,0 +1,227 @@
+"""The command line as a script meets it: exit codes, what goes where, the report's names."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from pipeline.agents.roster import ROSTER
+from pipeline.cli import app
+from pipeline.models import AgentState
+from tests.faulty_demo import TOKEN, FaultyDemo
+
+REPORT = [
+    "run_id",
+    "status",
+    "topic",
+    "mode",
+    "switches",
+    "provider",
+    "model",
+    "demo",
+    "degraded",
+    "agents",
+    "timing",
+    "article",
+    "sources",
+    "seo",
+    "metrics",
+    "summary",
+    "posts",
+    "events",
+]
+AGENT = [
+    "agent",
+    "phase",
+    "status",
+    "importance",
+    "attempts",
+    "started_s",
+    "admitted_s",
+    "first_token_s",
+    "finished_s",
+    "input_tokens",
+    "output_tokens",
+    "segments",
+    "calls",
+    "text",
+    "output",
+    "error",
+]
+TIMING = [
+    "makespan_s",
+    "sequential_s",
+    "sequential_kind",
+    "bound_s",
+    "saved_s",
+    "saved_share",
+    "phases",
+]
+SEGMENTS = ["waiting_s", "admission_s", "backoff_s", "first_token_s", "generation_s", "tools_s"]
+TOPIC = "Heat pumps in old buildings"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GANTRY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("GANTRY_DEMO_SPEED", "instant")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def report_of(*arguments: str) -> dict[str, Any]:
+    result = call("run", TOPIC, *arguments, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def test_a_demo_run_reports_every_name_that_others_rely_on() -> None:
+    report = report_of()
+
+    assert set(REPORT) <= set(report)
+    assert report["demo"] is True
+    assert set(TIMING) <= set(report["timing"])
+    assert [agent["agent"] for agent in report["agents"]] == [spec.name for spec in ROSTER]
+    for agent in report["agents"]:
+        assert set(AGENT) <= set(agent)
+        assert agent["status"] in {state.value for state in AgentState}
+        assert sum(agent["segments"].values()) == pytest.approx(agent["finished_s"], abs=1e-5)
+        assert set(agent["segments"]) == set(SEGMENTS)
+    assert report["article"]["markdown"].startswith("# ")
+    assert report["sources"]
+    assert {post["platform"] for post in report["posts"]} == {
+        "x",
+        "linkedin",
+        "bluesky",
+        "mastodon",
+    }
+
+
+def test_modes_and_switches_stand_in_the_report() -> None:
+    report = report_of("--mode", "dataflow", "--sequential-phase", "research")
+
+    assert report["mode"] == "dataflow"
+    assert report["switches"] == {"research": False, "enhancement": True, "distribution": True}
+
+
+def test_a_sequential_run_is_measured_and_saves_nothing() -> None:
+    timing = report_of("--mode", "sequential")["timing"]
+
+    assert timing["sequential_kind"] == "measured"
+    assert timing["saved_s"] == 0
+
+
+def test_the_same_seed_writes_the_same_article() -> None:
+    first, second, other = (report_of("--seed", seed)["article"] for seed in ("7", "7", "8"))
+
+    assert first == second
+    assert first != other
+
+
+def test_without_a_file_the_article_goes_to_standard_output_and_progress_elsewhere() -> None:
+    result = call("run", TOPIC)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("---\n")
+    assert "content_writer" in result.stderr
+    assert "content_writer" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "  "), "topic is empty"),
+        (("run", "a\x01b"), "U+0001"),
+        (("run", "x" * 2_001), "2,001 characters"),
+        (("run", "Bees", "--mode", "fastest"), "fastest"),
+        (("run", "Bees", "--sequential-phase", "lunch"), "no parallel phase `lunch`"),
+        (("run", "Bees", "--agent-model", "cook=m"), "AGENT=MODEL"),
+        (("run", "Bees", "--provider", "openai"), "OPENAI_API_KEY"),
+        (("run", "Bees", "--json", "/no/such/folder/x.json"), "cannot be written"),
+        (("run", "Bees", "--json", "-", "--markdown", "-"), "standard output"),
+        (("plan", "--sequential-phase", "writing"), "no parallel phase"),
+    ],
+)
+def test_bad_usage_is_exit_2_with_a_sentence(arguments: tuple[str, ...], said: str) -> None:
+    result = call(*arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr.replace("\n", " ")
+
+
+def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_MAX_IN_FLIGHT", "none")
+
+    result = call("plan")
+
+    assert result.exit_code == 2
+    assert "max_in_flight" in result.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANTRY_DATA_DIR", str(tmp_path / "file" / "data"))
+
+    result = call("run", "Bees")
+
+    assert result.exit_code == 1
+    assert "GANTRY_DATA_DIR" in result.stderr
+
+
+async def test_a_run_that_fails_is_exit_1_and_its_report_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.json"
+    async with FaultyDemo() as demo:
+        monkeypatch.setenv("OPENAI_BASE_URL", str(demo.endpoint.base_url))
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-key-1234567890")
+        monkeypatch.setenv("OPENAI_MODEL", "gantry-demo-instant")
+        result = await asyncio.to_thread(call, "run", "Bees", "--json", str(target))
+
+    report = json.loads(target.read_text())
+    assert result.exit_code == 1
+    assert "does not accept the API key" in result.stderr
+    assert report["status"] == "failed"
+    assert "sk-wrong-key" not in target.read_text() + result.output
+    assert TOKEN not in target.read_text()
+
+
+async def test_a_real_endpoint_with_nothing_found_offers_the_unsourced_draft(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with FaultyDemo() as demo:
+        monkeypatch.setenv("OPENAI_BASE_URL", str(demo.endpoint.base_url))
+        monkeypatch.setenv("OPENAI_API_KEY", TOKEN)
+        monkeypatch.setenv("OPENAI_MODEL", "gantry-demo-instant")
+        topic = "Lattice quantum chromodynamics"
+        refused = await asyncio.to_thread(call, "run", topic)
+        allowed = await asyncio.to_thread(call, "run", topic, "--allow-unsourced", "--json", "-")
+
+    assert refused.exit_code == 1
+    assert "allow an unsourced draft" in refused.stderr
+    assert allowed.exit_code == 0
+    report = json.loads(allowed.stdout)
+    assert report["status"] == "degraded"
+    assert any("nsourced" in mark for mark in report["degraded"])
+    assert report["demo"] is False
+
+
+def test_the_plan_says_what_runs_beside_what() -> None:
+    result = call("plan", "--sequential-phase", "enhancement")
+
+    assert "web_researcher ∥ kb_researcher" in result.stdout
+    assert "seo_specialist → metrics_analyzer   off" in result.stdout
+    assert "off: enhancement" in result.stdout

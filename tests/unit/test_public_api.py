@@ -1,0 +1,74 @@
+"""What `import pipeline` gives, without a page: the customer's names on any AsyncOpenAI."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+import pipeline
+from pipeline import AgentManager, ChatAgent
+from pipeline.errors import SpecError
+from tests.faulty_demo import Answer, FaultyDemo
+
+MODEL = "gantry-demo-instant"
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[FaultyDemo]:
+    async with FaultyDemo() as server:
+        yield server
+
+
+def test_every_name_listed_is_there() -> None:
+    assert all(getattr(pipeline, name) for name in pipeline.__all__)
+
+
+def test_the_pipeline_works_without_streamlit() -> None:
+    modules = "pipeline.assembly, pipeline.cli, pipeline.export.bundle, pipeline.views.gantt"
+    code = f"import sys, {modules}; sys.exit('streamlit' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+async def test_an_agent_of_ones_own_answers_on_any_client(demo: FaultyDemo) -> None:
+    agent = ChatAgent(name="poet", instructions="Agent: poet\n\nBe brief.", model=MODEL)
+
+    reply = await agent.run_async(demo.client, "A line about rain, please.")
+
+    assert reply.text
+    assert reply.usage.output_tokens
+
+
+async def test_parallel_agents_come_back_in_the_order_asked(demo: FaultyDemo) -> None:
+    async with AgentManager(demo.client, model=MODEL) as manager:
+        results = await manager.run_agents_parallel(
+            [("summary_writer", "Rain."), ("topic_planner", "Rain."), ("seo_specialist", "Rain.")]
+        )
+
+    assert [r.agent for r in results] == ["summary_writer", "topic_planner", "seo_specialist"]
+    assert all(result.ok for result in results)
+
+
+async def test_one_failure_is_its_own_result(demo: FaultyDemo) -> None:
+    demo.always["topic_planner"] = Answer(400, code="bad")
+
+    async with AgentManager(demo.client, model=MODEL) as manager:
+        failed, fine = await manager.run_agents_parallel(
+            [("topic_planner", "Rain."), ("summary_writer", "Rain.")]
+        )
+
+    assert (failed.ok, fine.ok) == (False, True)
+    assert failed.error is not None
+    with pytest.raises(type(failed.error)):
+        _ = failed.text
+
+
+async def test_an_unknown_agent_is_refused_before_the_first_call(demo: FaultyDemo) -> None:
+    async with AgentManager(demo.client, model=MODEL) as manager:
+        with pytest.raises(SpecError, match="Known agents"):
+            await manager.run_agents_parallel([("topic_planner", "Rain."), ("cook", "Soup.")])
+
+    assert not demo.requests
