@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format lock clean venv venv-dev
+.PHONY: help app test check lint format screenshots bench lock clean venv venv-dev
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,12 @@ lint: venv-dev ## The part of `check` that runs no tests
 format: venv-dev ## Rewrite the code in the project's format and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+screenshots: venv-dev ## Make the README's pictures from a demo run
+	$(PY) -m scripts.screenshots
+
+bench: venv-dev ## Measure the live view (benchmarks/live_view.py)
+	$(PY) -m benchmarks.live_view
 
 lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms
 	$(LOCK) --upgrade requirements.in -o requirements.txt

@@ -14,8 +14,9 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from scripts.ensure_browser import FLAGS, find_browser
 
@@ -23,8 +24,9 @@ ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60.0
 RUN_TIMEOUT_MS = 180_000
 TOPIC = "Heat pumps in old buildings"
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
+DESKTOP = ViewportSize(width=1280, height=900)
+TALL = ViewportSize(width=1280, height=1500)  # what a finished run shows first
+PHONE = ViewportSize(width=390, height=844)
 
 
 def start_app(port: int, folder: str, speed: str) -> subprocess.Popen[bytes]:
@@ -44,10 +46,12 @@ def start_app(port: int, folder: str, speed: str) -> subprocess.Popen[bytes]:
     raise RuntimeError("The app did not start.")
 
 
-def open_page(browser: Browser, url: str, scheme: str, size: dict[str, int]) -> Page:
+def open_page(
+    browser: Browser, url: str, scheme: Literal["dark", "light"], size: ViewportSize
+) -> Page:
     page = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
-        viewport=size,  # type: ignore[arg-type]
+        color_scheme=scheme,
+        viewport=size,
         device_scale_factor=1.5 if size is DESKTOP else 2,
     ).new_page()
     page.goto(url)
@@ -55,9 +59,9 @@ def open_page(browser: Browser, url: str, scheme: str, size: dict[str, int]) -> 
     return page
 
 
-def shoot(page: Page, out: Path, name: str, *, full: bool = False) -> None:
+def shoot(page: Page, out: Path, name: str) -> None:
     page.wait_for_function("document.fonts.ready.then(() => true)")
-    page.screenshot(path=out / f"{name}.png", full_page=full)
+    page.screenshot(path=out / f"{name}.png")
     print(out / f"{name}.png")
 
 
@@ -65,7 +69,7 @@ def whole(page: Page, out: Path, name: str) -> None:
     """Everything on the page: Streamlit scrolls inside, so the window grows to the content."""
     height = page.locator('[data-testid="stMainBlockContainer"]').evaluate("e => e.scrollHeight")
     size = page.viewport_size or DESKTOP
-    page.set_viewport_size({"width": size["width"], "height": min(int(height) + 80, 6000)})
+    page.set_viewport_size(ViewportSize(width=size["width"], height=min(int(height) + 80, 6000)))
     page.wait_for_timeout(800)
     shoot(page, out, name)
     page.set_viewport_size(size)
@@ -93,16 +97,19 @@ def photograph(url: str, out: Path) -> None:
             timeout=RUN_TIMEOUT_MS
         )
         whole(dark, out, "running_dark")
-        whole(phone, out, "running_phone")
+        shoot(phone, out, "running_phone")
         light.get_by_role("tab", name="Article").wait_for(timeout=RUN_TIMEOUT_MS)
+        light.set_viewport_size(TALL)
         light.wait_for_timeout(1500)
-        whole(light, out, "done_light")
+        shoot(light, out, "done_light")
         dark.get_by_role("tab", name="Article").wait_for(timeout=RUN_TIMEOUT_MS)
+        dark.set_viewport_size(TALL)
         dark.wait_for_timeout(1500)
-        whole(dark, out, "done_dark")
+        shoot(dark, out, "done_dark")
+        dark.set_viewport_size(DESKTOP)
         phone.get_by_role("tab", name="Article").wait_for(timeout=RUN_TIMEOUT_MS)
         phone.wait_for_timeout(1500)
-        whole(phone, out, "done_phone")
+        shoot(phone, out, "done_phone")
         dark.get_by_role("link", name="History").first.click()
         dark.get_by_text(TOPIC).first.wait_for()
         dark.wait_for_timeout(800)
