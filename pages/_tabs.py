@@ -73,27 +73,32 @@ def _seo(view: Mapping[str, Any] | None) -> None:
         _copyable(view["meta_description"])
         st.markdown("**Slug**")
         _copyable(view["slug"])
+        st.markdown(f"**Search intent** {escaped(view['search_intent'] or '–')}")
+        st.markdown(f"**Focus keyword** {escaped(view['focus_keyword'] or '–')}")
+        _line("Secondary keywords", view["secondary_keywords"])
+        _line("Tags", view["tags"])
         _list("Suggestions", view["suggestions"])
     with right:
         if view["score"] is not None:
             st.metric("Checks passed, by weight", f"{view['score']} / 100", border=True)
         st.table(_checks(view["checks"]), border="horizontal", hide_index=True)
-        st.markdown(f"**Search intent** {escaped(view['search_intent'] or '–')}")
-        st.markdown(f"**Focus keyword** {escaped(view['focus_keyword'] or '–')}")
-        _list("Secondary keywords", view["secondary_keywords"])
-        _list("Tags", view["tags"])
     with st.expander("Structured data (JSON-LD)", key="json_ld"):
         st.code(view["json_ld"], language="json", wrap_lines=True)
 
 
 def _checks(checks: list[dict[str, Any]]) -> pd.DataFrame:
-    words = {True: "✓ good", False: "✕ improve", None: "– not checked"}
+    def found(check: dict[str, Any]) -> str:
+        return escaped(check["value"])
+
+    def advice(check: dict[str, Any]) -> str:
+        return f":orange[{escaped(check['advice'])}]" if check["ok"] is False else ""
+
+    words = {True: "✓\u00a0good", False: "✕\u00a0improve", None: "–\u00a0not\u00a0checked"}
     return pd.DataFrame(
         {
             "Check": [escaped(check["label"]) for check in checks],
             "Result": [words[check["ok"]] for check in checks],
-            "Found": [escaped(check["value"]) for check in checks],
-            "Advice": [escaped(check["advice"]) for check in checks],
+            "Found": [" ".join(filter(None, (found(check), advice(check)))) for check in checks],
         }
     )
 
@@ -199,6 +204,11 @@ def _agents(bundle: Bundle) -> None:
 def _copyable(text: str) -> None:
     """Plain text with a copy button in its corner."""
     st.code(text or "–", language=None, wrap_lines=True)
+
+
+def _line(title: str, items: list[str]) -> None:
+    if items:
+        st.markdown(f"**{title}** {escaped(', '.join(items))}")
 
 
 def _list(title: str, items: list[str]) -> None:

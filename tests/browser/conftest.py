@@ -128,4 +128,5 @@ def page(context: BrowserContext) -> Page:
     page = context.new_page()
     page.goto("/")
     page.locator(".st-key-run button").wait_for()  # its shortcut works from here on
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     return page
