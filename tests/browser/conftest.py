@@ -73,8 +73,9 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], base: str, log: Path) 
     pytest.fail(f"The app did not start:\n{log.read_text(errors='replace')}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One browser per module: while Playwright is open, no other test can run a loop of its own."""
     path = find_browser()
     if path is None:
         pytest.skip(ADVICE)
