@@ -15,6 +15,7 @@ RUN_PARAM: Final = "run"
 _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
 _RUN_ERROR: Final = "_run_error"
+_LIVE_ROUND: Final = "_live_round"
 _PAGE_CHANGE: Final = "_page_change"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
@@ -77,3 +78,12 @@ def set_run_error(run_id: str, message: str) -> None:
 def run_error(run_id: str) -> str:
     of_run, message = st.session_state.get(_RUN_ERROR, ("", ""))
     return str(message) if of_run == run_id else ""
+
+
+def live_round() -> int:
+    """Part of the live view's key: another number is another view, with a socket of its own."""
+    return int(st.session_state.get(_LIVE_ROUND, 0))
+
+
+def next_live_round() -> None:
+    st.session_state[_LIVE_ROUND] = live_round() + 1

@@ -7,7 +7,7 @@ import streamlit as st
 from pages._form import SAMPLE_TOPICS, brief_form, start_run
 from pages._result import draw_ended, draw_header
 from pages._runtime import get_runtime
-from pages._state import close_run, current_run_id
+from pages._state import close_run, current_run_id, live_round, next_live_round
 from pages._text import clipped
 from pipeline.models import RunRecord, RunStatus
 from pipeline.web.live_view import live_view, preload
@@ -50,8 +50,11 @@ def _run_panel(run: RunRecord) -> None:
             draw_ended(run)
             return
         draw_header(run)
-        if live_view(run.id, topic=clipped(run.spec.topic, 60), key=f"live-{run.id}"):
-            get_runtime().wait(run.id, FINISH_WAIT_S)
+        key = f"live-{run.id}-{live_round()}"
+        if live_view(run.id, topic=clipped(run.spec.topic, 60), key=key):
+            ended = get_runtime().wait(run.id, FINISH_WAIT_S)
+            if ended is not None and not _is_over(ended):
+                next_live_round()  # the view has seen an end, the run goes on: a new view
             st.rerun()
 
 
