@@ -21,6 +21,7 @@ from pipeline.errors import StoreError
 from pipeline.settings import Settings
 
 DATABASE_FILE = "gantry.sqlite3"
+SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT_MS = 10_000  # how long one process waits for another's write
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
@@ -70,6 +71,7 @@ def database_file(url: URL) -> Path:
 async def open_database(url: URL) -> AsyncEngine:
     """Connect and bring the schema up to date. Raises `StoreError` with what to do."""
     _make_folder(database_file(url).parent)
+    _check_header(url)
     engine = create_async_engine(url)
     _prepare_sqlite(engine)
     try:
@@ -82,6 +84,18 @@ async def open_database(url: URL) -> AsyncEngine:
         await engine.dispose()
         raise
     return engine
+
+
+def _check_header(url: URL) -> None:
+    """Refuse a file that is something else before a connection touches it."""
+    try:
+        with database_file(url).open("rb") as file:
+            header = file.read(len(SQLITE_HEADER))
+    except OSError:
+        return  # missing, or not ours to read: connecting says which, in its own words
+    if header and header != SQLITE_HEADER:
+        what, _, hint = _ADVICE[sqlite3.SQLITE_NOTADB].partition(". ")
+        raise StoreError(f"The database {url.database} {what}.", hint)
 
 
 def migrate(url: URL) -> None:
