@@ -18,6 +18,7 @@ _PAGES = [
 
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
+st.html(_HERE / "look.css")
 page = st.navigation(_PAGES, position="top")
 try:
     get_runtime()

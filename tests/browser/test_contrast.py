@@ -1,0 +1,40 @@
+"""Every text can be read, in both themes, before, during and after a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+TOO_PALE = Path(__file__).with_name("contrast.js").read_text("utf-8")
+DONE_MS = 120_000
+
+
+def test_the_audit_sees_a_pale_text(page: Page) -> None:
+    page.evaluate(
+        "document.querySelector('[data-testid=stApp]')"
+        ".insertAdjacentHTML('beforeend', '<p style=\"color:#999;background:#aaa\">pale</p>')"
+    )
+
+    assert "pale" in [found["text"] for found in page.evaluate(TOO_PALE)]
+
+
+@pytest.mark.parametrize(
+    "context", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True
+)
+def test_no_text_is_too_pale(page: Page) -> None:
+    assert page.evaluate(TOO_PALE) == []
+
+    page.locator(".st-key-sample_1 button").click()
+    expect(page.locator("[data-state=streaming]").first).to_be_visible(timeout=DONE_MS)
+    assert page.evaluate(TOO_PALE) == []
+
+    expect(page.locator(".st-key-gantt .js-plotly-plot text").first).to_be_visible(timeout=DONE_MS)
+    assert page.evaluate(TOO_PALE) == []
+
+    page.goto("/history")
+    expect(page.locator(".st-key-runs")).to_be_visible()
+    assert page.evaluate(TOO_PALE) == []
