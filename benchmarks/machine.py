@@ -1,0 +1,73 @@
+"""The machine under the benchmark: cores, clocks, memory, and what to say about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("openai", "httpx2", "aiohttp", "msgspec", "pydantic", "sqlalchemy", "uvloop")
+
+
+def cores() -> list[int]:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def pin(core: int | None) -> None:
+    """Stay on one core; does nothing where the system cannot."""
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def rss_bytes() -> int:
+    """Memory this process holds now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    """Open file descriptors of this process (Linux)."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def describe() -> dict[str, object]:
+    return {
+        "cores": len(cores()),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": versions(PACKAGES),
+    }
+
+
+def versions(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if sys.platform != "linux" or not info.exists():
+        return platform.processor()
+    lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    return lines[0].partition(":")[2].strip() if lines else ""
