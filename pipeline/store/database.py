@@ -1,21 +1,23 @@
 """Open the database: connect, set it up for durability, migrate, and say what is wrong in words.
 
-Knows SQLite; PostgreSQL joins here by URL when runs leave the one process. Everything else in
-the store is the same for both.
+A transaction is one plain function over a SQLAlchemy `Connection`; `Database` runs it, whole, off
+the loop. Knows SQLite, on threads of its own: one hop per transaction instead of one per statement.
+PostgreSQL joins here by URL when runs leave the one process (`AsyncConnection.run_sync` takes the
+same functions). Everything else in the store is the same for both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pipeline.errors import StoreError
 from pipeline.settings import Settings
@@ -23,6 +25,7 @@ from pipeline.settings import Settings
 DATABASE_FILE = "gantry.sqlite3"
 SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT_MS = 10_000  # how long one process waits for another's write
+READERS = 2  # threads; a page's question must not wait behind another's long answer
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,11 +41,14 @@ _ADVICE = {
 }
 
 
+T = TypeVar("T")
+
+
 def database_url(settings: Settings) -> URL:
-    """The configured database, with the asynchronous driver; by default a file in the data folder."""
+    """The configured database; by default a file in the data folder."""
     if settings.database_url is None:
         path = settings.data_dir.expanduser().absolute() / DATABASE_FILE
-        return URL.create("sqlite+aiosqlite", database=str(path))
+        return URL.create("sqlite", database=str(path))
     try:
         url = make_url(settings.database_url)
     except ArgumentError as exc:
@@ -60,7 +66,7 @@ def database_url(settings: Settings) -> URL:
             "DATABASE_URL names no file, so nothing would outlive the process.",
             "Write it like sqlite:///folder/gantry.sqlite3.",
         )
-    return url.set(drivername="sqlite+aiosqlite", database=str(Path(url.database).absolute()))
+    return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
 
 
 def database_file(url: URL) -> Path:
@@ -68,20 +74,85 @@ def database_file(url: URL) -> Path:
     return Path(url.database)
 
 
-async def open_database(url: URL) -> AsyncEngine:
+class Database:
+    """Runs transactions, one writing one at a time, in threads that end with `aclose`.
+
+    A caller that is cancelled stops waiting; its transaction still ends by itself.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._readers = ThreadPoolExecutor(READERS, "store-read")
+        self._writer = ThreadPoolExecutor(1, "store-write")
+        self._writing: Connection | None = None  # used by the writer's thread only
+
+    @property
+    def url(self) -> URL:
+        return self.engine.url
+
+    async def read(self, ask: Callable[[Connection], T]) -> T:
+        """What `ask` returns, from one consistent state. Raises `StoreError`."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, ask)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """What `change` returns, once it is committed. Raises `StoreError`; then nothing is."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, change)
+
+    async def aclose(self) -> None:
+        """Disconnect when the transactions under way have ended."""
+        await asyncio.to_thread(self._close)
+
+    def _read(self, ask: Callable[[Connection], T]) -> T:
+        with translated(self.url), self.engine.connect() as connection:
+            return ask(connection)
+
+    def _write(self, change: Callable[[Connection], T]) -> T:
+        with translated(self.url):
+            if self._writing is None:
+                self._writing = self.engine.connect().execution_options(**{WRITES: True})
+            try:
+                with self._writing.begin():
+                    return change(self._writing)
+            except BaseException:
+                self._disconnect()  # whatever was wrong with it, the next one begins afresh
+                raise
+
+    def _disconnect(self) -> None:
+        connection, self._writing = self._writing, None
+        if connection is not None:
+            connection.close()
+
+    def _close(self) -> None:
+        self._writer.submit(self._disconnect)
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()
+
+
+async def open_database(url: URL) -> Database:
     """Connect and bring the schema up to date. Raises `StoreError` with what to do."""
+    return Database(await asyncio.to_thread(_open, url))
+
+
+def migrate(url: URL) -> None:
+    """Bring the schema up to date and disconnect; for the command line."""
+    _open(url).dispose()
+
+
+def _open(url: URL) -> Engine:
     _make_folder(database_file(url).parent)
     _check_header(url)
-    engine = create_async_engine(url)
+    engine = create_engine(url)
     _prepare_sqlite(engine)
     try:
-        with translated(url):
-            async with engine.connect() as plain:
-                connection = await plain.execution_options(**{WRITES: True})
-                async with connection.begin():
-                    await connection.run_sync(_upgrade)
+        with (
+            translated(url),
+            engine.connect().execution_options(**{WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            _upgrade(connection)
     except BaseException:
-        await engine.dispose()
+        engine.dispose()
         raise
     return engine
 
@@ -96,15 +167,6 @@ def _check_header(url: URL) -> None:
     if header and header != SQLITE_HEADER:
         what, _, hint = _ADVICE[sqlite3.SQLITE_NOTADB].partition(". ")
         raise StoreError(f"The database {url.database} {what}.", hint)
-
-
-def migrate(url: URL) -> None:
-    """Bring the schema up to date and disconnect; for the command line."""
-
-    async def once() -> None:
-        await (await open_database(url)).dispose()
-
-    asyncio.run(once())
 
 
 @contextmanager
@@ -137,22 +199,22 @@ def _make_folder(folder: Path) -> None:
         ) from exc
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         try:
-            cursor = connection.cursor()
-            cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose paid work in a power cut
-            cursor.execute("PRAGMA foreign_keys = ON")
-            cursor.close()
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "PRAGMA synchronous = FULL"
+            )  # NORMAL may lose paid work in a power cut
+            connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
-            connection.close()  # it never joins the pool, so nobody else would end its thread
+            connection.close()  # it never joins the pool, so nobody else would
             raise
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # a deferred transaction that turns to writing fails at once instead of waiting its turn
         writes = connection.get_execution_options().get(WRITES, False)

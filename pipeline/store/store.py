@@ -7,22 +7,32 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Row, Select, Update, and_, delete, func, select, update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Update,
+    and_,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy import insert as plain_insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pipeline import events as facts
 from pipeline.errors import SpecError
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.store import codec
-from pipeline.store.database import open_database, translated
+from pipeline.store.database import Database, open_database
 from pipeline.store.tables import checkpoints, events, runs
 from pipeline.store.writer import Writer
 
@@ -45,9 +55,9 @@ class Unfinished:
 class Store:
     """One per process and loop. Open with `await Store.open(url)`, close with `aclose()`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self.writer = Writer(engine)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.writer = Writer(database)
 
     @classmethod
     async def open(cls, url: URL) -> Store:
@@ -61,7 +71,7 @@ class Store:
         try:
             await self.writer.aclose()
         finally:
-            await self._engine.dispose()
+            await self._database.aclose()
 
     # Reading
 
@@ -89,9 +99,11 @@ class Store:
     async def events(self, run_id: str, owner: str) -> list[AnyEvent]:
         """Facts in order; kinds only a newer Gantry knows are left out."""
         query = select(events.c.payload).join(runs).where(_is(run_id, owner))
-        rows = await self._rows(query.order_by(events.c.seq))
+        query = query.order_by(events.c.seq)
         # a long run has thousands of facts: decoding them must not hold up the loop
-        return await asyncio.to_thread(_decode_all, rows)
+        return await self._database.read(
+            lambda connection: _decode_all(connection.execute(query).all())
+        )
 
     async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
@@ -106,10 +118,7 @@ class Store:
         return [Unfinished(row.id, RunStatus(row.status), row.priority) for row in rows]
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with translated(self._engine.url):
-            async with self._engine.connect() as connection:
-                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-                return rows
+        return await self._database.read(lambda connection: connection.execute(query).all())
 
     # Changing
 
@@ -130,11 +139,11 @@ class Store:
             "degraded": b"[]",
         }
 
-        async def change(connection: AsyncConnection) -> bool:
-            found = await connection.execute(select(runs.c.id).where(runs.c.id == run_id))
+        def change(connection: Connection) -> bool:
+            found = connection.execute(select(runs.c.id).where(runs.c.id == run_id))
             if found.first() is not None:
                 return False
-            await connection.execute(plain_insert(runs).values(**values))
+            connection.execute(plain_insert(runs).values(**values))
             return True
 
         return await self.writer.do(change)
@@ -146,9 +155,9 @@ class Store:
         without a new checkpoint the run is failed instead, and returned so.
         """
 
-        async def change(connection: AsyncConnection) -> RunRecord | None:
+        def change(connection: Connection) -> RunRecord | None:
             r = runs.c
-            row = await _changed(
+            row = _changed(
                 connection,
                 update(runs)
                 .where(r.id == run_id, r.status.in_(UNFINISHED))
@@ -159,9 +168,7 @@ class Store:
                 ),
             )
             if row is not None and row.epoch - row.progress_epoch > MAX_EPOCHS_WITHOUT_PROGRESS:
-                row = await _changed(
-                    connection, update(runs).where(r.id == run_id).values(_poison())
-                )
+                row = _changed(connection, update(runs).where(r.id == run_id).values(_poison()))
             return None if row is None else codec.record_of(row)
 
         return await self.writer.do(change)
@@ -204,8 +211,8 @@ class Store:
         Raises `SpecError` when it is missing or in no state to be continued.
         """
 
-        async def change(connection: AsyncConnection) -> RunRecord:
-            row = await _changed(
+        def change(connection: Connection) -> RunRecord:
+            row = _changed(
                 connection,
                 update(runs)
                 .where(_is(run_id, owner), runs.c.status.in_(CONTINUABLE))
@@ -255,21 +262,21 @@ class Store:
     async def delete_run(self, run_id: str, owner: str) -> bool:
         """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
 
-        async def change(connection: AsyncConnection) -> bool:
+        def change(connection: Connection) -> bool:
             # checkpoints and events go with their run (ON DELETE CASCADE)
-            return bool((await connection.execute(delete(runs).where(_is(run_id, owner)))).rowcount)
+            return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
 
         return await self.writer.do(change)
 
     async def _changes(self, statement: Update) -> bool:
-        async def change(connection: AsyncConnection) -> bool:
-            return bool((await connection.execute(statement)).rowcount)
+        def change(connection: Connection) -> bool:
+            return bool(connection.execute(statement).rowcount)
 
         return await self.writer.do(change)
 
 
-async def _changed(connection: AsyncConnection, statement: Update) -> Row[Any] | None:
-    row: Row[Any] | None = (await connection.execute(statement.returning(runs))).first()
+def _changed(connection: Connection, statement: Update) -> Row[Any] | None:
+    row: Row[Any] | None = connection.execute(statement.returning(runs)).first()
     return row
 
 

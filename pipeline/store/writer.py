@@ -10,29 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Connection, Insert, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pipeline.errors import GantryError, StoreError, Superseded
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
 from pipeline.store.codec import checkpoint_values, encode_event
-from pipeline.store.database import WRITES, translated
+from pipeline.store.database import Database
 
 FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-Change = Callable[[AsyncConnection], Awaitable[Any]]
+Change = Callable[[Connection], Any]
 
 
 class RunStopped(Superseded):
@@ -63,8 +63,8 @@ class _Wanted:
 class Writer:
     """Owned by the loop it is started in; all methods are called there."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._facts: dict[tuple[str, int], _Facts] = {}
         self._wanted: list[_Wanted] = []
         self._something = asyncio.Event()
@@ -108,8 +108,8 @@ class Writer:
         """Store the run's last columns. Raises as `commit` does."""
         await self._want(_Wanted(self._future(), run_id=run_id, epoch=epoch, ending=ending))
 
-    async def do(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Carry out `change` in the next group and return its result once committed.
+    async def do(self, change: Callable[[Connection], T]) -> T:
+        """Carry out `change` in the next group (in another thread); its result once committed.
 
         It may raise a `GantryError`, but only before it has written anything.
         """
@@ -118,10 +118,7 @@ class Writer:
 
     async def flush(self) -> None:
         """Return when every fact added so far is stored. Raises `StoreError` when it cannot be."""
-
-        async def nothing(_connection: AsyncConnection) -> None: ...
-
-        await self.do(nothing)
+        await self.do(lambda _connection: None)
 
     @staticmethod
     def _future() -> asyncio.Future[Any]:
@@ -179,11 +176,9 @@ class Writer:
     ) -> Exception | None:
         """One transaction. Tells those who wait only after the commit; returns what failed."""
         try:
-            with translated(self._engine.url):
-                async with self._engine.connect() as plain:
-                    connection = await plain.execution_options(**{WRITES: True})
-                    async with connection.begin():
-                        verdicts = await _carry_out(connection, facts, wanted)
+            verdicts = await self._database.write(
+                lambda connection: _carry_out(connection, facts, wanted)
+            )
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this group
             return error
         for one, verdict in zip(wanted, verdicts, strict=True):
@@ -207,16 +202,16 @@ def _refuse(done: asyncio.Future[Any], error: Exception) -> None:
         done.set_exception(error)
 
 
-async def _carry_out(
-    connection: AsyncConnection, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
+def _carry_out(
+    connection: Connection, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
 ) -> list[Any]:
     """Write everything; the answer for each of `wanted`, in order: a result or a refusal."""
     verdicts: dict[int, Any] = {}
     for number, one in enumerate(wanted):
         if one.change is not None:
-            verdicts[number] = await _answer(one.change, connection)
+            verdicts[number] = _answer(one.change, connection)
     fenced = {one.run_id for one in facts} | {one.run_id for one in wanted if one.run_id}
-    fence = await _Fence.read(connection, fenced)
+    fence = _Fence.read(connection, fenced)
     checkpoints: list[dict[str, Any]] = []
     for number, one in enumerate(wanted):
         if one.change is not None:
@@ -230,80 +225,108 @@ async def _carry_out(
             )
         if one.ending is not None:
             fence.ended(one.run_id)
-            await connection.execute(
+            connection.execute(
                 update(tables.runs).where(tables.runs.c.id == one.run_id).values(**one.ending)
             )
-    await _insert_facts(connection, [f for f in facts if fence.is_current(f.run_id, f.epoch)])
-    await _upsert_checkpoints(connection, checkpoints)
+    _insert_facts(connection, [f for f in facts if fence.is_current(f.run_id, f.epoch)])
+    _upsert_checkpoints(connection, checkpoints, fence)
     return [verdicts[number] for number in range(len(wanted))]
 
 
-async def _answer(change: Change, connection: AsyncConnection) -> Any:
+def _answer(change: Change, connection: Connection) -> Any:
     try:
-        return await change(connection)
+        return change(connection)
     except GantryError as refusal:
         return refusal
+
+
+@dataclass(slots=True)
+class _Owner:
+    """A run as the fence found it."""
+
+    epoch: int
+    status: str
+    progress_epoch: int
 
 
 class _Fence:
     """Who owns the runs of one group, read and locked in its transaction."""
 
-    def __init__(self, owners: dict[str, tuple[int, str]]) -> None:
+    def __init__(self, owners: dict[str, _Owner]) -> None:
         self._owners = owners
 
     @classmethod
-    async def read(cls, connection: AsyncConnection, run_ids: set[str]) -> _Fence:
+    def read(cls, connection: Connection, run_ids: set[str]) -> _Fence:
         if not run_ids:
             return cls({})
-        r = tables.runs.c
-        query = select(r.id, r.epoch, r.status).where(r.id.in_(run_ids)).with_for_update()
-        return cls({row.id: (row.epoch, row.status) for row in await connection.execute(query)})
+        rows = connection.execute(_OWNERS, {"run_ids": list(run_ids)})
+        return cls({row[0]: _Owner(*row[1:]) for row in rows})
 
     def is_current(self, run_id: str, epoch: int) -> bool:
         """Facts may still come after a cancel: they say how the agents in flight ended."""
-        return run_id in self._owners and self._owners[run_id][0] == epoch
+        return run_id in self._owners and self._owners[run_id].epoch == epoch
 
     def refusal(self, run_id: str, epoch: int) -> Superseded | None:
         if run_id not in self._owners:
             return RunStopped(f"Run {run_id} was deleted.")
         if not self.is_current(run_id, epoch):
             return Superseded(f"Run {run_id} is executed elsewhere (epoch {epoch} is over).")
-        if (status := self._owners[run_id][1]) != RunStatus.RUNNING:
+        if (status := self._owners[run_id].status) != RunStatus.RUNNING:
             return RunStopped(f"Run {run_id} is {status}.")
         return None
 
+    def without_progress(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of `run_ids` whose current epoch has stored no checkpoint before."""
+        return {i for i in run_ids if self._owners[i].progress_epoch != self._owners[i].epoch}
+
     def ended(self, run_id: str) -> None:
-        self._owners[run_id] = (self._owners[run_id][0], "over")
+        self._owners[run_id].status = "over"
 
 
-async def _insert_facts(connection: AsyncConnection, facts: Sequence[_Facts]) -> None:
+def _insert_facts(connection: Connection, facts: Sequence[_Facts]) -> None:
     rows = [row for one in facts for row in one.rows]
     if rows:
         # a retry after a commit whose answer got lost must not trip over its own rows
-        await connection.execute(_insert(connection, tables.events).on_conflict_do_nothing(), rows)
+        connection.execute(_fact_statement(connection.dialect.name), rows)
 
 
-async def _upsert_checkpoints(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+def _upsert_checkpoints(connection: Connection, rows: list[dict[str, Any]], fence: _Fence) -> None:
     if not rows:
         return
-    statement = _insert(connection, tables.checkpoints)
+    connection.execute(_checkpoint_statement(connection.dialect.name), rows)
+    if first := fence.without_progress(row["run_id"] for row in rows):
+        connection.execute(_PROGRESS, {"run_ids": list(first)})
+
+
+# Made once: building a statement costs more than SQLite needs to carry it out.
+
+_runs = tables.runs.c
+_OWNERS = (
+    select(_runs.id, _runs.epoch, _runs.status, _runs.progress_epoch)
+    .where(_runs.id.in_(bindparam("run_ids", expanding=True)))
+    .with_for_update()
+)
+_PROGRESS = (
+    update(tables.runs)
+    .where(_runs.id.in_(bindparam("run_ids", expanding=True)))
+    .values(progress_epoch=_runs.epoch)
+)
+
+
+@cache
+def _fact_statement(dialect: str) -> Insert:
+    return _insert(dialect, tables.events).on_conflict_do_nothing()
+
+
+@cache
+def _checkpoint_statement(dialect: str) -> Insert:
+    statement = _insert(dialect, tables.checkpoints)
     replaced = ("key", "epoch", "output", "usage", "state", "at")
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["run_id", "agent"],
-            set_={column: statement.excluded[column] for column in replaced},
-        ),
-        rows,
-    )
-    runs = tables.runs
-    await connection.execute(
-        update(runs)
-        .where(runs.c.id.in_({row["run_id"] for row in rows}))
-        .values(progress_epoch=runs.c.epoch)
+    return statement.on_conflict_do_update(
+        index_elements=["run_id", "agent"],
+        set_={column: statement.excluded[column] for column in replaced},
     )
 
 
-def _insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -22,14 +22,15 @@ def settings_for(folder: Path, url: str | None = None) -> Settings:
 
 
 async def test_a_new_database_is_set_up_to_survive_a_power_cut(tmp_path: Path) -> None:
-    engine = await open_database(database_url(settings_for(tmp_path / "new" / "folder")))
+    database = await open_database(database_url(settings_for(tmp_path / "new" / "folder")))
 
-    async with engine.connect() as connection:
-        found = {
-            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    found = await database.read(
+        lambda connection: {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names
         }
-    await engine.dispose()
+    )
+    await database.aclose()
 
     full = 2
     assert found["journal_mode"] == "wal"
@@ -108,7 +109,7 @@ async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 
 async def test_a_database_of_a_newer_gantry_is_refused(tmp_path: Path) -> None:
     url = database_url(settings_for(tmp_path))
-    await (await open_database(url)).dispose()
+    await (await open_database(url)).aclose()
     connection = sqlite3.connect(database_file(url))
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()

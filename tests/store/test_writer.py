@@ -76,7 +76,7 @@ async def test_a_closed_store_refuses_instead_of_waiting(settings: Settings) -> 
 async def test_hundreds_of_runs_share_a_few_commits(store: Store) -> None:
     run_ids = [f"r{n}" for n in range(200)]
     commits: list[object] = []
-    sqlalchemy_event.listen(store._engine.sync_engine, "commit", commits.append)
+    sqlalchemy_event.listen(store._database.engine, "commit", commits.append)
 
     await asyncio.gather(*(store.insert_run(run_id, "ann", SPEC) for run_id in run_ids))
     await asyncio.gather(*(store.begin(run_id) for run_id in run_ids))
