@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -172,16 +173,11 @@ class _Work:
 
     def _request(self) -> CallRequest:
         agent = self.agent
-        schema = (
-            OutputSchema(agent.output.__name__, agent.output.model_json_schema())
-            if agent.output is not None
-            else None
-        )
         return CallRequest(
             model=agent.model,
             messages=tuple(self.messages),
             tools=tool_definitions(agent.tools) if self._offers_tools else (),
-            output_schema=schema,
+            output_schema=_schema_of(agent.output) if agent.output is not None else None,
             max_output_tokens=agent.max_output_tokens,
             seed=agent.seed,
         )
@@ -284,6 +280,12 @@ class _Work:
 _LIMIT_REACHED = json.dumps(
     {"error": f"The limit of {MAX_TOOL_CALLS} tool calls is reached. Answer with what you have."}
 )
+
+
+@cache
+def _schema_of(output: type[BaseModel]) -> OutputSchema:
+    """Made once per type: it costs more than the rest of a request."""
+    return OutputSchema(output.__name__, output.model_json_schema())
 
 
 def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pipeline.content.readability import computed_metrics
 from pipeline.content.social import limits
 from pipeline.errors import PlanError
@@ -109,7 +111,10 @@ def _body(output: AgentOutput) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    try:
+        return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+    except UnicodeEncodeError:  # half a character, which msgspec refuses: refused when it is sent
+        return json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def _computed(spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A new tool is a module with a `Tool` and an entry in `TOOLS`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -27,9 +28,15 @@ TOOLS: Mapping[str, Tool[Any]] = MappingProxyType(
 )
 
 
-def tool_definitions(names: Iterable[str]) -> list[dict[str, Any]]:
+def tool_definitions(names: Iterable[str]) -> list[Mapping[str, Any]]:
     """The tools of these names for a request. Raises `ToolError` for one that does not exist."""
-    return [_tool(name).definition for name in names]
+    return [_definition(name) for name in names]
+
+
+@cache
+def _definition(name: str) -> Mapping[str, Any]:
+    """Made once: a schema costs more than the rest of a request."""
+    return _tool(name).definition
 
 
 async def run_tool(
