@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import httpx2
 import msgspec
 from openai import AsyncOpenAI
 
@@ -30,13 +28,8 @@ from pipeline.llm.call import CallObserver, Deadlines, ModelReply
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import provider_words
 from pipeline.llm.stream import StreamError, StreamReader
-from pipeline.llm.transport import (
-    RawStream,
-    address,
-    translate,
-    translate_midway,
-    transport_errors,
-)
+from pipeline.llm.transport import address, translate, translate_midway, transport_errors
+from pipeline.llm.wire import Answer, post
 from pipeline.models import Usage
 
 DRAIN_LIMIT_S = 2.0  # after the reply: for late usage and the body's end
@@ -64,8 +57,7 @@ class Attempt:
         self._observer = observer
         self._number = number
         self._reader = StreamReader()
-        self._response: httpx2.Response | None = None
-        self._pieces: AsyncGenerator[bytes, None] = _nothing()
+        self._answer: Answer | None = None
         self._told_usage: Usage | None = None
         self._progress = 0
         self._sent_s = 0.0
@@ -91,11 +83,19 @@ class Attempt:
             raise
         return self._reply()
 
+    @property
+    def is_over(self) -> bool:
+        """True when the body has ended with the reply: there is nothing to drain."""
+        return self._answer is not None and self._answer.is_over
+
     async def drain(self) -> None:
         """Read on to the body's end, for 2 s at most, and report usage that came after the reply."""
+        answer = self._answer
+        if answer is None:
+            return
         try:
             async with asyncio.timeout(DRAIN_LIMIT_S):
-                async for data in self._pieces:
+                while data := await answer.next_block():
                     self._reader.feed(data)
                     if self._reader.done:
                         self._report_late_usage()
@@ -108,27 +108,18 @@ class Attempt:
 
     async def _send(self) -> None:
         try:
-            stream = await self._client.post(
-                "/chat/completions",
-                cast_to=bytes,
-                content=msgspec.json.encode(
-                    self._body
-                ),  # the SDK's own way takes ten times as long
-                options={"max_retries": 0},
-                stream=True,
-                stream_cls=RawStream,
-            )
+            content = msgspec.json.encode(self._body)
+            self._answer = await post(self._client, "/chat/completions", content)
         except transport_errors() as exc:
             raise translate(
                 exc, self._base_url, model=self._body["model"], secrets=self._secrets
             ) from exc
-        self._response = stream.response
-        self._pieces = stream.response.aiter_bytes()
 
     async def _read(self, limit: asyncio.Timeout) -> None:
-        reader = self._reader
+        reader, answer = self._reader, self._answer
+        assert answer is not None, "an answer is read after it was asked for"
         try:
-            async for data in self._pieces:
+            while data := await answer.next_block():
                 self._take(reader.feed(data), limit)
                 if reader.finish_reason is not None:
                     return
@@ -228,18 +219,17 @@ class Attempt:
 
     async def _close(self) -> None:
         """Close the socket, or hand it back when the body was read to its end."""
-        if self._response is None:
+        if self._answer is None:
             return
         try:
             async with asyncio.timeout(CLOSE_LIMIT_S):
-                await self._pieces.aclose()
-                await self._response.aclose()
+                await self._answer.aclose()
         except transport_errors() as exc:  # a TimeoutError among them
             _logger.debug("the connection did not close cleanly: %r", exc)
 
     @property
     def _is_event_stream(self) -> bool:
-        headers = self._response.headers if self._response is not None else {}
+        headers = self._answer.headers if self._answer is not None else {}
         return "event-stream" in headers.get("content-type", "")
 
     @property
@@ -253,8 +243,3 @@ class Attempt:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    return
-    yield

@@ -19,7 +19,7 @@ from pipeline.llm.attempt import Attempt
 from pipeline.llm.call import CallObserver, CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Capabilities, Spelling, spell
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, GiveUp, after_failure, retry_after_of
-from pipeline.llm.transport import make_client
+from pipeline.llm.wire import make_client
 
 __all__ = ["ModelCaller", "make_client"]
 
@@ -109,6 +109,8 @@ class ModelCaller:
             observer.discarded(number, error)
             return error
         observer.finished(number, reply)
+        if attempt.is_over:
+            return reply
         drain = asyncio.create_task(attempt.drain(), name="drain a reply's end")
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)

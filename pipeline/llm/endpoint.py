@@ -22,7 +22,8 @@ from pipeline.errors import (
 from pipeline.llm.attempt import Attempt
 from pipeline.llm.call import CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Spelling, spell
-from pipeline.llm.transport import RawStream, address, translate, transport_errors
+from pipeline.llm.transport import address, translate, transport_errors
+from pipeline.llm.wire import RawStream
 from pipeline.models import Usage
 
 MODELS_TIMEOUT_S = 10.0

@@ -1,4 +1,4 @@
-"""The wire below a call: the client, the raw bytes of an answer, and what its exceptions mean.
+"""What the exceptions of the wire below a call mean.
 
 Foreign exceptions (SDK, HTTP libraries, sockets) end here: `translate` turns each into one of
 our errors, with the address that was asked.
@@ -10,13 +10,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Collection, Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from pipeline.errors import (
     AuthError,
@@ -29,42 +27,14 @@ from pipeline.errors import (
 )
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import provider_words
-from pipeline.models import Endpoint
-
-CONNECT_TIMEOUT_S = 5.0
-POOL_TIMEOUT_S = 10.0  # a free connection, name lookup included
-READ_TIMEOUT_S = 600.0  # far beyond our own deadlines, which decide
-
-
-def make_client(endpoint: Endpoint, *, max_connections: int = 1_000) -> AsyncOpenAI:
-    """A client without retries of its own, its pool far above any limit we set.
-
-    Call it inside the loop that will use the client, and close the client there.
-    """
-    return AsyncOpenAI(
-        api_key=endpoint.api_key,
-        base_url=endpoint.base_url,
-        max_retries=0,
-        http_client=DefaultAioHttpClient(
-            limits=httpx2.Limits(
-                max_connections=max_connections, max_keepalive_connections=max_connections
-            ),
-            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S),
-        ),
-    )
-
-
-class RawStream(AsyncStream[bytes]):
-    """Takes the SDK's response as it is: no decoder, no models, no waiting for the end."""
-
-    def __init__(self, *, response: Any, **_: Any) -> None:
-        self.response = response
+from pipeline.llm.wire import CONNECT_TIMEOUT_S, Refused
 
 
 def transport_errors() -> tuple[type[Exception], ...]:
     """What a request may raise, whatever HTTP library the client was built on."""
     legacy = sys.modules.get("httpx")  # only there when somebody built a client on it
     errors: tuple[type[Exception], ...] = (
+        Refused,
         openai.OpenAIError,
         httpx2.HTTPError,
         httpx2.StreamError,
@@ -80,6 +50,8 @@ def translate(
     exc: Exception, base_url: str, *, model: str = "", secrets: Collection[str] = ()
 ) -> CallError:
     """Turn an exception raised before the answer began into one of our errors."""
+    if isinstance(exc, Refused):
+        return classify(exc.status, exc.headers, exc.body, model=model, secrets=secrets)
     if isinstance(exc, openai.APIStatusError):
         response = exc.response
         return classify(
@@ -144,6 +116,7 @@ _BAD_ADDRESS = (
     httpx2.InvalidURL,
     httpx2.UnsupportedProtocol,
     ValueError,  # aiohttp's and yarl's word for it
+    aiohttp.NonHttpUrlClientError,
     aiohttp.ClientResponseError,  # what answers does not speak HTTP
     httpx2.TooManyRedirects,
 )
