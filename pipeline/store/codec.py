@@ -34,6 +34,14 @@ def to_json(value: Any) -> bytes:
     )
 
 
+def dataclass_json(value: Any) -> bytes:
+    """A dataclass as JSON. msgspec writes it without copying it first, but no lone surrogates."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return to_json(asdict(value))
+
+
 def from_json(payload: bytes) -> Any:
     return json.loads(payload.decode("utf-8", "surrogatepass"))
 
@@ -57,8 +65,8 @@ def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "agent": checkpoint.agent,
         "key": checkpoint.key,
         "epoch": checkpoint.epoch,
-        "output": to_json(asdict(checkpoint.output)),
-        "usage": to_json(asdict(checkpoint.usage)),
+        "output": dataclass_json(checkpoint.output),
+        "usage": dataclass_json(checkpoint.usage),
         "state": str(checkpoint.state),
     }
 
