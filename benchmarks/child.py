@@ -13,13 +13,15 @@ from typing import Any
 from benchmarks import adapters, machine
 from benchmarks.adapters import Adapter, Config, NotAvailable
 from benchmarks.measure import MEASURES
+from benchmarks.mock_server.control import Server
 
 
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     measure = MEASURES[order["measure"]]
+    server = Server(order["config"]["base_url"])
 
     async def body(adapter: Adapter) -> dict[str, Any]:
-        return await measure(adapter, **order.get("arguments", {}))
+        return await measure(adapter, server, **order.get("arguments", {}))
 
     start_s = time.process_time()
     try:

@@ -36,11 +36,12 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "summary_writer": ("editor",),
     "social_promoter": ("editor",),
 }
+SECTIONS = 6  # of the outline, where the article is written section by section
 MODEL = "bench-model"  # one name for all agents, so that they share one gate
 
 _PROMPTS = Path(__file__).parent.parent / "pipeline" / "agents" / "prompts"
 _SCRIPT = re.compile(rb"\[\[bench ([^\]]*)\]\]")
-_AGENT = re.compile(rb"Agent: ([a-z_]+)")
+_AGENT = re.compile(rb"Agent: ([a-z_]+(?:/\d+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Script:
     sections: int = 2
 
     def of(self, agent: str) -> Pace:
-        return self.paces.get(agent, self.pace)
+        """The pace of `agent`; parts of an agent (`editor/3`) share that of `editor/`."""
+        name, slash, _ = agent.partition("/")
+        return self.paces.get(name + slash, self.pace)
 
     def scaled(self, factor: float) -> Script:
         paces = {agent: pace.scaled(factor) for agent, pace in self.paces.items()}
@@ -162,7 +165,8 @@ def fixed_workload() -> Script:
     """The fixed workload of the benchmark: full-size tokens, 60 tokens/s, first token 0.4 s."""
     tokens = (250, 350, 250, 900, 900, 250, 180, 150, 250, 300)
     paces = {agent: Pace(0.4, n, 60.0) for agent, n in zip(AGENTS, tokens, strict=True)}
-    return Script(Pace(0.4, 150, 60.0), paces, sections=6)
+    parts = dict.fromkeys(("content_writer/", "editor/"), Pace(0.4, 900 // SECTIONS, 60.0))
+    return Script(paces=paces | parts, sections=SECTIONS)
 
 
 def short_workload() -> Script:
@@ -170,5 +174,6 @@ def short_workload() -> Script:
     paces = {
         agent: replace(pace.scaled(0.1), first_token_s=0.09)
         for agent, pace in fixed_workload().paces.items()
+        if agent in AGENTS
     }
-    return Script(Pace(0.09, 15, 60.0), paces)
+    return Script(paces=paces)

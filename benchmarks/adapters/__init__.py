@@ -27,7 +27,7 @@ class Config:
     base_url: str
     cap: int = 0
     mode: str = "phases"
-    section_writing: bool = False
+    options: tuple[str, ...] = ()  # names of run options that are on
     idle_timeout_s: float = 30.0
 
 

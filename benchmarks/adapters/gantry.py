@@ -117,9 +117,12 @@ class Gantry:
 
 
 def _options(config: Config) -> dict[str, Any]:
-    options: dict[str, Any] = {"mode": Mode(config.mode)}
-    if config.section_writing:
-        if "options" not in RunSpec.model_fields:
-            raise NotAvailable("RunSpec has no options: section writing is not there yet")
-        options["options"] = {"section_writing": True}
-    return options
+    """Fields of `RunSpec`. Raises `NotAvailable` for an option this version does not know."""
+    chosen: dict[str, Any] = {"mode": Mode(config.mode)}
+    if config.options:
+        field = RunSpec.model_fields.get("options")
+        known = getattr(field.annotation, "model_fields", {}) if field else {}
+        if unknown := [name for name in config.options if name not in known]:
+            raise NotAvailable(f"this version has no option {', '.join(unknown)}")
+        chosen["options"] = dict.fromkeys(config.options, True)
+    return chosen

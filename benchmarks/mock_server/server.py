@@ -119,7 +119,8 @@ class Connection(asyncio.Protocol):
             self._state.reset(asked.get("per_s", 0.0), asked.get("burst", 0.0))
             self._json(200, {})
         elif b"/bench/log" in line:
-            self._json(200, [_row(arrival) for arrival in self._state.log])
+            rows = [_row(arrival) for arrival in self._state.log]
+            self._json(200, {"requests": rows, "cpu_s": time.process_time()})
         elif b"/models" in line:
             self._json(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
         else:

@@ -1,0 +1,157 @@
+"""Run the benchmark: interleaved rounds, one process per measurement, one JSON file.
+
+    python -m benchmarks.bench [--only NAME …] [--rounds N] [--peers] [--json FILE]
+
+The client has one core to itself and the mock server another, where the system allows it. With
+`--only` the other scenarios of an existing file are kept; each says when it was measured.
+`python -m benchmarks.report` makes the table and the chart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.mock_server.control import serving
+from benchmarks.scenarios import PEERS, SCENARIOS, Entry, Scenario
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results.json"
+PEER_PYTHON = {
+    entry.adapter: ROOT / "benchmarks" / "peers" / f".venv-{entry.adapter}" / "bin" / "python"
+    for entry in PEERS
+}
+START_LIMIT_S = 60.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, help="of every scenario, instead of its own number")
+    parser.add_argument("--peers", action="store_true", help="other frameworks take part")
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    results = _earlier(options.json) if options.only else {"scenarios": {}}
+    results["machine"] = machine.describe()
+    for scenario in SCENARIOS:
+        if options.only and scenario.name not in options.only:
+            continue
+        rounds = options.rounds or scenario.rounds
+        results["scenarios"][scenario.name] = _run(scenario, rounds, options.peers)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"Results are in {options.json}; `python -m benchmarks.report` makes the table.")
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"scenarios": {}}
+    return earlier
+
+
+def _run(scenario: Scenario, rounds: int, with_peers: bool) -> dict[str, Any]:
+    """All rounds of a scenario; who begins changes from round to round."""
+    entries = [*scenario.entries, *(PEERS if scenario.peers and with_peers else ())]
+    measured: dict[str, list[dict[str, Any]]] = {entry.label: [] for entry in entries}
+    for number in range(rounds):
+        turn = number % len(entries)
+        for entry in [*entries[turn:], *entries[:turn]]:
+            start_s = time.monotonic()
+            result = _measure(scenario, entry)
+            measured[entry.label].append(result)
+            print(
+                f"{scenario.name} {number + 1}/{rounds} {entry.label}: {_short(result)}"
+                f" ({time.monotonic() - start_s:.0f} s)",
+                flush=True,
+            )
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": _revision(),
+        "measure": scenario.measure,
+        "arguments": dict(scenario.arguments),
+        "entries": measured,
+    }
+
+
+def _measure(scenario: Scenario, entry: Entry) -> dict[str, Any]:
+    """One measurement, between a fresh server and a fresh client."""
+    client_core, server_core = _two_cores()
+    with serving(server_core) as server:
+        order = {
+            "adapter": entry.adapter,
+            "measure": scenario.measure,
+            "arguments": dict(scenario.arguments),
+            "config": {**entry.config, "base_url": server.base_url},
+            "core": client_core,
+        }
+        load = os.getloadavg()[0]
+        result = _child(order, scenario.limit_s)
+        return {**result, "load_before": round(load, 2)}
+
+
+def _child(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    python = PEER_PYTHON.get(order["adapter"], Path(sys.executable))
+    if not python.exists():
+        return {"not_available": f"{python} is missing; `make bench-peers` installs it"}
+    try:
+        child = subprocess.run(
+            [str(python), "-m", "benchmarks.child", json.dumps(order)],
+            cwd=ROOT,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=limit_s + START_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"took more than {limit_s:.0f} s"}
+    if child.returncode:
+        return {"failed": (child.stderr.strip().splitlines() or ["no message"])[-1]}
+    result: dict[str, Any] = json.loads(child.stdout.strip().splitlines()[-1])
+    return result
+
+
+def _environment() -> dict[str, str]:
+    """The same for all; nothing that traces, and no proxy between client and server."""
+    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    off = {
+        "LANGSMITH_TRACING": "false",
+        "LANGCHAIN_TRACING_V2": "false",
+        "OTEL_SDK_DISABLED": "true",
+    }
+    return kept | off | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+
+
+def _two_cores() -> tuple[int | None, int | None]:
+    cores = machine.cores()
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+
+
+def _revision() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def _short(result: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in result.items()
+        if not name.startswith("process_")
+    )
+
+
+if __name__ == "__main__":
+    main()
