@@ -99,7 +99,7 @@ def _measure(scenario: Scenario, entry: Entry) -> dict[str, Any]:
 def _child(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
     python = PEER_PYTHON.get(order["adapter"], Path(sys.executable))
     if not python.exists():
-        return {"not_available": f"{python} is missing; `make bench-peers` installs it"}
+        return {"not_available": "not installed; `make bench-peers` does that"}
     try:
         child = subprocess.run(
             [str(python), "-m", "benchmarks.child", json.dumps(order)],
@@ -109,6 +109,7 @@ def _child(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
             text=True,
             timeout=limit_s + START_LIMIT_S,
             check=False,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {limit_s:.0f} s"}
@@ -149,7 +150,7 @@ def _short(result: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in result.items()
-        if not name.startswith("process_")
+        if not name.startswith(("process_", "priority_"))
     )
 
 

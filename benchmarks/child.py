@@ -35,8 +35,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     order = json.loads(sys.argv[1])
-    machine.pin(order.get("core"))
-    print("\n" + json.dumps(carry_out(order)), flush=True)
+    is_first = machine.claim(order.get("core"))
+    print("\n" + json.dumps({**carry_out(order), "priority_raised": is_first}), flush=True)
 
 
 if __name__ == "__main__":

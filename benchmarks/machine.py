@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+PRIORITY = -10  # "nice" of the processes that are measured
 PACKAGES = ("openai", "httpx2", "aiohttp", "msgspec", "pydantic", "sqlalchemy", "uvloop")
 
 
@@ -23,6 +24,23 @@ def pin(core: int | None) -> None:
     """Stay on one core; does nothing where the system cannot."""
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
+
+
+def claim(core: int | None) -> bool:
+    """Stay on `core` and go before what else runs here; False when the system does not allow it.
+
+    Other programs on the machine then change the wall-clock figures less. A process should be
+    alone in its session: Linux shares the processor out between sessions first.
+    """
+    pin(core)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        group = Path("/proc/self/autogroup")
+        if group.exists():
+            group.write_text(str(PRIORITY))
+    except OSError:
+        return False
+    return True
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -36,12 +36,12 @@ _SECTIONS = ("section_writing",)
 _EDIT_TOO = ("section_writing", "section_editing")
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("cpu_per_call", "cpu_per_call", {"runs": 25}, 5, BOTH, peers=True),
+    Scenario("cpu_per_call", "cpu_per_call", {"runs": 25}, 4, BOTH, peers=True),
     Scenario(
         "burst",
         "cpu_per_chunk",
         {"streams": 4, "tokens": 2_000, "tokens_per_s": 0, "repeat": 5},
-        3,
+        2,
         BOTH,
         peers=True,
     ),
@@ -49,14 +49,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         "paced",
         "cpu_per_chunk",
         {"streams": 100, "tokens": 150, "tokens_per_s": 50, "repeat": 1},
-        3,
+        2,
         BOTH,
         peers=True,
     ),
-    Scenario("pipelines_50", "many_pipelines", {"runs": 50}, 2, BOTH, peers=True),
+    Scenario("pipelines_50", "many_pipelines", {"runs": 50}, 1, BOTH, peers=True),
     Scenario("pipelines_200", "many_pipelines", {"runs": 200}, 2, BOTH),
     Scenario("pipelines_500", "many_pipelines", {"runs": 500}, 1, BOTH),
-    Scenario("lone_run", "lone_run", {"runs": 2}, 2, BOTH, peers=True),
+    Scenario("lone_run", "lone_run", {"runs": 1}, 3, BOTH, peers=True),
     Scenario("fan_1000", "fan_out", {"agents": 1_000}, 2, BOTH, peers=True),
     Scenario(
         "hidden_limit",
@@ -68,7 +68,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "cap_8",
         "many_pipelines",
-        {"runs": 50, "scale": 0.05, "fixed": True},
+        {"runs": 50, "scale": 0.025, "fixed": True},
         2,
         (Entry("plain", "plain", {"cap": 8}), Entry("gantry", "gantry", {"cap": 8})),
     ),
@@ -97,7 +97,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         Scenario(
             f"fault_{fault}",
             "faults",
-            {"fault": fault, "runs": 5, "limit_s": 45.0},
+            {"fault": fault, "runs": 5, "limit_s": 25.0},
             1,
             (
                 Entry("plain", "plain"),

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import signal
 
-from benchmarks.machine import new_event_loop, pin
+from benchmarks.machine import claim, new_event_loop
 from benchmarks.mock_server.server import Connection, State
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--core", type=int, help="the only core to run on")
     options = parser.parse_args()
-    pin(options.core)
+    claim(options.core)
     gc.disable()  # it only keeps a log; a pause here would look like the client's
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve(options.port))

@@ -47,7 +47,7 @@ def serving(core: int | None) -> Iterator[Server]:
     command = [sys.executable, "-m", "benchmarks.mock_server"]
     if core is not None:
         command += ["--core", str(core)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
