@@ -7,11 +7,13 @@ BIN := .venv/bin
 PY := $(BIN)/python
 # Hypothesis' own profile for CI: the same examples each time, and no deadline a busy machine can miss.
 PYTEST := $(PY) -m pytest --hypothesis-profile=ci
+PEERS := langgraph pydantic_ai
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format screenshots bench lock clean venv venv-dev
+.PHONY: help app test check lint format screenshots bench bench-peers bench-live lock clean \
+	venv venv-dev
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +42,20 @@ format: venv-dev ## Rewrite the code in the project's format and sort imports
 screenshots: venv-dev ## Make the README's pictures from a demo run
 	$(PY) -m scripts.screenshots
 
-bench: venv-dev ## Measure the live view (benchmarks/live_view.py)
+bench: venv-dev ## Measure Gantry beside plain gather; write docs/benchmarks.md (10 minutes)
+	$(PY) -m benchmarks.bench
+	$(PY) -m benchmarks.report
+
+bench-peers: venv-dev $(PEERS:%=benchmarks/peers/.venv-%/.installed) ## The same beside other frameworks
+	$(PY) -m benchmarks.bench --peers
+	$(PY) -m benchmarks.report
+
+benchmarks/peers/.venv-%/.installed: benchmarks/peers/requirements-%.txt
+	$(PY) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 	$(PY) -m benchmarks.live_view
 
 lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms

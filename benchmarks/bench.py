@@ -29,6 +29,7 @@ PEER_PYTHON = {
     entry.adapter: ROOT / "benchmarks" / "peers" / f".venv-{entry.adapter}" / "bin" / "python"
     for entry in PEERS
 }
+PEER_PACKAGES = ("langgraph", "langchain-openai", "pydantic-ai-slim", "openai")
 START_LIMIT_S = 60.0
 
 
@@ -42,6 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     results = _earlier(options.json) if options.only else {"scenarios": {}}
     results["machine"] = machine.describe()
+    if options.peers:
+        results["peers"] = {entry.adapter: _peer_versions(entry.adapter) for entry in PEERS}
     for scenario in SCENARIOS:
         if options.only and scenario.name not in options.only:
             continue
@@ -92,11 +95,12 @@ def _measure(scenario: Scenario, entry: Entry) -> dict[str, Any]:
             "core": client_core,
         }
         load = os.getloadavg()[0]
-        result = _child(order, scenario.limit_s)
+        result = measure_once(order, scenario.limit_s)
         return {**result, "load_before": round(load, 2)}
 
 
-def _child(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
+def measure_once(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    """Have a child carry `order` out. A child that fails or hangs is a result that says so."""
     python = PEER_PYTHON.get(order["adapter"], Path(sys.executable))
     if not python.exists():
         return {"not_available": "not installed; `make bench-peers` does that"}
@@ -117,6 +121,19 @@ def _child(order: dict[str, Any], limit_s: float) -> dict[str, Any]:
         return {"failed": (child.stderr.strip().splitlines() or ["no message"])[-1]}
     result: dict[str, Any] = json.loads(child.stdout.strip().splitlines()[-1])
     return result
+
+
+def _peer_versions(adapter: str) -> dict[str, str]:
+    """What is installed in a peer's environment, of what it is measured with."""
+    python = PEER_PYTHON[adapter]
+    if not python.exists():
+        return {}
+    code = f"import json; from benchmarks.machine import versions; print(json.dumps(versions({PEER_PACKAGES})))"
+    done = subprocess.run(
+        [str(python), "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
 def _environment() -> dict[str, str]:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import platform
 import sys
+import tempfile
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -63,8 +65,24 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def fsync_ms(folder: Path, times: int = 40) -> list[float]:
+    """How long a write that cannot be lost takes, sorted."""
+    took = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(times):
+            file.write(b"x" * 4_096)
+            file.flush()
+            start_s = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(1_000 * (time.perf_counter() - start_s))
+    return sorted(took)
+
+
 def describe() -> dict[str, object]:
+    fsync = fsync_ms(Path(tempfile.gettempdir()))
     return {
+        "fsync_p50_ms": fsync[len(fsync) // 2],
+        "fsync_p95_ms": fsync[int(0.95 * len(fsync))],
         "cores": len(cores()),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -32,11 +32,12 @@ class Scenario:
 PLAIN, GANTRY = Entry("plain", "plain"), Entry("gantry", "gantry")
 PEERS = (Entry("langgraph", "langgraph"), Entry("pydantic_ai", "pydantic_ai"))
 BOTH = (PLAIN, GANTRY)
+_ON_UVLOOP = Entry("plain on uvloop", "plain", {"uvloop": True})
 _SECTIONS = ("section_writing",)
 _EDIT_TOO = ("section_writing", "section_editing")
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("cpu_per_call", "cpu_per_call", {"runs": 25}, 4, BOTH, peers=True),
+    Scenario("cpu_per_call", "cpu_per_call", {"runs": 25}, 4, (*BOTH, _ON_UVLOOP), peers=True),
     Scenario(
         "burst",
         "cpu_per_chunk",
@@ -50,7 +51,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "cpu_per_chunk",
         {"streams": 100, "tokens": 150, "tokens_per_s": 50, "repeat": 1},
         2,
-        BOTH,
+        (*BOTH, _ON_UVLOOP),
         peers=True,
     ),
     Scenario("pipelines_50", "many_pipelines", {"runs": 50}, 1, BOTH, peers=True),

@@ -22,10 +22,13 @@ ADAPTERS = ("plain", "gantry", "langgraph", "pydantic_ai")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`cap`: calls in flight at once, 0 for no limit. The rest only Gantry knows."""
+    """`cap`: calls in flight at once, 0 for no limit. `uvloop` is plain gather's (Gantry decides
+    for itself); the rest only Gantry knows.
+    """
 
     base_url: str
     cap: int = 0
+    uvloop: bool = False
     mode: str = "phases"
     options: tuple[str, ...] = ()  # names of run options that are on
     idle_timeout_s: float = 30.0

@@ -15,11 +15,14 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionMessageParam
 
 from benchmarks.adapters import KEY, MAX_CONNECTIONS, Body, Config
+from benchmarks.machine import new_event_loop
 from benchmarks.workload import MODEL, PHASES, Script, instructions, user_message
 
 
 def run(config: Config, body: Body) -> dict[str, Any]:
-    return asyncio.run(_run(config, body))
+    factory = new_event_loop if config.uvloop else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(_run(config, body))
 
 
 async def _run(config: Config, body: Body) -> dict[str, Any]:
