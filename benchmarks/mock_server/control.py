@@ -47,16 +47,17 @@ def serving(core: int | None) -> Iterator[Server]:
     command = [sys.executable, "-m", "benchmarks.mock_server"]
     if core is not None:
         command += ["--core", str(core)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        if not url:
-            raise RuntimeError("the mock server did not start; its error is above")
-        yield Server(url)
-    finally:
-        process.terminate()
-        process.wait(ANSWER_LIMIT_S)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError("the mock server did not start; its error is above")
+            yield Server(url)
+        finally:
+            process.terminate()
 
 
 def makespan_s(log: Sequence[Arrival]) -> float:
