@@ -296,6 +296,7 @@ async def leftovers(
     The queue's and the pool's own timers come and go, so that one look would find one too many.
     """
     await warm_up(adapter)
+    gc.unfreeze()  # what is frozen cannot be counted
     await adapter.fan(Script(Pace(0.2), tag="warm-up"), 2 * at_once)  # all connections there are
     await _pipelines(adapter, 2 * at_once, at_once)
     first = await _inventory()
