@@ -59,8 +59,8 @@ def findings(task: Task) -> str:
     topic = task.brief.topic
     passages = task.passages[: _wanted(task.brief.words)]
     kept = _served(task)
-    named = {finding.source_id for finding in kept}
-    passages = [p for p in passages if p.id not in named][: max(0, len(passages) - len(kept))]
+    seen = {finding.source_id for finding in _early(task)} if _tops_up(task) else set()
+    passages = [p for p in passages if p.id not in seen][: max(0, len(passages) - len(kept))]
     found = kept + [
         Finding(
             claim=_claim(quote),
