@@ -15,7 +15,17 @@ from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.errors import PlanError
 from pipeline.events import AgentFinished, AnyEvent, PlanGrown, SpeculationJudged
 from pipeline.journal import Journal
-from pipeline.models import AgentState, Checkpoint, Mode, RunOptions, RunSpec, RunStatus
+from pipeline.models import (
+    DEMO_LABEL,
+    WORDS,
+    AgentState,
+    Checkpoint,
+    Length,
+    Mode,
+    RunOptions,
+    RunSpec,
+    RunStatus,
+)
 from pipeline.plan import grown_plan
 from pipeline.timing import run_timing
 from tests.faulty_demo import Answer, FaultyDemo
@@ -145,6 +155,23 @@ async def test_each_section_sees_its_own_evidence_and_cites_nothing_else(demo: F
         assert all(f'"source_id": "{identity}"' in output.prompt for identity in own)
         cited += own
     assert len(cited) == len(set(cited)) >= 5
+
+
+@pytest.mark.parametrize("length", list(Length))
+async def test_the_demo_writes_sections_of_the_length_asked_for_in_its_own_voice(
+    demo: FaultyDemo, length: Length
+) -> None:
+    first = await run(demo, options=SECTIONS, length=length)
+    second = await run(demo, options=SECTIONS, length=length, mode=Mode.SEQUENTIAL)
+
+    article = first.outputs["content_writer"].text
+    assert abs(len(article.split()) / WORDS[length] - 1) <= 0.3
+    assert article.count(DEMO_LABEL) == 1
+    assert first.outputs["editor"].text != article
+    sources = {s.id: s.passage for o in first.outputs.values() for s in o.sources}
+    for match in re.finditer(r"([^.!?\]]+) \[(S[0-9a-f]{5})\][.!?]", article):
+        assert match[1].strip() in sources[match[2]]
+    assert first.outputs["editor"].text == second.outputs["editor"].text
 
 
 async def test_an_outline_of_two_sections_is_written_by_one_call(demo: FaultyDemo) -> None:

@@ -25,7 +25,16 @@ from pipeline.models import (
     RunSpec,
     Settlement,
 )
-from pipeline.plan import Plan, dependants, grown_plan, make_plan, ready, settle, switchable_phases
+from pipeline.plan import (
+    Plan,
+    critical_path,
+    dependants,
+    grown_plan,
+    make_plan,
+    ready,
+    settle,
+    switchable_phases,
+)
 from tests.unit.simulated import (
     SECTIONS,
     Simulation,
@@ -247,6 +256,42 @@ def test_the_plan_of_a_stored_run_is_what_its_facts_say() -> None:
 
     assert grown_plan(ROSTER, spec).names == make_plan(ROSTER, Mode.DATAFLOW).names
     assert "content_writer/3" in grown_plan(ROSTER, spec, [fact]).names
+
+
+TOKENS = {
+    "topic_planner": 250,
+    "web_researcher": 350,
+    "kb_researcher": 250,
+    "content_writer": 900,
+    "editor": 900,
+    "seo_specialist": 250,
+    "metrics_analyzer": 180,
+    "publisher": 150,
+    "summary_writer": 250,
+    "social_promoter": 300,
+}
+SIX: Parts = ((0,), (1,), (2,), (3,), (4,), (5,))
+
+
+def makespan_s(plan: Plan) -> float:
+    """Of the fixed workload: 60 tokens a second, first token after 0.4 s, 150 tokens a part."""
+    durations = {
+        a.name: 0.0 if a.join else 0.4 + (150 if a.part else TOKENS[a.name]) / 60
+        for a in plan.agents
+    }
+    return sum(durations[name] for name in critical_path(plan, durations))
+
+
+def test_sections_cut_the_makespan_of_the_fixed_workload() -> None:
+    phases_s = makespan_s(make_plan(ROSTER, Mode.PHASES))
+    written, edited = (
+        makespan_s(make_plan(ROSTER, Mode.DATAFLOW, None, o).grown_by("topic_planner", SIX))
+        for o in (WRITING, SECTIONS)
+    )
+
+    assert phases_s == pytest.approx(54.5, abs=0.1)
+    assert written / phases_s == pytest.approx(0.67, abs=0.005)
+    assert edited / phases_s == pytest.approx(0.44, abs=0.005)
 
 
 def writer(**changes: Any) -> tuple[AgentSpec, ...]:
