@@ -25,11 +25,25 @@ from pages._text import escaped
 from pipeline.agents.roster import ROSTER
 from pipeline.chat_orchestrator import make_spec
 from pipeline.errors import GantryError
-from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunSpec
+from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunSpec
 from pipeline.plan import switchable_phases
 from pipeline.settings import Settings
 
-PHASES: Final = switchable_phases(ROSTER)
+EVERY_OPTION: Final = RunOptions.model_validate(dict.fromkeys(RunOptions.model_fields, True))
+PHASES: Final = switchable_phases(ROSTER, EVERY_OPTION)  # all that may ever have a switch
+OPTION_LABELS: Final = {
+    "section_writing": "Write by section",
+    "section_editing": "Edit by section",
+    "speculative_research": "Research ahead of the plan",
+}
+OPTION_HELP: Final = {
+    "section_writing": "One call per section of the outline (3 to 8), side by side; code joins them "
+    "in order and the editor smooths the seams.",
+    "section_editing": "The editor works by section too, each with its neighbours' seams in view. "
+    "Needs writing by section.",
+    "speculative_research": "An early researcher searches from the topic while the planner works; the web "
+    "researcher tops it up. What turns out to be of no use is shown. Not in sequential mode.",
+}
 SAMPLE_TOPICS: Final = (
     "Heat pumps in old buildings",
     "How small teams can run useful code reviews",
@@ -67,6 +81,7 @@ def form_defaults(settings: Settings) -> dict[str, Any]:
         "allow_unsourced": False,
         "seed": 1,
         "demo_speed": settings.demo_speed,
+        **dict.fromkeys(RunOptions.model_fields, False),
         **{f"parallel_{phase}": on for phase, on in switches.items()},
     }
 
@@ -83,6 +98,7 @@ def prefill(spec: RunSpec) -> None:
         "allow_unsourced": spec.allow_unsourced,
         "seed": spec.seed,
         "demo_speed": spec.speed,
+        **spec.options.model_dump(),
     }
     values |= {f"parallel_{p}": spec.switches.get(p, True) for p in PHASES}
     for key, value in values.items():
@@ -123,12 +139,13 @@ def _how_to_run() -> None:
             persist_state=KEEP,
         )
         sequential = mode == Mode.SEQUENTIAL
+        phases = switchable_phases(ROSTER, _options(_form_state()))
         with st.container(key="switches", width="content", gap="xsmall"):
             st.caption(
                 "Run in parallel" if not sequential else "Run in parallel (not in this mode)"
             )
             with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
-                for phase in PHASES:
+                for phase in phases:
                     st.toggle(
                         phase.capitalize(),
                         key=f"parallel_{phase}",
@@ -136,7 +153,7 @@ def _how_to_run() -> None:
                         persist_state=KEEP,
                     )
     note = MODE_NOTES[mode or Mode.PHASES]
-    off = not any(st.session_state[f"parallel_{phase}"] for phase in PHASES)
+    off = not any(st.session_state[f"parallel_{phase}"] for phase in phases)
     st.caption(f"{note} {DATAFLOW_OFF_NOTE}" if mode == Mode.DATAFLOW and off else note)
 
 
@@ -164,8 +181,37 @@ def _details() -> None:
             help="The same seed gives the same demo text and the same demo latencies.",
             persist_state=KEEP,
         )
+        _option_toggles()
     with right:
         provider_panel()
+
+
+def _option_toggles() -> None:
+    """What changes the calls. An option that cannot take effect now rests."""
+    state = st.session_state
+    rests = {
+        "section_editing": not state["section_writing"],
+        "speculative_research": state["mode"] == Mode.SEQUENTIAL,
+    }
+    for name, label in OPTION_LABELS.items():
+        st.toggle(
+            label,
+            key=name,
+            help=OPTION_HELP[name],
+            disabled=rests.get(name, False),
+            persist_state=KEEP,
+        )
+
+
+def _options(state: Mapping[str, Any]) -> RunOptions:
+    """The options that take effect: those that rest are off."""
+    writing = bool(state["section_writing"])
+    return RunOptions(
+        section_writing=writing,
+        section_editing=writing and bool(state["section_editing"]),
+        speculative_research=bool(state["speculative_research"])
+        and state["mode"] != Mode.SEQUENTIAL,
+    )
 
 
 def _details_label() -> str:
@@ -203,6 +249,8 @@ def _actions(active_run: str | None) -> None:
 
 def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
     """What the form says, validated. Raises `SpecError` with one sentence per problem."""
+    options = _options(state)
+    phases = switchable_phases(ROSTER, options)
     brief = {
         "topic": state["topic"] or "",
         "audience": state["audience"] or "",
@@ -210,7 +258,8 @@ def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
         "length": state["length"] or Length.STANDARD,
         "language": state["language"] or LANGUAGES[0],
         "mode": state["mode"] or Mode.PHASES,
-        "switches": {phase: bool(state[f"parallel_{phase}"]) for phase in PHASES},
+        "switches": {phase: bool(state[f"parallel_{phase}"]) for phase in phases},
+        "options": options,
         "allow_unsourced": state["allow_unsourced"],
         "seed": state["seed"],
         "speed": state["demo_speed"],

@@ -31,6 +31,12 @@ STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
     RunStatus.CANCELLED: ("Cancelled", "gray", ":material/stop_circle:"),
 }
 
+OPTION_WORDS: Final = {  # beside the mode: runs that differ in one made other calls
+    "section_writing": "by section",
+    "section_editing": "edited by section",
+    "speculative_research": "researched ahead",
+}
+
 
 def draw_header(run: RunRecord) -> None:
     """Which run this is: topic, how it ran, and its link."""
@@ -66,9 +72,10 @@ def draw_ended(run: RunRecord) -> None:
 def _how(run: RunRecord) -> str:
     mode = run.spec.mode
     off = [phase for phase, on in run.spec.switches.items() if not on]
-    if mode is Mode.SEQUENTIAL or not off:
-        return mode.value.capitalize()
-    return f"{mode.value.capitalize()}, {escaped(', '.join(off))} off"
+    parts = [mode.value.capitalize(), *(OPTION_WORDS[name] for name in run.spec.options.on)]
+    if mode is not Mode.SEQUENTIAL and off:
+        parts.append(f"{escaped(', '.join(off))} off")
+    return ", ".join(parts)
 
 
 def _link(run_id: str) -> str:

@@ -19,6 +19,7 @@ from pipeline.views.tables import (
     explanations,
     headlines,
     phase_rows,
+    speculation_line,
 )
 
 
@@ -49,6 +50,8 @@ def draw_timing_chart(bundle: Bundle) -> None:
 def draw_timing_tables(bundle: Bundle) -> None:
     st.caption("Agents, in seconds. The six kinds of time add up to the total.")
     _table(agent_rows(bundle.timing), "timing_agents")
+    if line := speculation_line(bundle.timing):
+        st.caption(escaped(line))
     st.caption("Phases: how much of what could overlap did, and the most calls at once.")
     _table(phase_rows(bundle.timing), "timing_phases")
 

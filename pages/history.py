@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from pages._form import MODE_LABELS, prefill
-from pages._result import STATUS_LOOK
+from pages._result import OPTION_WORDS, STATUS_LOOK
 from pages._runtime import get_runtime
 from pages._state import close_run, forget_run, open_run
 from pages._text import clipped, escaped, seconds, share
@@ -66,7 +66,7 @@ def _row(run: RunRecord) -> None:
 
 def _facts(run: RunRecord) -> str:
     """One line: mode, times with what kind of figure they are, provider, when."""
-    facts = [MODE_LABELS[run.spec.mode]]
+    facts = [MODE_LABELS[run.spec.mode], *(OPTION_WORDS[name] for name in run.spec.options.on)]
     if run.makespan_s is not None:
         facts.append(f"took {seconds(run.makespan_s)}")
     if run.saved_share is not None and run.spec.mode is not Mode.SEQUENTIAL:

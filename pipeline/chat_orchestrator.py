@@ -16,11 +16,20 @@ from openai import AsyncOpenAI
 from pydantic import ValidationError
 
 from pipeline.agents.agent_manager import AgentManager
-from pipeline.agents.prompting import checkpoint_key, instructions, user_prompt
+from pipeline.agents.prompting import checkpoint_key, instructions, join_key, user_prompt
 from pipeline.agents.roster import ROSTER
+from pipeline.content.findings import kept_findings
+from pipeline.content.sections import joined
 from pipeline.content.substitutes import substitute_for
 from pipeline.errors import GantryError, NothingFound, SpecError
-from pipeline.events import AgentFinished, AgentStarted, RunFinished, RunStarted
+from pipeline.events import (
+    AgentFinished,
+    AgentStarted,
+    PlanGrown,
+    RunFinished,
+    RunStarted,
+    SpeculationJudged,
+)
 from pipeline.journal import Journal, wall_now
 from pipeline.llm.client import ModelCaller
 from pipeline.models import (
@@ -29,12 +38,13 @@ from pipeline.models import (
     AgentSpec,
     AgentState,
     Checkpoint,
+    Join,
     RunSpec,
     RunStatus,
     Settlement,
     Usage,
 )
-from pipeline.plan import Plan, dependants, make_plan, missing_need, ready, settle
+from pipeline.plan import Plan, dependants, make_plan, missing_need, ready, regrown, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +103,15 @@ class ChatOrchestrator:
 
         Cancellation is passed on after the agents in flight have been closed and recorded.
         """
-        plan = make_plan(self._roster, spec.mode, spec.switches)
-        for agent in plan.agents:
-            instructions(agent)  # a missing prompt file is refused before the first call
+        plan = make_plan(self._roster, spec.mode, spec.switches, spec.options)
+        for agent in (*plan.agents, *plan.foreseen()):
+            if agent.join is None:
+                instructions(agent)  # a missing prompt file is refused before the first call
         manager = AgentManager(
             self._client,
             model=spec.model or self._model,
             agent_models=spec.agent_models,
-            roster=self._roster,
+            roster=plan.agents,
             seed=spec.seed,
             journal=journal,
             caller=self._caller,
@@ -126,7 +137,10 @@ def _sentence(item: Any) -> str:
 
 @dataclass(slots=True)
 class _Execution:
-    """One epoch. `settled` grows until all agents are in it or a critical one has failed."""
+    """One epoch. `settled` grows until all agents are in it or a critical one has failed.
+
+    `plan` may be replaced by a grown one, always before the agent it grew by is in `settled`.
+    """
 
     spec: RunSpec
     plan: Plan
@@ -145,6 +159,7 @@ class _Execution:
 
     def _begin(self) -> None:
         earlier = list(self.journal.events)
+        self._replay_growth()
         first = next((e.wall_at for e in earlier if isinstance(e, RunStarted)), wall_now())
         self.date = first[:10]
         kept = kept_absences(self.plan, self.journal)
@@ -165,6 +180,13 @@ class _Execution:
                 error=settlement.error,
                 reused=True,
             )
+
+    def _replay_growth(self) -> None:
+        """Grow as earlier epochs did. A fact whose checkpoint was lost is void: its agent works again."""
+        for event in self.journal.events:
+            if isinstance(event, PlanGrown) and event.agent in self.journal.checkpoints:
+                self.plan = regrown(self.plan, event)
+        self.manager.adopt(self.plan.agents)
 
     async def _settle_all(self) -> None:
         """Start each agent as soon as `ready` says so; `ready` is pure, this only acts."""
@@ -200,6 +222,8 @@ class _Execution:
         if problem := self._refusal(agent):
             return await self._settle(agent, problem, "", Usage())
         inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
+        if agent.join is not None:
+            return await self._join(agent, agent.join, inputs)
         prompt = user_prompt(
             agent, self.spec, inputs, date=self.date, unsourced=agent.name in self.unsourced
         )
@@ -207,11 +231,26 @@ class _Execution:
         earlier = self.journal.checkpoints.get(agent.name)
         if earlier is not None and earlier.key == key:
             return self._reuse(agent, earlier)
-        result = await self.manager.run_agent(agent.name, prompt)
+        early = inputs.get(agent.forerunner)
+        result = await self.manager.run_agent(
+            agent.name, prompt, sources=early.sources if early else ()
+        )
         outcome = result.output or result.error
         if outcome is None:
             raise RuntimeError(f"Agent `{agent.name}` ended with neither output nor error.")
         return await self._settle(agent, outcome, key, result.usage)
+
+    async def _join(
+        self, agent: AgentSpec, join: Join, inputs: Mapping[str, AgentOutput]
+    ) -> Settlement:
+        """Put the parts together: code, no call, kept like every other output."""
+        key = join_key(agent, inputs)
+        earlier = self.journal.checkpoints.get(agent.name)
+        if earlier is not None and earlier.key == key:
+            return self._reuse(agent, earlier)
+        output = joined(join, inputs, fallback_title=self.spec.topic)
+        self.journal.add_text(agent.name, output.text)
+        return await self._settle(agent, output, key, Usage())
 
     def _refusal(self, agent: AgentSpec) -> GantryError | None:
         """Why the agent must not be asked with what settled, if so."""
@@ -234,6 +273,8 @@ class _Execution:
 
     def _reuse(self, agent: AgentSpec, checkpoint: Checkpoint) -> Settlement:
         output = checkpoint.output
+        if agent.name not in self.plan.growth:  # an option was switched on since
+            self._grow(agent, output)
         self.journal.record(
             AgentFinished,
             agent=agent.name,
@@ -255,7 +296,9 @@ class _Execution:
             substitute = substitute_for(agent.name, inputs, self.spec)
         empty = isinstance(outcome, AgentOutput) and is_empty(outcome)
         settlement = settle(agent, outcome, substitute, empty=empty)
+        self._judge_forerunner(agent, settlement.output)
         if settlement.output is not None:
+            self._grow(agent, settlement.output)  # before the commit: part of its transaction
             await self.journal.commit(
                 Checkpoint(
                     agent=agent.name,
@@ -279,6 +322,23 @@ class _Execution:
             hint=error.hint if error else "",
         )
         return settlement
+
+    def _grow(self, agent: AgentSpec, output: AgentOutput) -> None:
+        """Let the plan grow by what `agent` outlined, as a fact."""
+        parts = self.plan.growth_by(agent.name, output)
+        if parts is None:
+            return
+        self.plan = self.plan.grown_by(agent.name, parts, self.started | self.settled.keys())
+        self.manager.adopt(self.plan.agents)
+        self.journal.record(PlanGrown, agent=agent.name, parts=[list(p) for p in parts])
+
+    def _judge_forerunner(self, agent: AgentSpec, output: AgentOutput | None) -> None:
+        """Say how much of the speculation before `agent` was of use, as a fact."""
+        early = self.settled.get(agent.forerunner)
+        if early is None or early.output is None:
+            return
+        found, kept = kept_findings(early.output, output)
+        self.journal.record(SpeculationJudged, agent=agent.forerunner, findings=found, kept=kept)
 
     def _end(self) -> RunResult:
         marks = self._marks()

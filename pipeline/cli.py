@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError, PlanError, SpecError
-from pipeline.models import Length, Mode, RunSpec, RunStatus
+from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings
 from pipeline.views.progress import progress_line
@@ -72,6 +72,19 @@ def run(
     allow_unsourced: Annotated[
         bool, typer.Option("--allow-unsourced", help="Write on, labelled, when nothing is found.")
     ] = False,
+    section_writing: Annotated[
+        bool, typer.Option("--section-writing", help="One call per outline section, side by side.")
+    ] = False,
+    section_editing: Annotated[
+        bool,
+        typer.Option("--section-editing", help="Edit by section too (needs --section-writing)."),
+    ] = False,
+    speculative_research: Annotated[
+        bool,
+        typer.Option(
+            "--speculative-research", help="Search from the topic while the planner works."
+        ),
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write the report.")
     ] = None,
@@ -97,6 +110,7 @@ def run(
             length=length,
             language=language,
             allow_unsourced=allow_unsourced,
+            options=_options(section_writing, section_editing, speculative_research),
         )
         _check_targets(json_file, markdown_file)
     except (SpecError, PlanError) as error:
@@ -114,14 +128,21 @@ def plan(
     sequential_phase: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Switch a phase off (repeatable).")
     ] = None,
+    section_writing: Annotated[bool, typer.Option("--section-writing")] = False,
+    section_editing: Annotated[bool, typer.Option("--section-editing")] = False,
+    speculative_research: Annotated[bool, typer.Option("--speculative-research")] = False,
 ) -> None:
-    """Print phases, groups, edges and what is off."""
+    """Print phases, groups, edges, what is off, and what may grow."""
     settings = _settings()
     try:
-        made = make_plan(ROSTER, mode, _switches(settings, sequential_phase or []))
+        options = _options(section_writing, section_editing, speculative_research)
+        made = make_plan(
+            ROSTER, mode, _switches(settings, sequential_phase or [], options), options
+        )
     except (SpecError, PlanError) as error:
         _stop(error, BAD_USAGE)
     typer.echo(f"mode: {made.mode.value}")
+    typer.echo(f"options: {', '.join(options.on) or 'none'}")
     for number, phase in enumerate(made.phases, 1):
         names = [agent.name for agent in made.in_phase(phase)]
         parallel = made.switches.get(phase)
@@ -138,6 +159,9 @@ def plan(
         made.order_edges, key=lambda e: (made.names.index(e[0]), made.names.index(e[1]))
     ):
         typer.echo(f"  {before} → {after}")
+    for agent in made.agents:
+        if agent.expansion and getattr(options, agent.expansion.option):
+            typer.echo(f"grows: {agent.name} by the outline of {agent.expansion.by}, 3 to 8 parts")
     off = [phase for phase, on in made.switches.items() if not on]
     typer.echo(f"off: {', '.join(off) or 'nothing'}")
 
@@ -177,6 +201,7 @@ def _spec(
     speed: SpeedName | None,
     model: str,
     agent_models: list[str],
+    options: RunOptions,
     **brief: object,
 ) -> RunSpec:
     """Validate everything before anything is spent."""
@@ -188,10 +213,11 @@ def _spec(
             "No endpoint is configured.",
             "Set OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint), or use --provider demo.",
         )
-    switches = _switches(settings, sequential_phases)
-    make_plan(ROSTER, mode, switches)
+    switches = _switches(settings, sequential_phases, options)
+    make_plan(ROSTER, mode, switches, options)
     return make_spec(
         mode=mode,
+        options=options,
         switches=switches,
         provider="demo" if demo else "openai",
         base_url=None if demo else settings.openai_base_url,
@@ -203,8 +229,24 @@ def _spec(
     )
 
 
-def _switches(settings: Settings, sequential_phases: list[str]) -> dict[str, bool]:
-    switchable = switchable_phases(ROSTER)
+def _options(
+    section_writing: bool, section_editing: bool, speculative_research: bool
+) -> RunOptions:
+    if section_editing and not section_writing:
+        raise SpecError(
+            "--section-editing edits what was written by section.", "Add --section-writing."
+        )
+    return RunOptions(
+        section_writing=section_writing,
+        section_editing=section_editing,
+        speculative_research=speculative_research,
+    )
+
+
+def _switches(
+    settings: Settings, sequential_phases: list[str], options: RunOptions
+) -> dict[str, bool]:
+    switchable = switchable_phases(ROSTER, options)
     for phase in sequential_phases:
         if phase not in switchable:
             raise SpecError(

@@ -135,6 +135,25 @@ class ParameterDropped(Event, frozen=True, tag="parameter_dropped"):
     parameter: str
 
 
+class PlanGrown(Event, frozen=True, tag="plan_grown"):
+    """`agent` settled and its outline changed the plan; stored in the same transaction.
+
+    `parts` holds, for each new part, the positions of its sections in the outline; empty: the
+    outline is too short and the plan stays as it was made. A later fact replaces an earlier one.
+    """
+
+    agent: str
+    parts: list[list[int]] = msgspec.field(default_factory=list)
+
+
+class SpeculationJudged(Event, frozen=True, tag="speculation_judged"):
+    """What became of a forerunner's findings: `kept` of `findings` stand in the final ones."""
+
+    agent: str
+    findings: int
+    kept: int
+
+
 class AgentFinished(Event, frozen=True, tag="agent_finished"):
     """The agent settled. `state` is a final `AgentState`; a checkpoint is committed when it has one."""
 
@@ -171,6 +190,8 @@ AnyEvent = (
     | ToolsFinished
     | RepairRequested
     | ParameterDropped
+    | PlanGrown
+    | SpeculationJudged
     | AgentFinished
     | RunFinished
 )

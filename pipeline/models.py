@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
@@ -111,8 +111,86 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion:
+    """How an agent becomes one agent per outline section, and a join, when `option` is on.
+
+    It happens when `by` settles with an outline (`growth.py`). `needs` are those of each part:
+    `{number}`, `{before}` and `{after}` in a name stand for the part's own number and its
+    neighbours', and a neighbour that does not exist is left out. Parts that `write` share the
+    findings out among themselves; parts that `edit` revise the text they need as `…/{number}`.
+    """
+
+    option: str  # a field of `RunOptions`
+    by: str
+    kind: Literal["write", "edit"]
+    title: str  # of a part, with `{number}`; differs in its first 17 characters
+    prompt_file: str  # begins with `Agent: name/{number}`
+    needs: tuple[Need, ...]
+    max_output_tokens: int = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """How an agent gets a forerunner that begins before its needs exist, when `option` is on.
+
+    The forerunner has no needs and stands in `phase`; the agent itself then works by
+    `top_up_prompt_file` and sees what the forerunner found.
+    """
+
+    option: str  # a field of `RunOptions`
+    phase: str
+    title: str
+    prompt_file: str
+    top_up_prompt_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which share of an expanded agent's work is this one's: outline sections, by position."""
+
+    of: str
+    by: str  # whose outline
+    kind: Literal["write", "edit"]
+    number: int  # from 1
+    split: tuple[tuple[int, ...], ...]  # the sections of every part
+
+    @property
+    def count(self) -> int:
+        return len(self.split)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        return self.split[self.number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """What an expanded agent is afterwards: code that puts the parts' texts together."""
+
+    by: str
+    parts: tuple[Part, ...]
+    drafts: tuple[str, ...] = ()  # what each part revised, for parts that edit
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part_name(part.of, part.number) for part in self.parts)
+
+
+def part_name(agent: str, part: int | str) -> str:
+    return f"{agent}/{part}"
+
+
+def family(name: str) -> str:
+    """`content_writer/3` → `content_writer`; a name without a part is its own family."""
+    return name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """One entry of the roster: everything Gantry knows about an agent."""
+    """One entry of the roster: everything Gantry knows about an agent.
+
+    The last fields, from `part` on, are never written in a roster: `growth.py` sets them.
+    """
 
     name: str
     title: str
@@ -127,6 +205,36 @@ class AgentSpec:
     shelf: str = ""  # where evidence is prefetched from when the endpoint takes no tools
     max_output_tokens: int = 2_000
     model_setting: str = ""  # name under `agent_models`; empty: the agent's own name
+    expansion: Expansion | None = None
+    speculation: Speculation | None = None
+    part: Part | None = None
+    join: Join | None = None  # no model is asked
+    forerunner_of: str = ""  # the agent this one speculates for
+    forerunner: str = ""  # the agent that speculates for this one
+
+
+class RunOptions(BaseModel):
+    """What changes the calls of a run. Runs that differ here are compared only as measured."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    section_writing: bool = False  # one call per outline section, side by side, joined by code
+    section_editing: bool = False  # the same for the editor
+    speculative_research: bool = False  # a researcher starts from the topic while the plan is made
+
+    @model_validator(mode="after")
+    def _check_editing(self) -> RunOptions:
+        if self.section_editing and not self.section_writing:
+            raise ValueError("Editing by section needs writing by section. Switch both on.")
+        return self
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """The names of the options that are on."""
+        return tuple(name for name, value in self if value)
+
+
+NO_OPTIONS = RunOptions()
 
 
 class RunSpec(BaseModel):
@@ -141,6 +249,7 @@ class RunSpec(BaseModel):
     language: str = Field(default="English", max_length=60)
     mode: Mode = Mode.PHASES
     switches: dict[str, bool] = Field(default_factory=dict)  # phase name → runs in parallel
+    options: RunOptions = NO_OPTIONS
     allow_unsourced: bool = False
     provider: Provider = "demo"
     base_url: str | None = None  # None: the configured endpoint, or OpenAI's own

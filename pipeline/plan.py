@@ -4,28 +4,50 @@ Pure functions over agents and two kinds of edges: no clock, no I/O. *Data edges
 needs) carry values into prompts. *Order edges* carry nothing; they come from mode and switches
 alone and are released when the predecessor has settled, however. `chat_orchestrator.py` carries
 the decisions out; the Gantt, resume and the simulator ask the same functions.
+
+A plan may grow while it runs: `Plan.grown_by` gives the next plan, from the same roster, mode and
+switches. What grows into what is `growth.py`'s; `grown_plan` replays it from a run's facts.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from pipeline.errors import GantryError, PlanError
-from pipeline.models import AgentOutput, AgentSpec, AgentState, Mode, OnFailure, Settlement
+from pipeline.events import AnyEvent, PlanGrown
+from pipeline.growth import SPECIMEN, Parts, expanded, expanding, parts_of, with_forerunners
+from pipeline.models import (
+    NO_OPTIONS,
+    AgentOutput,
+    AgentSpec,
+    AgentState,
+    Mode,
+    OnFailure,
+    RunOptions,
+    RunSpec,
+    Settlement,
+    family,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Agents in roster order and the edges between them, valid by construction (`make_plan`)."""
+    """Agents in roster order and the edges between them, valid by construction (`make_plan`).
+
+    `agents` are those of now; `roster` is what they grew from and `growth` says how.
+    """
 
     agents: tuple[AgentSpec, ...]
     phases: tuple[str, ...]
     mode: Mode
     switches: Mapping[str, bool]  # phase → parallel; only phases that have a switch
     order_edges: frozenset[tuple[str, str]]  # (before, after)
+    options: RunOptions = NO_OPTIONS
+    roster: tuple[AgentSpec, ...] = ()
+    growth: Mapping[str, Parts] = field(default_factory=dict)  # whose outline → parts
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,11 +72,50 @@ class Plan:
             before for before, after in self.order_edges | self.data_edges if after == name
         )
 
+    def grown_by(self, agent: str, parts: Parts, started: Set[str] = frozenset()) -> Plan:
+        """The plan after the outline of `agent` has settled; what grew from it before is replaced.
 
-def switchable_phases(roster: Sequence[AgentSpec]) -> tuple[str, ...]:
-    """Phases with more than one agent: those a switch makes sense for, in order."""
-    phases = phases_of(roster)
-    return tuple(p for p in phases if sum(a.phase == p for a in roster) > 1)
+        Everything else keeps its name, and whoever needed an expanded agent needs its join.
+        Raises `PlanError` when an agent that would change is among the `started` ones.
+        """
+        changing = {a.name for a in self._expanding_by(agent)}
+        for late in (a.name for a in self.agents if family(a.name) in changing):
+            if late in started:
+                raise PlanError(
+                    f"The plan cannot grow by `{agent}` any more: `{late}` has started.",
+                    f"Let `{late}` need `{agent}`.",
+                )
+        growth = {**self.growth, agent: parts}
+        return _plan(self.roster, self.mode, self.switches, self.options, growth)
+
+    def growth_by(self, agent: str, output: AgentOutput) -> Parts | None:
+        """What the plan grows by when `agent` settles with `output`; None when it never does."""
+        return parts_of(output) if self._expanding_by(agent) else None
+
+    def foreseen(self) -> tuple[AgentSpec, ...]:
+        """An example of every agent there may be later, for checks before the first call."""
+        growth = dict.fromkeys(_outliners(self.roster, self.options), SPECIMEN)
+        return expanded(self.roster, self.options, growth)
+
+    def _expanding_by(self, agent: str) -> list[AgentSpec]:
+        return [
+            a
+            for a in expanding(self.roster, self.options)
+            if a.expansion is not None and a.expansion.by == agent
+        ]
+
+
+def switchable_phases(
+    roster: Sequence[AgentSpec], options: RunOptions = NO_OPTIONS
+) -> tuple[str, ...]:
+    """Phases with more than one agent, now or when the plan has grown, in order."""
+    agents = with_forerunners(roster, options)
+    growing = {agent.phase for agent in expanding(agents, options)}
+    return tuple(
+        phase
+        for phase in phases_of(agents)
+        if phase in growing or sum(a.phase == phase for a in agents) > 1
+    )
 
 
 def phases_of(roster: Sequence[AgentSpec]) -> tuple[str, ...]:
@@ -63,16 +124,20 @@ def phases_of(roster: Sequence[AgentSpec]) -> tuple[str, ...]:
 
 
 def make_plan(
-    roster: Sequence[AgentSpec], mode: Mode, switches: Mapping[str, bool] | None = None
+    roster: Sequence[AgentSpec],
+    mode: Mode,
+    switches: Mapping[str, bool] | None = None,
+    options: RunOptions = NO_OPTIONS,
 ) -> Plan:
-    """Build and check the plan. Switches left out are on.
+    """Build and check the plan, and what it may grow into. Switches left out are on.
 
     Raises `PlanError`, naming both agents, for a duplicate agent, a missing need, a phase that
     the roster leaves and re-enters, an unknown switch, or a cycle over both kinds of edges.
     """
     switches = dict(switches or {})
-    phases = phases_of(roster)
-    switchable = switchable_phases(roster)
+    agents = with_forerunners(roster, options)
+    _check_speculation(agents, mode)
+    switchable = switchable_phases(roster, options)
     for phase in switches:
         if phase not in switchable:
             raise PlanError(
@@ -82,11 +147,71 @@ def make_plan(
     effective = {
         phase: mode is not Mode.SEQUENTIAL and switches.get(phase, True) for phase in switchable
     }
-    _check_roster(roster, phases)
-    edges = frozenset(_order_edges(roster, phases, mode, effective))
-    plan = Plan(tuple(roster), phases, mode, effective, edges)
+    plan = _plan(agents, mode, effective, options, {})
+    _check_growth(plan)
+    return plan
+
+
+def grown_plan(roster: Sequence[AgentSpec], spec: RunSpec, events: Iterable[AnyEvent] = ()) -> Plan:
+    """The plan of a run as its facts left it: what readers of stored and running runs use."""
+    plan = make_plan(roster, spec.mode, spec.switches, spec.options)
+    for event in events:
+        if event.kind == "plan_grown":  # by kind: classes are imported anew on hot reload
+            plan = regrown(plan, event)  # type: ignore[arg-type]
+    return plan
+
+
+def regrown(plan: Plan, event: PlanGrown) -> Plan:
+    """The plan after one fact of growth, whenever it happened."""
+    return plan.grown_by(event.agent, tuple(tuple(positions) for positions in event.parts))
+
+
+def _plan(
+    roster: tuple[AgentSpec, ...],
+    mode: Mode,
+    switches: Mapping[str, bool],
+    options: RunOptions,
+    growth: Mapping[str, Parts],
+) -> Plan:
+    agents = expanded(roster, options, growth)
+    phases = phases_of(agents)
+    _check_roster(agents, phases)
+    edges = frozenset(_order_edges(agents, phases, mode, switches))
+    plan = Plan(agents, phases, mode, switches, edges, options, roster, growth)
     _check_acyclic(plan)
     return plan
+
+
+def _outliners(roster: Sequence[AgentSpec], options: RunOptions) -> tuple[str, ...]:
+    """Whose outlines let the plan grow."""
+    return tuple(dict.fromkeys(a.expansion.by for a in expanding(roster, options) if a.expansion))
+
+
+def _check_speculation(agents: Sequence[AgentSpec], mode: Mode) -> None:
+    early = next((agent for agent in agents if agent.forerunner_of), None)
+    if early is not None and mode is Mode.SEQUENTIAL:
+        raise PlanError(
+            f"`{early.name}` works ahead while others do, and in sequential mode nobody does.",
+            "Choose another mode, or switch speculative research off.",
+        )
+
+
+def _check_growth(plan: Plan) -> None:
+    """Whoever expands waits for the outline it expands by, and the grown plan is valid too."""
+    grown = plan
+    for by in _outliners(plan.roster, plan.options):
+        for agent in plan._expanding_by(by):
+            if by not in plan.names or agent.name not in dependants(plan, by):
+                raise PlanError(
+                    f"Agent `{agent.name}` expands by the outline of `{by}` but does not need it.",
+                    f"Add `{by}` to the needs of `{agent.name}`.",
+                )
+            if agent.output is not None:
+                raise PlanError(
+                    f"Agent `{agent.name}` cannot expand: code joins texts, and it gives fields.",
+                    "Drop its `expansion`, or its `output`.",
+                )
+        grown = grown.grown_by(by, SPECIMEN)
 
 
 def _check_roster(roster: Sequence[AgentSpec], phases: Sequence[str]) -> None:
@@ -250,8 +375,9 @@ def settle(
     `substitute` is what code can put in the place of an agent that failed for good; without one
     such an agent is absent. Fallbacks are settlements, never edges.
     """
-    if isinstance(outcome, AgentOutput):
-        return Settlement(agent.name, AgentState.DONE, outcome, empty=empty)
+    if isinstance(outcome, AgentOutput):  # marked by a join that had to keep a draft
+        state = AgentState.SUBSTITUTED if outcome.mark else AgentState.DONE
+        return Settlement(agent.name, state, outcome, mark=outcome.mark, empty=empty)
     error = str(outcome)
     if agent.on_failure is OnFailure.STOP:
         return Settlement(agent.name, AgentState.FAILED, error=error)
@@ -259,5 +385,7 @@ def settle(
         return Settlement(
             agent.name, AgentState.SUBSTITUTED, substitute, mark=substitute.mark, error=error
         )
+    if agent.forerunner_of:  # whom it ran ahead of does the whole work: nothing is missing
+        return Settlement(agent.name, AgentState.ABSENT, error=error)
     mark = f"{agent.title} is missing: {outcome.message}"
     return Settlement(agent.name, AgentState.ABSENT, mark=mark, error=error)

@@ -36,6 +36,7 @@ from pipeline.events import (
     FirstToken,
     RunFinished,
     RunStarted,
+    SpeculationJudged,
     ToolsFinished,
     ToolsStarted,
     UsageUpdated,
@@ -133,11 +134,18 @@ class Track:
     finished_s: float | None = None
     state: AgentState | None = None  # set when settled
     reused: bool = False
+    findings: int | None = None  # of a forerunner, once judged
+    kept: int = 0  # of them, how many were of use
     earlier: Track | None = None  # as it stood when the epoch before this one ended
 
     @property
     def status(self) -> AgentState:
         return self.state or STATE_OF_SEGMENT[self.segment]
+
+    @property
+    def wasted_share(self) -> float:
+        """The share of a forerunner's findings that nobody used; 0 until it is judged."""
+        return 0.0 if self.findings is None else 1.0 - self.kept / max(1, self.findings)
 
     def enter(self, segment: Segment, at_s: float) -> None:
         self.close(at_s)
@@ -187,7 +195,7 @@ class Track:
         ]
         self.segment, self.call, self.attempt, self.void = Segment.WAITING, 0, 0, False
         self.ready_s = self.admitted_s = self.finished_s = self.state = None
-        self.reused = False
+        self.reused, self.findings, self.kept = False, None, 0
 
     def settled_at(self, at_s: float, state: AgentState) -> Track:
         self.close(at_s)
@@ -220,8 +228,20 @@ class SpanWalker:
             "backoff_started": self._backoff_started,
             "tools_started": self._tools_started,
             "tools_finished": self._tools_finished,
+            "speculation_judged": self._speculation_judged,
             "agent_finished": self._agent_finished,
         }
+
+    def follow(self, agents: Iterable[str]) -> None:
+        """The plan has grown: follow these agents. Who is new has waited since the run started."""
+        self.tracks = {name: self.tracks.get(name) or self._newcomer(name) for name in agents}
+
+    def _newcomer(self, name: str) -> Track:
+        track = Track(name)
+        for gap in self.gaps:
+            track.close(gap.start_s)
+            track.since_s = gap.end_s
+        return track
 
     @property
     def interrupted(self) -> bool:
@@ -320,6 +340,9 @@ class SpanWalker:
     def _tools_finished(self, track: Track, event: ToolsFinished) -> None:
         track.enter(Segment.GENERATION if track.call else Segment.ADMISSION, event.at_s)
 
+    def _speculation_judged(self, track: Track, event: SpeculationJudged) -> None:
+        track.findings, track.kept = event.findings, event.kept
+
     def _agent_finished(self, track: Track, event: AgentFinished) -> None:
         state = AgentState(event.state)
         if not event.reused or track.earlier is None:
@@ -333,7 +356,7 @@ class SpanWalker:
 
 
 _COMPLETE = {RunStatus.DONE.value, RunStatus.DEGRADED.value}
-_AFTER_SETTLING = {"usage_updated", "agent_started", "agent_finished"}
+_AFTER_SETTLING = {"usage_updated", "agent_started", "agent_finished", "speculation_judged"}
 
 
 def _is_late(track: Track, event: AnyEvent) -> bool:

@@ -6,7 +6,8 @@ time into segments; here are the formulas. Each figure that is not measured says
 Service time of an agent
     first CallSent → settled, without admission waits, backoffs and discarded calls. 0 for an
     agent whose output was not used (absent, substituted, failed, cancelled): a plan that had not
-    wasted the time would not have spent it.
+    wasted the time would not have spent it. Of a forerunner (speculation) the share of its findings
+    that were kept: an estimate, because nobody measures which second found what.
 Sequential time of a run
     Σ service times: *replayed* from this run's own calls, assuming that they take as long when
     alone. In sequential mode it is the makespan: *measured*.
@@ -42,6 +43,7 @@ __all__ = [
     "Segment",
     "Segments",
     "Span",
+    "Speculated",
     "run_timing",
     "timing_of",
 ]
@@ -74,6 +76,17 @@ class Segments:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculated:
+    """What became of a forerunner's work. The share of tokens is an estimate: that of its findings."""
+
+    findings: int
+    kept: int
+    wasted_share: float
+    output_tokens: int | None
+    wasted_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentTiming:
     """One agent. Times that did not happen (yet) are None.
 
@@ -98,10 +111,14 @@ class AgentTiming:
     first_token_s: float | None = None
     finished_s: float | None = None
     reused: bool = False
+    speculation: Speculated | None = None  # of a forerunner, once judged
 
     @property
     def busy(self) -> tuple[Interval, ...]:
-        """The in-service intervals; their lengths add up to `service_s` of an agent in use."""
+        """The in-service intervals; their lengths add up to `service_s` of an agent in use.
+
+        A forerunner was busy for as long as it was, however little of it counts as service.
+        """
         return tuple((s.start_s, s.end_s) for s in self.spans if s.in_service)
 
 
@@ -202,7 +219,7 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         state=track.status,
         spans=spans,
         segments=_segments(spans),
-        service_s=service_s(track.state, spans),
+        service_s=service_s(track.state, spans, track.wasted_share),
         calls=tuple(track.calls),
         attempts=1 + len(calls) - len({call.call for call in calls}) if calls else 0,
         usage=usage_of(calls),
@@ -212,14 +229,27 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         first_token_s=_first_token_s(calls),
         finished_s=track.finished_s,
         reused=track.reused,
+        speculation=_speculated(track, usage_of(calls).output_tokens),
     )
 
 
-def service_s(state: AgentState | None, spans: Iterable[Span]) -> float:
+def _speculated(track: Track, output_tokens: int | None) -> Speculated | None:
+    if track.findings is None:
+        return None
+    return Speculated(
+        findings=track.findings,
+        kept=track.kept,
+        wasted_share=track.wasted_share,
+        output_tokens=output_tokens,
+        wasted_tokens=None if output_tokens is None else round(output_tokens * track.wasted_share),
+    )
+
+
+def service_s(state: AgentState | None, spans: Iterable[Span], wasted_share: float = 0.0) -> float:
     """Σ in-service spans; 0 for an agent that settled without giving its own output."""
     if state not in (None, AgentState.DONE):
         return 0.0
-    return sum(span.duration_s for span in spans if span.in_service)
+    return sum(span.duration_s for span in spans if span.in_service) * (1.0 - wasted_share)
 
 
 def calls_that_count(track: Track) -> list[CallTiming]:

@@ -115,6 +115,35 @@ def test_modes_and_switches_stand_in_the_report() -> None:
     assert report["switches"] == {"research": False, "enhancement": True, "distribution": True}
 
 
+def test_the_options_stand_in_the_report_with_what_they_changed() -> None:
+    report = report_of("--section-writing", "--section-editing", "--mode", "dataflow")
+
+    assert report["options"] == {
+        "section_writing": True,
+        "section_editing": True,
+        "speculative_research": False,
+    }
+    agents = {agent["agent"]: agent for agent in report["agents"]}
+    assert agents["content_writer/1"]["part_of"] == "content_writer"
+    assert agents["content_writer/1"]["output_tokens"] > 0
+    assert agents["content_writer"]["calls"] == []
+    assert agents["editor"]["text"].startswith("# ")
+    assert report["speculation"] is None
+    for agent in agents.values():
+        assert sum(agent["segments"].values()) == pytest.approx(agent["finished_s"], abs=1e-5)
+
+
+def test_speculation_is_reported_with_what_was_wasted() -> None:
+    speculation = report_of("--speculative-research")["speculation"]
+
+    assert speculation["agent"] == "web_researcher/early"
+    assert 0 <= speculation["kept"] < speculation["findings"]
+    assert speculation["wasted_share"] == pytest.approx(
+        1 - speculation["kept"] / speculation["findings"], abs=1e-5
+    )
+    assert 0 < speculation["wasted_tokens"] <= speculation["output_tokens"]
+
+
 def test_a_sequential_run_is_measured_and_saves_nothing() -> None:
     timing = report_of("--mode", "sequential")["timing"]
 
@@ -151,6 +180,8 @@ def test_without_a_file_the_article_goes_to_standard_output_and_progress_elsewhe
         (("run", "Bees", "--json", "/no/such/folder/x.json"), "cannot be written"),
         (("run", "Bees", "--json", "-", "--markdown", "-"), "standard output"),
         (("plan", "--sequential-phase", "writing"), "no parallel phase"),
+        (("run", "Bees", "--section-editing"), "Add --section-writing"),
+        (("plan", "--speculative-research", "--mode", "sequential"), "switch speculative research"),
     ],
 )
 def test_bad_usage_is_exit_2_with_a_sentence(arguments: tuple[str, ...], said: str) -> None:
@@ -225,3 +256,11 @@ def test_the_plan_says_what_runs_beside_what() -> None:
     assert "web_researcher ∥ kb_researcher" in result.stdout
     assert "seo_specialist → metrics_analyzer   off" in result.stdout
     assert "off: enhancement" in result.stdout
+
+
+def test_the_plan_says_what_may_grow() -> None:
+    said = call("plan", "--section-writing", "--sequential-phase", "writing").stdout
+
+    assert "options: section_writing" in said
+    assert "grows: content_writer by the outline of topic_planner" in said
+    assert "off: writing" in said

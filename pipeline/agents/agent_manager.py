@@ -19,7 +19,7 @@ from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError, SpecError
 from pipeline.journal import Journal
 from pipeline.llm.client import ModelCaller
-from pipeline.models import AgentOutput, AgentSpec, Usage
+from pipeline.models import AgentOutput, AgentSpec, Source, Usage
 
 PREFETCH_TOOL = "search_samples"
 
@@ -96,16 +96,24 @@ class AgentManager:
         agent = self._agent(name)
         return self._agent_models.get(agent.model_setting or name, self._model)
 
-    async def run_agent(self, name: str, prompt: str) -> AgentResult:
+    def adopt(self, agents: Sequence[AgentSpec]) -> None:
+        """Know these agents as well: a plan grew while it ran."""
+        self._roster |= {agent.name: agent for agent in agents}
+
+    async def run_agent(
+        self, name: str, prompt: str, *, sources: Sequence[Source] = ()
+    ) -> AgentResult:
         """Run one agent on `prompt` and return its result, failed or not.
 
-        Raises `SpecError` for an unknown agent; nothing else that is expected.
+        `sources` are passages that stand in the prompt and may be cited as if a tool had
+        returned them. Raises `SpecError` for an unknown agent; nothing else that is expected.
         """
         agent = ChatAgent.from_spec(
             self._agent(name),
             self.model_for(name),
             seed=self._seed,
             prefetch=self._prefetch(self._agent(name), prompt),
+            sources=tuple(sources),
         )
         try:
             reply = await agent.run_async(

@@ -48,7 +48,7 @@ class ChatAgent:
     """An agent as a library user sees it: instructions, a model, tools, an output type.
 
     `prefetch` are the tool calls made by code when the endpoint takes no tools:
-    `(tool name, arguments)`.
+    `(tool name, arguments)`. `sources` are passages that its prompt holds already.
     """
 
     name: str
@@ -59,6 +59,7 @@ class ChatAgent:
     max_output_tokens: int | None = None
     seed: int | None = None
     prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    sources: tuple[Source, ...] = ()
 
     @classmethod
     def from_spec(
@@ -68,6 +69,7 @@ class ChatAgent:
         *,
         seed: int | None = None,
         prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
+        sources: tuple[Source, ...] = (),
     ) -> ChatAgent:
         """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
         return cls(
@@ -79,6 +81,7 @@ class ChatAgent:
             max_output_tokens=spec.max_output_tokens,
             seed=seed,
             prefetch=prefetch,
+            sources=sources,
         )
 
     async def run_async(
@@ -131,6 +134,7 @@ class _Work:
     with_tools: bool = True
 
     async def run(self) -> AgentReply:
+        self.sources = {source.id: source for source in self.agent.sources}
         self.messages = [
             {"role": "system", "content": self.agent.instructions},
             {"role": "user", "content": self.user_prompt},

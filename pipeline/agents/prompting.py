@@ -16,16 +16,21 @@ from typing import Any
 import msgspec
 
 from pipeline.content.readability import computed_metrics
+from pipeline.content.sections import own_evidence, seam_after, seam_before, section_fact
 from pipeline.content.social import limits
 from pipeline.errors import PlanError
-from pipeline.models import WORDS, AgentOutput, AgentSpec, RunSpec
+from pipeline.models import WORDS, AgentOutput, AgentSpec, Need, Part, RunSpec, family
 
 PROMPTS = Path(__file__).parent / "prompts"
 
 
 @cache
 def instructions(agent: AgentSpec) -> str:
-    """The system message. Raises `PlanError` when the prompt file is missing or misnamed."""
+    """The system message. Raises `PlanError` when the prompt file is missing or misnamed.
+
+    The parts of an expanded agent share a file, which names them `…/{number}`; what is sent has the
+    part's own number in it, so that whoever answers can tell them apart by the first line.
+    """
     path = PROMPTS / agent.prompt_file
     try:
         text = path.read_text(encoding="utf-8")
@@ -34,13 +39,13 @@ def instructions(agent: AgentSpec) -> str:
             f"Agent `{agent.name}` has no prompt file `{agent.prompt_file}`.",
             "Add it to pipeline/agents/prompts/.",
         ) from error
-    first_line = f"Agent: {agent.name}"
+    first_line = f"Agent: {family(agent.name)}/{{number}}" if agent.part else f"Agent: {agent.name}"
     if text.splitlines()[:1] != [first_line]:
         raise PlanError(
             f"The prompt file `{agent.prompt_file}` does not begin with `{first_line}`.",
             "Make that its first line.",
         )
-    return text
+    return text.replace("{number}", str(agent.part.number)) if agent.part else text
 
 
 def user_prompt(
@@ -59,17 +64,28 @@ def user_prompt(
     sections = [section("brief", _brief(spec, date=date, unsourced=unsourced))]
     for need in agent.needs:
         output = inputs.get(need.agent)
-        sections.append(
-            absent(need.agent) if output is None else section(need.agent, _body(output))
-        )
+        if output is None:
+            sections.append(absent(need.agent))
+        elif agent.part is None:
+            sections.append(section(need.agent, _body(output)))
+        else:
+            sections.append(section(need.agent, _part_body(agent.part, need, output, inputs)))
     for fact in agent.facts:
-        sections.append(section(fact, _json(_FACTS[fact](spec, inputs))))
+        sections.append(section(fact, _json(_FACTS[fact](agent, spec, inputs))))
     return "\n\n".join(sections)
 
 
 def checkpoint_key(agent: AgentSpec, model: str, prompt: str) -> str:
     """What makes a finished agent reusable: same agent, prompt version, model and inputs."""
     parts = (agent.name, instructions(agent), model, prompt)
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def join_key(agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> str:
+    """As `checkpoint_key`, for an agent that asks no model: its inputs alone."""
+    parts = [agent.name]
+    for name, output in inputs.items():
+        parts += [name, output.text]
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -110,6 +126,19 @@ def _body(output: AgentOutput) -> str:
     return _json(data)
 
 
+def _part_body(
+    part: Part, need: Need, output: AgentOutput, inputs: Mapping[str, AgentOutput]
+) -> str:
+    """A part sees the plan whole, of the evidence its own, of its neighbours the seams."""
+    if output.data is not None and "findings" in output.data:
+        return _body(own_evidence(part, output, inputs))
+    if need.agent.endswith(f"/{part.number - 1}"):
+        return seam_before(output.text)
+    if need.agent.endswith(f"/{part.number + 1}"):
+        return seam_after(output.text)
+    return _body(output)
+
+
 def _json(value: Any) -> str:
     try:
         return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
@@ -117,7 +146,9 @@ def _json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, indent=1)
 
 
-def _computed(spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> dict[str, Any]:
+def _computed(
+    _agent: AgentSpec, spec: RunSpec, inputs: Mapping[str, AgentOutput]
+) -> dict[str, Any]:
     edited = inputs.get("editor")
     if edited is None:
         raise PlanError(
@@ -126,11 +157,25 @@ def _computed(spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> dict[str, Any
     return computed_metrics(edited.text, spec.language).to_dict()
 
 
-def _limits(_spec: RunSpec, _inputs: Mapping[str, AgentOutput]) -> dict[str, Any]:
+def _limits(
+    _agent: AgentSpec, _spec: RunSpec, _inputs: Mapping[str, AgentOutput]
+) -> dict[str, Any]:
     return dict(limits())
 
 
-_FACTS: Mapping[str, Callable[[RunSpec, Mapping[str, AgentOutput]], dict[str, Any]]] = {
+def _section(agent: AgentSpec, _spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> dict[str, Any]:
+    if agent.part is None or agent.part.by not in inputs:
+        raise PlanError(
+            f"The fact `section` of `{agent.name}` needs the outline.",
+            "Add the agent that makes it to the needs of the parts.",
+        )
+    return section_fact(agent.part, inputs[agent.part.by].data)
+
+
+Fact = Callable[[AgentSpec, RunSpec, Mapping[str, AgentOutput]], dict[str, Any]]
+
+_FACTS: Mapping[str, Fact] = {
     "computed": _computed,
     "limits": _limits,
+    "section": _section,
 }

@@ -1,7 +1,8 @@
 """The ten agents, in order. Adding one is an entry here and a prompt file, nothing else.
 
 Order matters twice: phases run in the order in which they first appear, and the sequential mode
-is a chain through this tuple.
+is a chain through this tuple. What the run's options change is declared here as well:
+`expansion` (one agent per outline section) and `speculation` (a forerunner).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipeline.agents.outputs import (
     Summary,
     TopicPlan,
 )
-from pipeline.models import AgentSpec, Importance, Need, OnFailure
+from pipeline.models import AgentSpec, Expansion, Importance, Need, OnFailure, Speculation
 
 SAMPLE_TOOLS = ("search_samples", "read_sample")
 
@@ -40,6 +41,13 @@ ROSTER: tuple[AgentSpec, ...] = (
         tools=SAMPLE_TOOLS,
         shelf="web",
         output=Findings,
+        speculation=Speculation(
+            option="speculative_research",
+            phase="planning",
+            title="Early researcher",
+            prompt_file="early_researcher.md",
+            top_up_prompt_file="web_researcher_top_up.md",
+        ),
     ),
     AgentSpec(
         name="kb_researcher",
@@ -65,6 +73,18 @@ ROSTER: tuple[AgentSpec, ...] = (
             Need("kb_researcher", "any"),
         ),
         max_output_tokens=6_000,
+        expansion=Expansion(
+            option="section_writing",
+            by="topic_planner",
+            kind="write",
+            title="Section writer {number}",
+            prompt_file="section_writer.md",
+            needs=(
+                Need("topic_planner"),
+                Need("web_researcher", "any"),
+                Need("kb_researcher", "any"),
+            ),
+        ),
     ),
     AgentSpec(
         name="editor",
@@ -79,6 +99,21 @@ ROSTER: tuple[AgentSpec, ...] = (
             Need("kb_researcher", "optional"),
         ),
         max_output_tokens=6_000,
+        expansion=Expansion(
+            option="section_editing",
+            by="topic_planner",
+            kind="edit",
+            title="Section editor {number}",
+            prompt_file="section_editor.md",
+            needs=(
+                Need("topic_planner"),
+                Need("content_writer/{before}", "optional"),
+                Need("content_writer/{number}"),
+                Need("content_writer/{after}", "optional"),
+                Need("web_researcher", "optional"),
+                Need("kb_researcher", "optional"),
+            ),
+        ),
     ),
     AgentSpec(
         name="seo_specialist",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pipeline.agents.outputs import MetricsReading, PublisherNotes
 from pipeline.content.article import plain_line, split_title, unwrap
 from pipeline.content.readability import computed_metrics
-from pipeline.models import AgentOutput, RunSpec
+from pipeline.models import AgentOutput, RunSpec, family
 
 UNEDITED = "This text was not edited: the editor gave no result, so the draft stands as written"
 UNREAD = "The metrics are numbers only: they were computed, but nobody interpreted them"
@@ -22,6 +22,8 @@ def substitute_for(
     agent_name: str, inputs: Mapping[str, AgentOutput], spec: RunSpec
 ) -> AgentOutput | None:
     """The substitute for `agent_name`, from the outputs that exist; None when there can be none."""
+    if family(agent_name) == "editor" and agent_name != "editor":
+        return substitute_section(agent_name.removeprefix("editor/"), inputs)
     make = _MAKERS.get(agent_name)
     return make(inputs, spec) if make else None
 
@@ -32,6 +34,15 @@ def substitute_editor(inputs: Mapping[str, AgentOutput], _spec: RunSpec) -> Agen
     if draft is None:
         return None
     return AgentOutput(text=draft.text, sources=draft.sources, mark=UNEDITED)
+
+
+def substitute_section(number: str, inputs: Mapping[str, AgentOutput]) -> AgentOutput | None:
+    """The draft of one section, marked unedited."""
+    draft = inputs.get(f"content_writer/{number}")
+    if draft is None:
+        return None
+    mark = f"Section {number} was not edited: its editor gave no result, so it stands as drafted"
+    return AgentOutput(text=draft.text, sources=draft.sources, mark=mark)
 
 
 def substitute_metrics(inputs: Mapping[str, AgentOutput], spec: RunSpec) -> AgentOutput | None:

@@ -15,7 +15,7 @@ from pipeline.export.html import to_html
 from pipeline.export.json_report import build_report
 from pipeline.export.markdown import to_markdown
 from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
-from pipeline.plan import Plan, make_plan
+from pipeline.plan import Plan, grown_plan
 from pipeline.timing import RunTiming, run_timing
 
 
@@ -30,7 +30,7 @@ class Bundle:
 
     @cached_property
     def plan(self) -> Plan:
-        return make_plan(self.roster, self.run.spec.mode, self.run.spec.switches)
+        return grown_plan(self.roster, self.run.spec, self.events)
 
     @cached_property
     def timing(self) -> RunTiming:

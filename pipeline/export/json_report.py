@@ -17,7 +17,14 @@ from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts
 from pipeline.events import AgentFinished, AnyEvent, to_dict
-from pipeline.models import DEMO_LABEL, AgentOutput, AgentState, Checkpoint, RunRecord
+from pipeline.models import (
+    DEMO_LABEL,
+    AgentOutput,
+    AgentSpec,
+    AgentState,
+    Checkpoint,
+    RunRecord,
+)
 from pipeline.plan import Plan
 from pipeline.timing import AgentTiming, CallTiming, RunTiming
 
@@ -48,6 +55,7 @@ def build_report(
         "topic": run.spec.topic,
         "mode": run.spec.mode.value,
         "switches": dict(plan.switches),
+        "options": run.spec.options.model_dump(),
         "provider": run.spec.provider,
         "model": run.spec.model or _model_seen(outputs),
         "seed": run.spec.seed,
@@ -59,6 +67,7 @@ def build_report(
             for agent in timing.agents
         ],
         "timing": _timing(timing),
+        "speculation": _speculation(timing),
         "article": {"title": article.title, "markdown": article.markdown} if article else None,
         "labels": list(article.labels) if article else [],
         "sources": [_source(entry) for entry in article.sources] if article else [],
@@ -91,6 +100,7 @@ def _agent(
     return {
         "agent": timing.agent,
         "phase": timing.phase,
+        "part_of": _part_of(plan.agent(timing.agent)),
         "status": timing.state.value,
         "importance": plan.agent(timing.agent).importance.value,
         "attempts": timing.attempts,
@@ -106,6 +116,21 @@ def _agent(
         "output": output.data if output else None,
         "error": errors.get(timing.agent) or None,
     }
+
+
+def _part_of(agent: AgentSpec) -> str | None:
+    """The agent whose work this one shares, when the plan has grown."""
+    return agent.part.of if agent.part else None
+
+
+def _speculation(timing: RunTiming) -> dict[str, Any] | None:
+    """What the forerunner found and how much of it was of use; None without one, or before that.
+
+    `wasted_share` is that of findings; `wasted_tokens` estimates the tokens by the same share.
+    """
+    return next(
+        ({"agent": a.agent, **asdict(a.speculation)} for a in timing.agents if a.speculation), None
+    )
 
 
 def _call(call: CallTiming) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.events import (
     AnyEvent,
     BackoffStarted,
     RepairRequested,
+    SpeculationJudged,
     ToolsStarted,
 )
 from pipeline.llm.retry import MAX_ATTEMPTS
@@ -71,6 +72,7 @@ class _Note:
     repair: int = 0
     failed_attempt: int = 0
     backoff_until_s: float | None = None
+    speculation: str = ""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class CardNotes:
 
 
 def _started(note: _Note, event: AgentStarted) -> None:
-    note.mark = note.error = note.hint = note.tools_line = note.reason = ""
+    note.mark = note.error = note.hint = note.tools_line = note.reason = note.speculation = ""
     note.repair, note.backoff_until_s = 0, None
 
 
@@ -120,6 +122,10 @@ def _finished(note: _Note, event: AgentFinished) -> None:
     note.backoff_until_s = None
 
 
+def _judged(note: _Note, event: SpeculationJudged) -> None:
+    note.speculation = speculation_words(event.findings, event.kept)
+
+
 _NOTHING = _Note()
 # by kind, not by class: classes are imported anew on hot reload
 _STEPS: dict[str, Any] = {
@@ -129,8 +135,16 @@ _STEPS: dict[str, Any] = {
     "backoff_started": _backed_off,
     "tools_started": _tools,
     "repair_requested": _repair,
+    "speculation_judged": _judged,
     "agent_finished": _finished,
 }
+
+
+def speculation_words(findings: int, kept: int) -> str:
+    """What became of a forerunner's findings, e.g. `4 of 7 findings were of use`."""
+    if not findings:
+        return "found nothing"
+    return f"{kept} of {findings} findings {'was' if kept == 1 else 'were'} of use"
 
 
 def card_states(
@@ -206,7 +220,8 @@ def _detail(
         case AgentState.BACKOFF:
             return _backoff(note, now_s)
         case AgentState.DONE:
-            return "kept from before, not paid for again" if track.reused else "done"
+            kept = "kept from before, not paid for again" if track.reused else "done"
+            return f"{kept}; {note.speculation}" if note.speculation else kept
         case AgentState.SUBSTITUTED:
             return f"replaced by code: {note.mark or note.error}".rstrip(": ")
         case AgentState.ABSENT:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.events import AnyEvent
 from pipeline.journal import LiveText
 from pipeline.models import RunRecord, RunStatus
-from pipeline.plan import Plan
+from pipeline.plan import Plan, regrown
 from pipeline.spans import SpanWalker
 from pipeline.timing import service_s, timing_of
 from pipeline.views.bars import ChartClock, bars_of
@@ -70,12 +70,24 @@ class LiveReducer:
     _cards: set[str] = field(init=False, default_factory=set)  # changed since the last batch
     _rows: set[str] = field(init=False, default_factory=set)
     _readings: dict[str, _Reading] = field(init=False, default_factory=dict)
+    _grown: bool = field(init=False, default=False)  # since the last batch
 
     def __post_init__(self) -> None:
         self._walker = SpanWalker(self.plan.names)
+        self._connect()
+
+    def _connect(self) -> None:
         self._after = {name: set() for name in self.plan.names}
         for before, after in self.plan.order_edges | self.plan.data_edges:
             self._after[before].add(after)
+
+    def _grow(self, event: AnyEvent) -> None:
+        """Everybody waits for others now, so everything is told anew, the plan first."""
+        self.plan = regrown(self.plan, event)  # type: ignore[arg-type]
+        self._walker.follow(self.plan.names)
+        self._connect()
+        self._grown = True
+        self._cards, self._rows = set(self.plan.names), set(self.plan.names)
 
     @property
     def finished(self) -> bool:
@@ -91,6 +103,8 @@ class LiveReducer:
     def apply(self, events: Iterable[AnyEvent]) -> None:
         """Take in new facts, in order."""
         for event in events:
+            if event.kind == "plan_grown":
+                self._grow(event)
             self._walker.apply(event)
             self._notes.apply(event)
             self.position += 1
@@ -123,8 +137,9 @@ class LiveReducer:
             "cards": self._card_messages(self._cards, now_s),
             "append": append,
             "gantt": self._gantt(self._rows) if self._rows else None,
+            "plan": plan_message(self.plan) if self._grown else None,
         }
-        self._cards, self._rows = set(), set()
+        self._cards, self._rows, self._grown = set(), set(), False
         return message
 
     def _read(self, texts: Mapping[str, LiveText]) -> dict[str, TextMessage]:
@@ -212,7 +227,9 @@ class LiveReducer:
         return {
             "agent": name,
             "phase": self.plan.agent(name).phase,
-            "service_s": service_s(track.state, (span for span in spans if not span.open)),
+            "service_s": service_s(
+                track.state, (span for span in spans if not span.open), track.wasted_share
+            ),
             "growing_since_s": growing.start_s if growing else None,
             "bars": [bar_message(bar) for bar in bars],
         }

@@ -13,7 +13,8 @@ Batch:
     {"type": "batch", "status", "finished", "now_s", "cursor", "status_line",
      "cards": [whole cards, only changed ones],
      "append": {agent: {"generation", "text"}},   same generation: append; a new one: replace
-     "gantt": {as above, "rows": only changed ones} or null when no row changed}
+     "gantt": {as above, "rows": only changed ones} or null when no row changed,
+     "plan": as above when it has grown, with all cards and rows in the same batch; else null}
 A gantt row:
     {"agent", "phase", "service_s", "growing_since_s", "bars":
      [{"segment", "start_s", "end_s" or null while open, "used", "in_service", "call", "attempt"}]}
@@ -134,10 +135,11 @@ class Batch(TypedDict):
     cards: list[CardMessage]
     append: dict[str, TextMessage]
     gantt: GanttMessage | None
+    plan: PlanMessage | None
 
 
 def plan_message(plan: Plan) -> PlanMessage:
-    """The part of a snapshot that never changes during a run."""
+    """The part of a snapshot that changes only when the plan grows."""
     colours, labels = phase_colours(plan), row_labels(plan)
     return {
         "mode": plan.mode.value,

@@ -8,9 +8,11 @@ from pipeline.events import (
     AnyEvent,
     BackoffStarted,
     ParameterDropped,
+    PlanGrown,
     RepairRequested,
     RunFinished,
     RunStarted,
+    SpeculationJudged,
     ToolsStarted,
 )
 
@@ -38,6 +40,12 @@ def _say(event: AnyEvent) -> str:
             return f"{event.agent:<17} repair turn {event.repair}"
         case ParameterDropped():
             return f"{event.agent:<17} endpoint does not take `{event.parameter}`, left out"
+        case PlanGrown(parts=[]):
+            return f"{'plan':<17} stays as it is: the outline of {event.agent} is short"
+        case PlanGrown():
+            return f"{'plan':<17} grows by {len(event.parts)} sections"
+        case SpeculationJudged():
+            return f"{event.agent:<17} {event.kept} of {event.findings} findings were of use"
         case AgentFinished():
             why = printable(f" {event.mark or event.error}") if event.mark or event.error else ""
             return f"{event.agent:<17} {event.state}{' (kept)' if event.reused else ''}{why}"

@@ -71,6 +71,21 @@ def _agent_row(agent: AgentTiming, timing: RunTiming) -> Row:
     }
 
 
+def speculation_line(timing: RunTiming) -> str:
+    """What speculation brought and what it cost, in one sentence; empty without any."""
+    agent = next((agent for agent in timing.agents if agent.speculation), None)
+    if agent is None or agent.speculation is None:
+        return ""
+    judged = agent.speculation
+    line = (
+        f"{agent.title}: {judged.kept} of {judged.findings} findings stand in the final ones, "
+        f"{judged.wasted_share:.0%} wasted"
+    )
+    if judged.wasted_tokens is not None:
+        line += f", about {judged.wasted_tokens:,} of {judged.output_tokens:,} output tokens"
+    return f"{line} (estimated by the share of findings; it counts as service by the same share)."
+
+
 def phase_rows(timing: RunTiming) -> list[Row]:
     """One row per phase: the proof of what overlapped."""
     return [

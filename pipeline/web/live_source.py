@@ -17,7 +17,7 @@ import msgspec
 from pipeline.agents.roster import ROSTER
 from pipeline.engine.runtime import Runtime
 from pipeline.models import RunRecord, RunStatus
-from pipeline.plan import make_plan
+from pipeline.plan import grown_plan
 from pipeline.views.live import LiveReducer
 
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
@@ -30,7 +30,7 @@ class RunSource:
     def __init__(self, runtime: Runtime, run: RunRecord) -> None:
         self._runtime = runtime
         self._run = run
-        self._reducer = LiveReducer(make_plan(ROSTER, run.spec.mode, run.spec.switches))
+        self._reducer = LiveReducer(grown_plan(ROSTER, run.spec))  # grows with the facts
         self._looked_at = -STORE_EVERY_S
         self._caught_up: int | None = None  # facts there were when the first watcher came
         self._anchor: tuple[float, float] | None = None  # clock and run's time at the last fact

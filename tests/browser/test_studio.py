@@ -62,6 +62,36 @@ def test_a_phase_switched_off_runs_one_after_another_in_the_gantt(page: Page) ->
     expect(page.locator(".st-key-run_header")).to_contain_text("research off")
 
 
+def test_sections_join_the_view_when_the_outline_is_there(page: Page) -> None:
+    """Cards and rows are added in the middle of the run; what was written before stays."""
+    page.locator(".st-key-details summary").click()
+    page.locator(".st-key-section_writing label").click()
+    expect(page.locator(".st-key-parallel_writing")).to_be_visible()
+    take_ones_time(page)
+    start(page, "Heat pumps in old buildings")
+
+    planner = page.locator("[data-agent=topic_planner]")
+    expect(page.locator("[data-agent]")).to_have_count(10)
+    expect(planner.locator(".gl-text")).to_contain_text("Outline")
+    expect(page.locator("[data-agent]")).to_have_count(15)
+    expect(planner.locator(".gl-text")).to_contain_text("Outline")
+    names = page.locator("[data-agent]").evaluate_all(
+        "(cards) => cards.map((c) => c.dataset.agent)"
+    )
+    assert names[3:9] == [*(f"content_writer/{n}" for n in range(1, 6)), "content_writer"]
+    expect(page.locator("[data-gantt]")).to_contain_text("Section writer 5")
+    expect(page.locator('[data-agent="content_writer/4"][data-state=streaming]')).to_be_visible()
+    writing = page.locator('[data-agent^="content_writer/"][data-state=streaming]')
+    expect(writing.nth(1)).to_be_visible()  # side by side
+    page.reload()
+    expect(page.locator("[data-agent]")).to_have_count(15)
+    expect(planner.locator(".gl-text")).to_contain_text("Outline")
+    finished(page)
+    expect(page.locator(".st-key-run_header")).to_contain_text("by section")
+    expect(page.locator(".st-key-gantt")).to_contain_text("Section writer 5")
+    expect(page.get_by_role("heading", name="Sources")).to_be_visible()
+
+
 def take_ones_time(page: Page) -> None:
     """The realistic demo: long enough to do something in the middle of a run."""
     page.locator(".st-key-provider_panel summary").click()

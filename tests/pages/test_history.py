@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
-from pipeline.models import Mode, RunSpec
+from pipeline.models import Mode, RunOptions, RunSpec
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -96,3 +96,19 @@ def test_a_run_is_deleted_only_after_a_second_yes(history: AppTest, runs: dict[s
 
     assert get_runtime().run(doomed) is None
     assert shown(history) == [runs["Urban bees"], runs["Heat pumps"]]
+
+
+def test_running_again_brings_the_options_along(history: AppTest) -> None:
+    options = RunOptions(section_writing=True, section_editing=True)
+    runtime = get_runtime()
+    run_id = runtime.submit(RunSpec(topic="Tides", speed="instant", options=options))
+    runtime.wait(run_id, 60.0)
+    history.run()
+    assert any("Phases · by section · edited by section" in c.value for c in history.caption)
+
+    history.button(key=f"again_{run_id}").click().run()
+
+    assert not history.exception
+    assert history.toggle(key="section_editing").value is True
+    assert history.toggle(key="speculative_research").value is False
+    assert "parallel_editing" in [toggle.key for toggle in history.toggle]

@@ -189,3 +189,35 @@ def test_an_unusable_data_folder_is_said_with_a_way_on(
     assert not app.exception
     assert "cannot start" in app.error[0].value
     assert app.button(key="try_again").label == "Try again"
+
+
+def test_options_that_cannot_take_effect_rest_and_are_not_asked_for(app: AppTest) -> None:
+    app.run()
+    assert app.toggle(key="section_editing").disabled
+
+    app.toggle(key="section_writing").set_value(True)
+    app.toggle(key="speculative_research").set_value(True)
+    app.segmented_control(key="mode").set_value(Mode.SEQUENTIAL).run()
+
+    assert not app.exception
+    assert not app.toggle(key="section_editing").disabled
+    assert app.toggle(key="speculative_research").disabled
+    run_id = run_to_the_end(app, "Urban bees")
+    record = get_runtime().run(run_id)
+    assert record is not None
+    assert record.spec.options.on == ("section_writing",)
+    assert "Sequential, by section" in said(app)
+
+
+def test_a_phase_that_will_grow_gets_its_switch(app: AppTest) -> None:
+    app.run()
+    assert "parallel_writing" not in [toggle.key for toggle in app.toggle]
+
+    app.toggle(key="section_writing").set_value(True).run()
+    app.toggle(key="parallel_writing").set_value(False).run()
+    run_id = run_to_the_end(app, "Urban bees")
+
+    record = get_runtime().run(run_id)
+    assert record is not None and record.spec.switches["writing"] is False
+    assert "writing off" in said(app)
+    assert app.expander(key="agent_content_writer/3").label.startswith("Section writer 3: done")

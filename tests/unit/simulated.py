@@ -2,14 +2,14 @@
 
 A small discrete-event simulation with its own clock, so that properties of timing and views can
 be checked against durations that are known. Nothing here is taken from the code under test but
-`ready` and the event types.
+`ready`, `Plan.grown_by` and the event types.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import settings
@@ -26,22 +26,26 @@ from pipeline.events import (
     CallSent,
     Event,
     FirstToken,
+    PlanGrown,
     RunFinished,
     RunStarted,
     ToolsFinished,
     ToolsStarted,
 )
+from pipeline.growth import Parts
 from pipeline.models import (
     AgentOutput,
     AgentSpec,
     AgentState,
+    Expansion,
     Importance,
     Mode,
     Need,
     OnFailure,
+    RunOptions,
     Settlement,
 )
-from pipeline.plan import Plan, make_plan, ready
+from pipeline.plan import Plan, make_plan, ready, regrown, switchable_phases
 
 Fact = tuple[float, type[Event], dict[str, Any]]
 
@@ -67,7 +71,9 @@ class Script:
 
     @property
     def service_s(self) -> float:
-        """Known beforehand: all that is used, without waits."""
+        """Known beforehand: all that is used, without waits; nothing without a call."""
+        if not self.calls:
+            return 0.0
         used = sum((call[-1].first_token_s or 0.0) + call[-1].generation_s for call in self.calls)
         return used + self.tools_s * (len(self.calls) - 1) + self.commit_s
 
@@ -117,14 +123,28 @@ def _attempt(
 
 @dataclass
 class Simulation:
-    """Runs a plan epoch by epoch and keeps the facts, as a journal would."""
+    """Runs a plan epoch by epoch and keeps the facts, as a journal would.
+
+    `growth` says by which parts the plan grows when an agent settles; `plan` grows with the facts.
+    """
 
     plan: Plan
     scripts: Mapping[str, Script]
+    growth: Mapping[str, Parts] = field(default_factory=dict)
     events: list[AnyEvent] = field(default_factory=list)
     epoch: int = 0
     now_s: float = 0.0
     done: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.first_plan = self.plan
+
+    def plan_after(self, events: Sequence[AnyEvent]) -> Plan:
+        plan = self.first_plan
+        for event in events:
+            if isinstance(event, PlanGrown):
+                plan = regrown(plan, event)
+        return plan
 
     def record(self, at_s: float, event_type: type[Event], **fields: Any) -> None:
         event: Any = event_type(
@@ -144,6 +164,7 @@ class Simulation:
             if stop_s is not None and at_s >= stop_s:
                 break
             self.record(at_s, event_type, **fields)
+            self.plan = self.plan_after(self.events)
             if event_type is AgentFinished:
                 self.done.add(fields["agent"])
         else:
@@ -160,20 +181,26 @@ class Simulation:
         started: set[str] = set()
         facts: list[tuple[float, int, Fact]] = []
         ends: list[tuple[float, int, str]] = []
-        clock_s = start_s
-        while len(settled) < len(self.plan.agents):
-            for name in ready(self.plan, settled, started):
+        clock_s, plan = start_s, self.plan
+        while len(settled) < len(plan.agents):
+            for name in ready(plan, settled, started):
                 started.add(name)
                 own = self._facts_of(name, clock_s)
                 facts += [(fact[0], len(facts) + i, fact) for i, fact in enumerate(own)]
                 heapq.heappush(ends, (own[-1][0], len(started), name))
             clock_s, _, name = heapq.heappop(ends)
+            if name in self.growth and name not in self.done:
+                plan = plan.grown_by(name, self.growth[name], started - {name})
             settled[name] = Settlement(name, AgentState.DONE, AgentOutput("x"))
         return [fact for _, _, fact in sorted(facts, key=lambda f: f[:2])], set(settled)
 
     def _facts_of(self, name: str, now_s: float) -> list[Fact]:
         if name not in self.done:
-            return self.scripts[name].facts(name, now_s)
+            facts = self.scripts[name].facts(name, now_s)
+            if name in self.growth:
+                parts = [list(positions) for positions in self.growth[name]]
+                facts.insert(-1, (facts[-1][0], PlanGrown, {"agent": name, "parts": parts}))
+            return facts
         state = self.scripts[name].state.value
         return [
             (now_s, AgentStarted, {"agent": name}),
@@ -220,6 +247,61 @@ def rosters(draw: st.DrawFn, max_agents: int = 7) -> list[AgentSpec]:
     return roster_of(needs, phases)
 
 
+SECTIONS = RunOptions(section_writing=True, section_editing=True)
+
+
+@st.composite
+def growing_rosters(draw: st.DrawFn) -> tuple[list[AgentSpec], dict[str, Parts]]:
+    """Rosters in which one agent expands by the outline of another before it, and perhaps a third
+    revises what the second wrote; with the growth that will happen. None expands twice."""
+    roster = draw(rosters().filter(lambda agents: len(agents) > 1))
+    chosen = draw(
+        st.lists(st.integers(0, len(roster) - 1), unique=True, min_size=2, max_size=3).map(sorted)
+    )
+    by, writer, *editors = (roster[index].name for index in chosen)
+    count = draw(st.integers(3, 8))
+    growth: Parts = tuple((position,) for position in range(count))
+    kept = draw(st.booleans())  # what the parts need of what the whole needed
+    roster = [
+        _expanding(agent, by, (Need(by), *(agent.needs if kept else ())), "section_writing")
+        if agent.name == writer
+        else _editing(agent, by, writer)
+        if agent.name in editors
+        else agent
+        for agent in roster
+    ]
+    return roster, {by: draw(st.sampled_from([growth, growth, growth, ()]))}
+
+
+def _expanding(agent: AgentSpec, by: str, needs: tuple[Need, ...], option: str) -> AgentSpec:
+    expansion = Expansion(
+        option=option,
+        by=by,
+        kind="write" if option == "section_writing" else "edit",
+        title=agent.title + " {number}",
+        prompt_file="",
+        needs=tuple(dict.fromkeys(needs)),
+    )
+    return replace(agent, needs=tuple(dict.fromkeys((*agent.needs, Need(by)))), expansion=expansion)
+
+
+def _editing(agent: AgentSpec, by: str, writer: str) -> AgentSpec:
+    seams = (
+        Need(f"{writer}/{{before}}", "optional"),
+        Need(f"{writer}/{{number}}"),
+        Need(f"{writer}/{{after}}", "optional"),
+    )
+    needing = replace(agent, needs=tuple(dict.fromkeys((*agent.needs, Need(writer)))))
+    return _expanding(needing, by, (Need(by), *seams), "section_editing")
+
+
+@st.composite
+def growing_plans(draw: st.DrawFn, mode: Mode | None = None) -> tuple[Plan, dict[str, Parts]]:
+    roster, growth = draw(growing_rosters())
+    switches = {phase: draw(st.booleans()) for phase in switchable_phases(roster, SECTIONS)}
+    return make_plan(roster, mode or draw(st.sampled_from(Mode)), switches, SECTIONS), growth
+
+
 @st.composite
 def plans(draw: st.DrawFn, mode: Mode | None = None) -> Plan:
     roster = draw(rosters())
@@ -251,12 +333,31 @@ def scripts(draw: st.DrawFn, *, states: bool = True) -> Script:
 
 
 @st.composite
+def scripts_of(
+    draw: st.DrawFn, plan: Plan, growth: Mapping[str, Parts], *, states: bool = True
+) -> dict[str, Script]:
+    """A script for every agent there will be; a join makes no call."""
+    for by, parts in growth.items():
+        plan = plan.grown_by(by, parts)
+    return {
+        agent.name: Script(calls=(), commit_s=draw(seconds))
+        if agent.join
+        else draw(scripts(states=states))
+        for agent in plan.agents
+    }
+
+
+@st.composite
 def simulations(
     draw: st.DrawFn, mode: Mode | None = None, *, epochs: int = 1, states: bool = True
 ) -> Simulation:
-    """A run that has come to its end, after `epochs` − 1 interruptions at most."""
-    plan = draw(plans(mode))
-    simulation = Simulation(plan, {name: draw(scripts(states=states)) for name in plan.names})
+    """A run that has come to its end, after `epochs` − 1 interruptions at most; it may have grown."""
+    growth: dict[str, Parts] = {}
+    if draw(st.booleans()):
+        plan, growth = draw(growing_plans(mode))
+    else:
+        plan = draw(plans(mode))
+    simulation = Simulation(plan, draw(scripts_of(plan, growth, states=states)), growth)
     for _ in range(draw(st.integers(0, epochs - 1))):
         simulation.run(simulation.now_s + draw(some_seconds), told=draw(st.booleans()))
         simulation.now_s += draw(some_seconds)

@@ -57,6 +57,11 @@ class Gantt {
     this.rows = new Map();
     this.colours = new Map(plan.phases.map((phase) => [phase.name, phase.colour]));
     this.drawKey();
+    const rows = String(plan.agents.length);
+    if (this.plot.style.getPropertyValue("--rows") === rows) return;
+    this.plot.style.setProperty("--rows", rows);
+    // the plan has grown and the chart with it; a hidden one is measured anew when it is shown
+    if (this.lastDraw > 0) this.plotly.Plots.resize(this.plot).catch(() => undefined);
   }
 
   // Rows come whole, but only those that changed.

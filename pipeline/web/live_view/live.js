@@ -233,7 +233,7 @@ class LiveView {
   receive(message) {
     this.retries = 0;
     this.showNote("");
-    if (message.type === "snapshot") this.takePlan(message);
+    if (message.plan) this.takePlan(message);
     if (!this.plan) return;
     this.status = message.status;
     this.nowAtMessage = message.now_s;
@@ -252,14 +252,25 @@ class LiveView {
     for (const card of cards) card.flush();
   }
 
+  // A plan comes with all cards and rows: at first, and again when it has grown. Texts come whole
+  // with a snapshot only, so a card that stays keeps its text when the plan grows.
   takePlan(message) {
     this.plan = message.plan;
-    const colours = new Map(message.plan.phases.map((phase) => [phase.name, phase.colour]));
     this.gantt.begin(this.runId, message.plan);
-    for (const card of message.cards) {
-      if (this.cards.has(card.agent)) this.cards.get(card.agent).clear(-1);
-      else this.cards.set(card.agent, new Card(this.grid, card, colours.get(card.phase)));
+    const known = this.cards;
+    this.cards = new Map(message.cards.map((card) => [card.agent, this.cardFor(card, known)]));
+    for (const [agent, card] of known) if (!this.cards.has(agent)) card.root.remove();
+    if (message.type === "snapshot") for (const card of this.cards.values()) card.clear(-1);
+    let next = null; // from the last to the first: moving a card that stands right would lose its scroll
+    for (const { root } of [...this.cards.values()].reverse()) {
+      if (root.nextSibling !== next) this.grid.insertBefore(root, next);
+      next = root;
     }
+  }
+
+  cardFor(card, known) {
+    const { colour } = this.plan.phases.find((phase) => phase.name === card.phase);
+    return known.get(card.agent) ?? new Card(this.grid, card, colour);
   }
 
   now() {

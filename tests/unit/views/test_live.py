@@ -29,11 +29,14 @@ class Browser:
     """Puts messages together as the page does."""
 
     def __init__(self, first: Any) -> None:
+        self.plan = first["plan"]
         self.cards = {c["agent"]: c for c in first["cards"]}
         self.rows = {r["agent"]: r for r in first["gantt"]["rows"]}
         self.texts = {a: (t["generation"], t["text"]) for a, t in first["texts"].items()}
 
     def take(self, message: Any) -> None:
+        if message["plan"]:  # all cards and rows come with it
+            self.plan, self.cards, self.rows = message["plan"], {}, {}
         self.cards.update({c["agent"]: c for c in message["cards"]})
         if message["gantt"]:
             self.rows.update({r["agent"]: r for r in message["gantt"]["rows"]})
@@ -53,7 +56,7 @@ def steady(card: Any) -> Any:
 def test_batches_put_together_equal_one_look_at_everything(
     simulation: Simulation, data: st.DataObject
 ) -> None:
-    events, reducer = simulation.events, LiveReducer(simulation.plan)
+    events, reducer = simulation.events, LiveReducer(simulation.first_plan)
     browser = Browser(reducer.snapshot(RUN))
     while reducer.position < len(events):
         upto = data.draw(st.integers(reducer.position + 1, len(events)))
@@ -61,9 +64,11 @@ def test_batches_put_together_equal_one_look_at_everything(
         browser.take(reducer.batch({}, events[upto - 1].at_s))
         seen = events[:upto]
         now_s = seen[-1].at_s
-        whole = Browser(snapshot(RUN, simulation.plan, seen, {}, now_s))
-        cards = [card_message(card) for card in card_states(simulation.plan, seen, now_s)]
+        plan = simulation.plan_after(seen)
+        whole = Browser(snapshot(RUN, plan, seen, {}, now_s))
+        cards = [card_message(card) for card in card_states(plan, seen, now_s)]
         assert [steady(c) for c in browser.cards.values()] == [steady(c) for c in cards]
+        assert [agent["name"] for agent in browser.plan["agents"]] == list(plan.names)
         assert browser.rows == whole.rows
 
 

@@ -37,8 +37,12 @@ _TEXTS: Mapping[str, Callable[[Task], str]] = {
     "topic_planner": planning.plan,
     "web_researcher": research.findings,
     "kb_researcher": research.findings,
-    "content_writer": writing.article,
-    "editor": editing.edited,
+    "content_writer": lambda task: (
+        writing.section(task) if "/" in task.agent else writing.article(task)
+    ),
+    "editor": lambda task: (
+        editing.edited_section(task) if "/" in task.agent else editing.edited(task)
+    ),
     "seo_specialist": enhancing.seo,
     "metrics_analyzer": enhancing.metrics,
     "publisher": publishing.notes,
@@ -50,8 +54,8 @@ _TEXTS: Mapping[str, Callable[[Task], str]] = {
 def compose(request: ChatRequest) -> Reply:
     """Answer `request`. Total: any messages get an answer that fits what was asked for."""
     task = read_task(request)
-    calls = research.tool_calls(task) if task.agent in research.SHELVES else plain.tool_calls(task)
+    calls = research.tool_calls(task) if task.family in research.SHELVES else plain.tool_calls(task)
     if calls:
         return Reply(task.agent, task.call, tool_calls=calls)
-    text = _TEXTS.get(task.agent, plain.answer)(task)
+    text = _TEXTS.get(task.family, plain.answer)(task)
     return Reply(task.agent, task.call, text)

@@ -33,6 +33,12 @@ def edited(task: Task) -> str:
     return _without_repetition(tighten(draft)) + "\n"
 
 
+def edited_section(task: Task) -> str:
+    """The section of the same number, edited by the same rules."""
+    draft = task.text(f"content_writer/{task.agent.partition('/')[2]}").strip()
+    return (_without_repetition(tighten(draft)) if draft else f"*{DEMO_LABEL}.*") + "\n"
+
+
 def tighten(text: str) -> str:
     """Replace padded phrases by short ones."""
     for pattern, replacement in TIGHTER:

@@ -19,7 +19,7 @@ from pipeline.llm.demo.wire import CalledTool, ChatRequest, Message
 DEFAULT_WORDS = 700
 MIN_WORDS, MAX_WORDS = 150, 3_000
 
-_AGENT = re.compile(r"\AAgent: ([a-z][a-z0-9_]{0,60})[ \t]*(?:\r?\n|\Z)")
+_AGENT = re.compile(r"\AAgent: ([a-z][a-z0-9_]{0,60}(?:/[a-z0-9]{1,10})?)[ \t]*(?:\r?\n|\Z)")
 _SECTION = re.compile(
     r'<section name="([^"]{1,80})"(?: state="absent")?>(.*?)</section>', re.DOTALL
 )
@@ -60,6 +60,11 @@ class Task:
     brief: Brief
     sections: Mapping[str, str] = field(default_factory=dict)
     results: tuple[ToolResult, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The agent without its part: `content_writer` for `content_writer/3`."""
+        return self.agent.partition("/")[0]
 
     def rng(self, purpose: str = "") -> random.Random:
         """Randomness for wording, the same for the same seed, agent and topic."""

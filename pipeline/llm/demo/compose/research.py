@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from pipeline.agents.outputs import Finding, Findings
 from pipeline.llm.demo.compose.prose import sentences, stands_alone, word_count
 from pipeline.llm.demo.compose.reading import Passage, Task, dicts, text_of
 from pipeline.llm.demo.compose.topic import Topic
+from pipeline.llm.demo.compose.writing import stems
 from pipeline.llm.demo.latency import stable_random
 from pipeline.llm.demo.wire import CalledFunction, CalledTool
 
@@ -31,11 +34,13 @@ def tool_calls(task: Task) -> tuple[CalledTool, ...]:
         queries = _queries(task)[sum(f.name == "search_samples" for f in done) :]
         if queries:
             together = 1 if task.request.parallel_tool_calls is False else len(queries)
-            shelf = SHELVES[task.agent]
+            shelf = SHELVES[task.family]
             return tuple(
                 called(task, index, "search_samples", {"query": query, "shelf": shelf})
                 for index, query in enumerate(queries[:together])
             )
+    if _tops_up(task):
+        return ()
     if "read_sample" in offered and task.passages and all(f.name != "read_sample" for f in done):
         return (called(task, 0, "read_sample", {"id": task.passages[0].id}),)
     return ()
@@ -53,7 +58,10 @@ def called(task: Task, index: int, name: str, arguments: Mapping[str, object]) -
 def findings(task: Task) -> str:
     topic = task.brief.topic
     passages = task.passages[: _wanted(task.brief.words)]
-    found = [
+    kept = _served(task)
+    seen = {finding.source_id for finding in _early(task)} if _tops_up(task) else set()
+    passages = [p for p in passages if p.id not in seen][: max(0, len(passages) - len(kept))]
+    found = kept + [
         Finding(
             claim=_claim(quote),
             quote=quote,
@@ -85,9 +93,35 @@ def _queries(task: Task) -> list[str]:
     """The plan's first queries where there is a plan, else the topic from two sides."""
     planned = dicts(task.data("topic_planner").get("search_queries"))
     queries = [query for item in planned if (query := text_of(item.get("query"), 300))]
+    if _tops_up(task):
+        return queries[-1:]  # the plan's special side; the topic itself was searched
     words = " ".join(task.brief.topic.keywords[:6])[:200]
     own = [words, f"{words} maintenance in practice every"]
     return (queries if len(queries) >= QUERIES else own)[:QUERIES]
+
+
+def _early(task: Task) -> list[Finding]:
+    """What a colleague found before there was a plan."""
+    found = []
+    for item in dicts(task.data("web_researcher/early").get("findings")):
+        try:
+            found.append(Finding.model_validate(item))
+        except ValidationError:
+            continue
+    return found
+
+
+def _tops_up(task: Task) -> bool:
+    return task.agent == "web_researcher" and bool(_early(task))
+
+
+def _served(task: Task) -> list[Finding]:
+    """The colleague's findings that say something about a section, not about the topic alone."""
+    outline = dicts(task.data("topic_planner").get("outline"))
+    wanted = stems(" ".join(f"{s.get('goal')} {s.get('key_questions')}" for s in outline))
+    wanted -= stems(task.brief.topic.about)
+    early = _early(task) if _tops_up(task) else []
+    return [finding for finding in early if stems(finding.quote) & wanted]
 
 
 def _wanted(words: int) -> int:
@@ -104,7 +138,7 @@ def _claim(quote: str) -> str:
 
 
 def _gaps(task: Task, found: bool) -> list[str]:
-    where = f"the “{SHELVES.get(task.agent, 'sample')}” shelf of the sample collection"
+    where = f"the “{SHELVES.get(task.family, 'sample')}” shelf of the sample collection"
     if not found:
         searched = "; ".join(
             text_of(_argument(result.call, "query"), 120)

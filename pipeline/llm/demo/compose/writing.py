@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.llm.demo.compose.aspects import ASPECTS, Aspect, aspect_of
 from pipeline.llm.demo.compose.prose import sentences, word_count
-from pipeline.llm.demo.compose.reading import Brief, Passage, Task, dicts, text_of
+from pipeline.llm.demo.compose.reading import MAX_WORDS, Brief, Passage, Task, dicts, text_of
 from pipeline.llm.demo.compose.topic import Topic, lower_first, tidy
 from pipeline.models import DEMO_LABEL
 
@@ -33,6 +33,16 @@ _BRIDGES = (
     "The sample article “{title}” takes this further.",
     "More on this stands in “{title}”.",
     "“{title}” looks at the same matter from another side.",
+)
+_UNSOURCED_LEAD = (
+    "No source was found for this topic, so this is an unsourced outline: the plan of an article "
+    "about {about}, not the article itself. It states no facts; it lists what such "
+    "an article would have to find out."
+)
+_UNSOURCED_CLOSING = (
+    "Look for at least two sources that are independent of each other, note for each claim where it "
+    "stands, and begin with the questions above that matter most to you. What cannot be "
+    "found should be named as a gap rather than filled with a guess."
 )
 _NEXT_STEPS = (
     "Take one section of this article, “{first}”, and hold it against your own situation. Note what "
@@ -69,6 +79,54 @@ def article(task: Task) -> str:
     else:
         blocks = _unsourced(title, parts, brief.topic)
     return "\n\n".join([*blocks, *_notes(brief, bool(passages))]) + "\n"
+
+
+def section(task: Task) -> str:
+    """One section, from the evidence set aside for it; the first opens the article, the last closes it."""
+    rng, brief, own = task.rng(), task.brief, task.data("section")
+    part = _own_part(task, own)
+    passages = [] if brief.unsourced else _cited_passages(task)
+    blocks = [f"## {part.heading}"]
+    if own.get("first") is True:
+        opening = task.rng("opening").choice(_STANDFIRSTS).format(about=brief.topic.about)
+        lead = _UNSOURCED_LEAD.format(about=brief.topic.about) if brief.unsourced else opening
+        blocks.insert(0, lead if brief.unsourced else f"{lead}{_audience(brief)}")
+    if passages:
+        for passage in sorted(passages, key=lambda p: -fit(part, p)):
+            if not part.passages or part.room >= OPENER_WORDS * 2:
+                part.passages.append(passage)
+        blocks += _paragraphs(part, rng.sample(_BRIDGES, len(_BRIDGES)), rng)
+    else:
+        blocks += _open_section(part, brief.topic)
+    if own.get("last") is True:
+        blocks += _section_ending(task, part, brief)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _own_part(task: Task, own: dict[str, object]) -> Part:
+    """The section asked for; one of our own when none is."""
+    outline = dicts(own.get("outline"))
+    first = outline[0] if outline else {}
+    questions = tuple(
+        text_of(q) for s in outline for q in s.get("key_questions") or () if text_of(q)
+    )
+    words = own.get("words")
+    budget = words if isinstance(words, int) and 40 <= words <= MAX_WORDS else 120
+    heading = text_of(own.get("heading"), 200) or task.brief.topic.title
+    return _part(heading, text_of(first.get("goal")), questions, budget)
+
+
+def _section_ending(task: Task, part: Part, brief: Brief) -> list[str]:
+    """What to do next, and the demo's own notes."""
+    sections = dicts(task.data("topic_planner").get("outline"))
+    first = tidy(text_of(sections[0].get("heading"), 200)) if sections else ""
+    step = task.rng("closing").choice(_NEXT_STEPS)
+    closing = (
+        _UNSOURCED_CLOSING
+        if brief.unsourced
+        else step.format(first=first or part.heading, last=part.heading)
+    )
+    return [closing, *_notes(brief, not brief.unsourced)]
 
 
 def _outline(task: Task) -> tuple[str, list[Part]]:
@@ -203,29 +261,21 @@ def marked(sentence: str, identity: str) -> str:
 
 
 def _unsourced(title: str, parts: list[Part], topic: Topic) -> list[str]:
-    blocks = [
-        f"# {title}",
-        "No source was found for this topic, so this is an unsourced outline: the plan of an article "
-        f"about {topic.about}, not the article itself. It states no facts; it lists what such "
-        "an article would have to find out.",
-    ]
+    blocks = [f"# {title}", _UNSOURCED_LEAD.format(about=topic.about)]
     for part in parts:
-        questions = part.questions or (f"What should a reader know about {topic.about}?",)
-        goal = part.aspect.goal if part.aspect else ""
-        blocks += [
-            f"## {part.heading}",
-            f"The aim of this section: {lower_first(goal)}"
-            if goal
-            else "This section is still open.",
-            "Questions it would have to answer:",
-            "\n".join(f"- {tidy(question)}" for question in questions),
-        ]
-    closing = (
-        "Look for at least two sources that are independent of each other, note for each claim where it "
-        "stands, and begin with the questions above that matter most to you. What cannot be "
-        "found should be named as a gap rather than filled with a guess."
-    )
-    return [*blocks, "## Next steps", closing]
+        blocks += [f"## {part.heading}", *_open_section(part, topic)]
+    return [*blocks, "## Next steps", _UNSOURCED_CLOSING]
+
+
+def _open_section(part: Part, topic: Topic) -> list[str]:
+    """A section nothing was found for: its aim and its questions."""
+    questions = part.questions or (f"What should a reader know about {topic.about}?",)
+    goal = part.aspect.goal if part.aspect else ""
+    return [
+        f"The aim of this section: {lower_first(goal)}" if goal else "This section is still open.",
+        "Questions it would have to answer:",
+        "\n".join(f"- {tidy(question)}" for question in questions),
+    ]
 
 
 def _audience(brief: Brief) -> str:
