@@ -62,7 +62,7 @@ async def test_the_growth_and_the_outline_are_committed_together(
         seen.append((counts[0], counts[1]))
 
     await store.insert_run("r1", LOCAL_OWNER, SPEC)
-    sqlalchemy_event.listen(store._engine.sync_engine, "commit", look)
+    sqlalchemy_event.listen(store._database.engine, "commit", look)
     await one_epoch(store, demo)
 
     assert set(seen) == {(0, 0), (1, 1)}
