@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
     from pipeline.errors import GantryError
     from pipeline.journal import Journal
-    from pipeline.models import AgentSpec, Importance, Mode, Need, OnFailure, RunSpec, RunStatus
+    from pipeline.models import (
+        AgentSpec,
+        Expansion,
+        Importance,
+        Mode,
+        Need,
+        OnFailure,
+        RunOptions,
+        RunSpec,
+        RunStatus,
+        Speculation,
+    )
     from pipeline.plan import Plan, make_plan
     from pipeline.settings import Settings
 
@@ -34,6 +45,7 @@ __all__ = [
     "AgentSpec",
     "ChatAgent",
     "ChatOrchestrator",
+    "Expansion",
     "GantryError",
     "Importance",
     "Journal",
@@ -41,10 +53,12 @@ __all__ = [
     "Need",
     "OnFailure",
     "Plan",
+    "RunOptions",
     "RunResult",
     "RunSpec",
     "RunStatus",
     "Settings",
+    "Speculation",
     "make_plan",
 ]
 
@@ -56,6 +70,7 @@ _HOME = {
     "AgentSpec": "pipeline.models",
     "ChatAgent": "pipeline.agents.chat_agent",
     "ChatOrchestrator": "pipeline.chat_orchestrator",
+    "Expansion": "pipeline.models",
     "GantryError": "pipeline.errors",
     "Importance": "pipeline.models",
     "Journal": "pipeline.journal",
@@ -63,10 +78,12 @@ _HOME = {
     "Need": "pipeline.models",
     "OnFailure": "pipeline.models",
     "Plan": "pipeline.plan",
+    "RunOptions": "pipeline.models",
     "RunResult": "pipeline.chat_orchestrator",
     "RunSpec": "pipeline.models",
     "RunStatus": "pipeline.models",
     "Settings": "pipeline.settings",
+    "Speculation": "pipeline.models",
     "make_plan": "pipeline.plan",
 }
 

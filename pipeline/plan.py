@@ -48,6 +48,14 @@ class Plan:
     options: RunOptions = NO_OPTIONS
     roster: tuple[AgentSpec, ...] = ()
     growth: Mapping[str, Parts] = field(default_factory=dict)  # whose outline → parts
+    _before: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        before: dict[str, set[str]] = {name: set() for name in self.names}
+        for first, after in self.order_edges | self.data_edges:
+            before[after].add(first)
+        # once per plan: `ready` asks for all of them whenever an agent settles
+        object.__setattr__(self, "_before", {n: frozenset(b) for n, b in before.items()})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,9 +76,7 @@ class Plan:
 
     def predecessors(self, name: str) -> frozenset[str]:
         """Everything `name` waits for, over both kinds of edges."""
-        return frozenset(
-            before for before, after in self.order_edges | self.data_edges if after == name
-        )
+        return self._before.get(name, frozenset())
 
     def grown_by(self, agent: str, parts: Parts, started: Set[str] = frozenset()) -> Plan:
         """The plan after the outline of `agent` has settled; what grew from it before is replaced.

@@ -20,6 +20,7 @@ from pipeline.export.gantt_svg import SEGMENTS, gantt_svg
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
 from pipeline.timing import RunTiming
+from pipeline.views.tables import speculation_line
 
 if TYPE_CHECKING:
     from pipeline.export.bundle import Bundle
@@ -221,6 +222,7 @@ def _timing(timing: RunTiming) -> str:
     return _section(
         "Timing",
         element("p", text(_headline(timing)), class_="facts")
+        + (element("p", text(said), class_="facts") if (said := speculation_line(timing)) else "")
         + element("div", gantt_svg(timing), class_="scroll")
         + element("p", legend + "<span>● critical path</span>", class_="facts legend")
         + table(head, rows, "Measured, in seconds since the run started"),
@@ -248,6 +250,7 @@ def _facts(report: Mapping[str, Any]) -> str:
         ("Status", report["status"]),
         ("Topic", report["topic"]),
         ("Mode", report["mode"]),
+        ("Options", ", ".join(name for name, on in report["options"].items() if on) or "none"),
         ("Model", DEMO_LABEL if report["demo"] else report["model"]),
         ("Asked for", report["created_at"]),
     )
