@@ -55,7 +55,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=True,
     ),
     Scenario("pipelines_50", "many_pipelines", {"runs": 50}, 1, BOTH, peers=True),
-    Scenario("pipelines_200", "many_pipelines", {"runs": 200}, 2, BOTH),
+    Scenario("pipelines_200", "many_pipelines", {"runs": 200}, 2, BOTH, peers=True),
     Scenario("pipelines_500", "many_pipelines", {"runs": 500}, 1, BOTH),
     Scenario("lone_run", "lone_run", {"runs": 1}, 3, BOTH, peers=True),
     Scenario("fan_1000", "fan_out", {"agents": 1_000}, 2, BOTH, peers=True),
