@@ -54,7 +54,7 @@ def _groups(shown: Sequence[tuple[PeerFigure, dict[str, Sample]]]) -> Iterator[s
 
 def _bar(name: str, value: float, longest: float, plain: float, unit: str, y: int) -> str:
     width = max(1.0, BARS * value / longest)
-    label = f"{number(value)} {unit}" + ("" if name == "plain" else f" · {value / plain:.2f}×")
+    label = f"{number(value)} {unit}" + ("" if name == "plain" else f" · {number(value / plain)}×")
     middle = y + BAR - 3
     return (
         f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(PARTICIPANTS[name])}</text>'
@@ -69,4 +69,5 @@ def number(value: float) -> str:
     if value == int(value):
         return f"{value:,.0f}"
     size = abs(value)
-    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3
+    return f"{value:,.{digits}f}"

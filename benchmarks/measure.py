@@ -48,11 +48,12 @@ class LagProbe:
             self._handle.cancel()
 
     def _arm(self) -> None:
-        self._due_s = self._loop.time() + LAG_EVERY_S
-        self._handle = self._loop.call_at(self._due_s, self._tick)
+        # not the loop's own clock: uvloop's stands still while a callback runs
+        self._due_s = time.monotonic() + LAG_EVERY_S
+        self._handle = self._loop.call_later(LAG_EVERY_S, self._tick)
 
     def _tick(self) -> None:
-        self._late_s.append(self._loop.time() - self._due_s)
+        self._late_s.append(time.monotonic() - self._due_s)
         self._arm()
 
     def p99_ms(self) -> float:

@@ -123,7 +123,9 @@ def _peers(results: dict[str, Any]) -> Iterator[str]:
         for name in PARTICIPANTS:
             one, plain = samples.get(name), samples.get("plain")
             factor = (
-                f" ({one.median / plain.median:.2f}×)" if one and plain and name != "plain" else ""
+                f" ({number(one.median / plain.median)}×)"
+                if one and plain and name != "plain"
+                else ""
             )
             cells.append(_spread(one, figure.unit) + factor)
         yield f"| {figure.title} | {' | '.join(cells)} |"

@@ -299,6 +299,8 @@ PEER_FIGURES: tuple[PeerFigure, ...] = (
     PeerFigure("CPU per agent call, no latency", "cpu_per_call", "cpu_ms_per_call", "ms"),
     PeerFigure("CPU per chunk, burst", "burst", "cpu_us_per_chunk_net", "µs"),
     PeerFigure("CPU per chunk, paced", "paced", "cpu_us_per_chunk_net", "µs"),
+    PeerFigure("pipelines/s, 200 at once", "pipelines_200", "pipelines_per_s", "/s", "higher"),
+    PeerFigure("pipelines/s, 500 at once", "pipelines_500", "pipelines_per_s", "/s", "higher"),
     PeerFigure("CPU per run, 50 at once", "pipelines_50", "cpu_ms_per_run", "ms"),
     PeerFigure("mean stretch, 50 at once", "pipelines_50", "stretch_mean", "×"),
     PeerFigure("lone run above its critical path", "lone_run", "above_critical_path_ms", "ms"),

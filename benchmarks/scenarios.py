@@ -33,6 +33,7 @@ PLAIN, GANTRY = Entry("plain", "plain"), Entry("gantry", "gantry")
 PEERS = (Entry("langgraph", "langgraph"), Entry("pydantic_ai", "pydantic_ai"))
 BOTH = (PLAIN, GANTRY)
 _ON_UVLOOP = Entry("plain on uvloop", "plain", {"uvloop": True})
+_NO_DISK = Entry("gantry without a disk", "gantry", {"folder": "/dev/shm"})
 _SECTIONS = ("section_writing",)
 _EDIT_TOO = ("section_writing", "section_editing")
 
@@ -55,9 +56,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=True,
     ),
     Scenario("pipelines_50", "many_pipelines", {"runs": 50}, 1, BOTH, peers=True),
-    Scenario("pipelines_200", "many_pipelines", {"runs": 200}, 2, BOTH),
+    Scenario("pipelines_200", "many_pipelines", {"runs": 200}, 2, BOTH, peers=True),
     Scenario("pipelines_500", "many_pipelines", {"runs": 500}, 1, BOTH),
-    Scenario("lone_run", "lone_run", {"runs": 1}, 3, BOTH, peers=True),
+    Scenario("lone_run", "lone_run", {"runs": 1}, 3, (*BOTH, _NO_DISK), peers=True),
     Scenario("fan_1000", "fan_out", {"agents": 1_000}, 2, BOTH, peers=True),
     Scenario(
         "hidden_limit",

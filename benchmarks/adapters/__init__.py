@@ -32,6 +32,7 @@ class Config:
     mode: str = "phases"
     options: tuple[str, ...] = ()  # names of run options that are on
     idle_timeout_s: float = 30.0
+    folder: str = ""  # where the store's files are; empty: the system's temporary folder
 
 
 class NotAvailable(Exception):

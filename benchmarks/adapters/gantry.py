@@ -28,7 +28,9 @@ LIMIT_S = 900.0  # of a whole measurement
 
 
 def run(config: Config, body: Body) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
+    if config.folder and not Path(config.folder).is_dir():
+        raise NotAvailable(f"there is no {config.folder} here")
+    with tempfile.TemporaryDirectory(prefix="gantry-bench-", dir=config.folder or None) as folder:
         settings = Settings(
             openai_base_url=config.base_url,
             openai_api_key=KEY,

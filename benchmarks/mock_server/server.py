@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._pace = script.of(agent)
         self._events = replies.chunks(agent, self._pace.tokens, script.sections)
         self._tail = replies.tail(self._pace.tokens)
-        self._next, self._start_s = 0, self._loop.time()
+        self._next, self._start_s = 0, now_s
         if self._pace.first_token_s:
             self._timer = self._loop.call_later(self._pace.first_token_s, self._begin)
         else:
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         transport, arrival = self._transport, self._arrival
         assert transport is not None and arrival is not None
         count = len(self._events)
-        since_s = self._loop.time() - self._start_s - self._pace.first_token_s
+        since_s = time.monotonic() - self._start_s - self._pace.first_token_s
         rate = self._pace.tokens_per_s or float("inf")
         due = count if rate == float("inf") else min(count, int(since_s * rate + 1e-6) + 1)
         if arrival.fault and due >= count * _FAULT_AFTER:
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._end(200)
             return
         at_s = self._start_s + self._pace.first_token_s + self._next / rate
-        self._timer = self._loop.call_later(max(0.0, at_s - self._loop.time()), self._write_due)
+        self._timer = self._loop.call_later(max(0.0, at_s - time.monotonic()), self._write_due)
 
     def _spoil(self, transport: asyncio.Transport, fault: str) -> None:
         """Break the answer in its middle: a clean end too early, nonsense, or silence."""
