@@ -20,6 +20,7 @@ from pipeline.agents.prompting import instructions, section
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
 from pipeline.errors import OutputInvalid, ParameterRefused
+from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
@@ -310,7 +311,7 @@ def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:
 def _describe(call: ToolCall) -> str:
     """One short line for people, e.g. `search_samples: heat pumps`."""
     try:
-        arguments = json.loads(call.arguments)
+        arguments = read_json(call.arguments)
     except ValueError:
         return call.name
     values: Sequence[Any] = list(arguments.values()) if isinstance(arguments, dict) else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from pipeline.foreign_json import read_json
 
 PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
 
@@ -41,7 +42,7 @@ def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -
 
 def _check_json(body: str, output: type[BaseModel]) -> Checked:
     try:
-        value = json.loads(_object_in(body))
+        value = read_json(_object_in(body))
     except ValueError as error:
         return Checked(body, problem=f"It is not one JSON object: {error}."[:PROBLEM_MAX_CHARS])
     try:

@@ -6,12 +6,11 @@ give nothing else. Whether to try again is `retry.py`'s decision.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from pipeline.errors import (
     AuthError,
@@ -25,6 +24,7 @@ from pipeline.errors import (
     RateLimited,
     ServerFailed,
 )
+from pipeline.foreign_json import read_json
 from pipeline.llm.redact import provider_words
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
 from pipeline.llm.wordings import (
@@ -78,7 +78,13 @@ def classify(
 
 
 def read_error(body: object) -> ProviderError:
-    value = _decoded(body)
+    try:
+        return _read_error(_decoded(body))
+    except RecursionError:
+        return ProviderError("an error nested too deeply to be read", "", "", None, False)
+
+
+def _read_error(value: object) -> ProviderError:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict):
@@ -101,8 +107,8 @@ def _decoded(body: object) -> object:
         body = body.decode("utf-8", "replace")
     if isinstance(body, str):
         try:
-            return msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+            return read_json(body)
+        except ValueError:
             return body
     return body
 
@@ -117,8 +123,8 @@ def _message(found: Mapping[str, Any]) -> str:
         if isinstance(value, str) and value:
             return value
         if value:
-            return msgspec.json.encode(value).decode("utf-8", "replace")
-    return msgspec.json.encode(found).decode("utf-8", "replace") if found else ""
+            return json.dumps(value, ensure_ascii=False)
+    return json.dumps(found, ensure_ascii=False) if found else ""
 
 
 def _parameter(found: Mapping[str, Any]) -> str:

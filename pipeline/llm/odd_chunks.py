@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.foreign_json import read_json
 from pipeline.models import Usage
 
 
@@ -82,8 +83,8 @@ def read_chunk(data: bytes, *, is_error: bool = False, is_whole_body: bool = Fal
     `is_whole_body`: nothing else came; a bare message is then an error too.
     """
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
+        value = read_json(data)
+    except ValueError:
         return None
     if is_error:
         error = value.get("error") if isinstance(value, dict) else None

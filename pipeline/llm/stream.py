@@ -26,6 +26,7 @@ MAX_REPLY_CHARS = 2_000_000  # text and reasoning of one reply
 _BOM = b"\xef\xbb\xbf"
 
 _decode = msgspec.json.Decoder(Chunk).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # by the fast path
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ class StreamReader:
         if not self._pending and self._event != b"error":
             try:
                 chunk = _decode(payload)
-            except msgspec.MsgspecError:
+            except _UNREADABLE:
                 pass
             else:
                 self._apply(chunk if chunk.choices is not None else read_chunk(payload) or chunk)

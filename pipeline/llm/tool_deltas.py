@@ -6,8 +6,7 @@ call the same one, their ids tell the calls apart.
 
 from __future__ import annotations
 
-import msgspec
-
+from pipeline.foreign_json import read_json
 from pipeline.llm.call import ToolCall
 from pipeline.llm.odd_chunks import ToolDelta
 
@@ -43,7 +42,7 @@ def _index(calls: dict[int, ToolCall], tool: ToolDelta, is_over: bool) -> int:
 
 def _is_complete(arguments: str) -> bool:
     try:
-        msgspec.json.decode(arguments)
-    except msgspec.MsgspecError:
+        read_json(arguments)
+    except ValueError:
         return False
     return True

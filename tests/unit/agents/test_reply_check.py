@@ -50,5 +50,18 @@ def test_markdown_keeps_its_text_without_the_fence_around_it() -> None:
     assert check_reply(text, "stop", None).text == text
 
 
+@pytest.mark.parametrize("deep", ["[" * 50_000 + "]" * 50_000, "[" * 900 + "]" * 900])
+def test_an_answer_nested_without_end_is_sent_back(deep: str) -> None:
+    checked = check_reply(f'{{"tldr": {deep}}}', "stop", Summary)
+
+    assert "nested too deeply" in checked.problem
+
+
+def test_line_breaks_inside_the_strings_of_an_answer_are_taken() -> None:
+    checked = check_reply(json.dumps(GOOD).replace("Longer.", "One.\n\tTwo."), "stop", Summary)
+
+    assert checked.data == GOOD | {"abstract": "One.\n\tTwo."}
+
+
 def test_text_that_is_no_json_says_so() -> None:
     assert "not one JSON object" in check_reply("I cannot do that.", "stop", Summary).problem

@@ -253,6 +253,26 @@ def test_whatever_an_endpoint_answers_becomes_an_error_of_ours(status: int, body
     assert error.message and error.hint
 
 
+@pytest.mark.parametrize("depth", [300, 900, 50_000])
+@pytest.mark.parametrize("field", ["message", "code", "detail", "param"])
+def test_an_error_nested_without_end_is_an_error_of_ours(field: str, depth: int) -> None:
+    body = '{{"error": {{"{}": {}}}}}'.format(field, "[" * depth + "1" + "]" * depth)
+    nested: Any = "deep"
+    for _ in range(depth):
+        nested = [nested]
+
+    for told in (body, {"error": {field: nested}}):
+        error = classify(400, {}, told)
+        assert type(error) is BadRequest
+        assert len(error.provider_text) <= 500
+
+
+def test_half_a_character_in_an_error_can_be_stored() -> None:
+    error = classify(400, {}, {"error": {"message": ["half \ud83d"]}})
+
+    error.provider_text.encode()
+
+
 @pytest.mark.parametrize(
     "secret",
     [

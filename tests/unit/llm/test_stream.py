@@ -164,6 +164,40 @@ def test_an_odd_stream_is_read_like_an_ordinary_one(name: str, size: int) -> Non
     assert reader.error is None and not reader.malformed
 
 
+BAD_UTF8 = b'data: {"choices": [{"delta": {"content": "caf\xe9"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+@pytest.mark.parametrize("end", [b"", b"\n\n"], ids=["last", "midway"])
+def test_bytes_that_are_no_utf8_are_replaced(end: bytes, size: int) -> None:
+    reader, given_out = read(text("a ") + BAD_UTF8 + end, size)
+
+    assert (reader.text, given_out, reader.malformed) == ("a caf\ufffd", "a caf\ufffd", "")
+    assert reader.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [{"delta": {"content": %s}}]}',
+        b'{"choices": [], "logprobs": %s}',
+        b'{"choices": [], "error": %s}',
+        b'{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": %s}}]}}]}',
+    ],
+)
+@pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"text":', b"}")])
+@pytest.mark.parametrize("depth", [400, 980, 50_000])
+def test_nesting_without_end_is_malformed_or_ignored(
+    body: bytes, pair: tuple[bytes, bytes], depth: int
+) -> None:
+    deep = pair[0] * depth + b'"x"' + pair[1] * depth
+
+    for whole in (b"data: " + body % deep, b"data: " + body % deep + b"\n\n", body % deep):
+        reader, _ = read(whole)
+        assert reader.finish_reason is None
+        assert not reader.text
+
+
 def test_an_emoji_split_into_two_chunks_as_half_characters_is_whole_again() -> None:
     body = b"".join(
         b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % half
