@@ -148,7 +148,7 @@ class _Work:
             checked = self._check(reply)
             if not checked.problem:
                 return self._reply(reply, checked)
-            self._ask_for_repair(reply.text, checked.problem)
+            self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
             f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
             "Try another model, or run it again.",

@@ -16,6 +16,8 @@ GOOD = {"tldr": "Short.", "abstract": "Longer.", "key_points": ["a", "b", "c"]}
         "{}",
         "```json\n{}\n```",
         "<think>hm { not this }</think>\n{}",
+        "hm { not this }\n</think>\n\n{}",
+        "<thought>hm { not this }</thought><think>nor { this }</think>```json\n{}\n```",
         "Here it is:\n{}\nAnything else?",
     ],
 )
@@ -33,9 +35,46 @@ def test_a_field_that_does_not_fit_is_named_in_the_problem() -> None:
     assert "280" in checked.problem
 
 
-@pytest.mark.parametrize("text", ["", "   \n", "<think>only thoughts</think>"])
+@pytest.mark.parametrize(
+    "text", ["", "   \n", "<think>only thoughts</think>", "only\n</think>\n", "<think>cut"]
+)
 def test_an_empty_answer_never_passes(text: str) -> None:
     assert check_reply(text, "stop", None).problem == "It was empty."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>a\nb</think>\n\n# Title",
+        "<thinking>a</thinking># Title",
+        "<THOUGHT>a</THOUGHT>\n# Title",
+        "a\nb\n</think>\n\n# Title",
+        "a</think>b</think># Title",
+        "a</thinking>\n# Title",
+        "<think>a</think>\n\n<think>b</think>\n# Title",
+        "<think>I must write </think> first.</think>\n# Title",
+    ],
+)
+def test_thoughts_never_become_the_article(text: str) -> None:
+    assert check_reply(text, "stop", None).text == "# Title"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Tags\n\nA model opens <think> and closes it with </think> again.",
+        "# Tags\n\nThe template ends with `</think>`, always.",
+        "# Title\n\n<thinking>Out loud.</thinking> She laughed.",
+    ],
+)
+def test_an_article_may_mention_the_tags(text: str) -> None:
+    assert check_reply(text, "stop", None).text == text
+
+
+def test_json_may_mention_the_tags() -> None:
+    good = GOOD | {"tldr": "What </think> means."}
+
+    assert check_reply(json.dumps(good), "stop", Summary).data == good
 
 
 @pytest.mark.parametrize("output", [None, Summary])
