@@ -42,6 +42,8 @@ from pipeline.llm.wordings import (
     REFUSAL,
 )
 
+_NEEDED = ("messages", "model", "stream")  # without these there is no request: never left out
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderError:
@@ -65,16 +67,23 @@ def classify(
     """Turn an error response into one of our errors.
 
     `body` is text, bytes or decoded JSON. `model` is named in messages. With status 200 a
-    status given inside the body decides, and the error carries 200.
+    status given inside the body decides, and the error carries 200. The provider's words end the
+    message: they often say what no class of ours does (an unverified account, a daily limit).
     """
     said = read_error(body)
     words = provider_words(said.message, secrets)
     told = said.status if status == 200 and said.status else status
     error = _by_code(told, headers, said, model) or _by_status(told, headers, said, model)
     error.status, error.provider_text = status, words
-    if words and isinstance(error, BadRequest | ServerFailed):
-        error.message = f"{error.message} It says: {words}"
+    if words and not _is_plain_401(told, words):
+        end = "" if words.endswith((".", "!", "?", "…")) else "."
+        error.message = f"{error.message} It says: {words}{end}"
     return error
+
+
+def _is_plain_401(status: int, words: str) -> bool:
+    """Says no more than that the key is wrong, and often repeats the key."""
+    return status == 401 and (AUTH_WORDS.search(words) is not None or len(words.split()) < 3)
 
 
 def read_error(body: object) -> ProviderError:
@@ -170,12 +179,14 @@ def _refused_by_name(status: int, said: ProviderError) -> CallError | None:
     if status not in (400, 404, 422) or not said.parameter:
         return None
     name = said.parameter.split(".")[0].split("[")[0]
+    if name in _NEEDED:
+        return None
     if name in DROPPABLE:
         return _parameter_refused(name)
     if name == "tool_choice":
         return _parameter_refused("tools")
     is_refusal = PARAMETER_CODES.search(said.codes) or re.search(REFUSAL, said.message, re.I)
-    if is_refusal and re.fullmatch(r"\w+", said.parameter) and name != "messages":
+    if is_refusal and re.fullmatch(r"\w+", said.parameter):
         return _parameter_refused(name)
     return None
 
@@ -248,7 +259,7 @@ def _rate(headers: Mapping[str, str]) -> RateLimited:
 def _model(model: str) -> ModelNotFound:
     name = f" `{model}`" if model else ""
     return ModelNotFound(
-        f"The endpoint does not know the model{name}.",
+        f"The endpoint does not offer the model{name}.",
         "Choose a model from the endpoint's list, and check the base URL.",
     )
 

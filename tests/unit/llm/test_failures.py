@@ -225,6 +225,57 @@ def test_another_error_is_recognised(kind: type[CallError], status: int, body: o
     assert error.message and error.hint
 
 
+TOLD: list[tuple[type[CallError], int, object]] = [
+    (AuthError, 403, openai_error("Country, region, or territory not supported")),
+    (ModelNotFound, 404, openai_error("No endpoints found matching your data policy")),
+    (
+        BadRequest,
+        400,
+        openai_error(
+            "Your organization must be verified to stream this model.",
+            param="stream",
+            code="unsupported_value",
+        ),
+    ),
+    (RateLimited, 429, openai_error("free-models-per-day. Add 10 credits to unlock 1000")),
+    (QuotaError, 402, openai_error("You can only afford 100 tokens")),
+    (ContextTooLong, 400, openai_error("maximum context length is 10, you asked for 20")),
+    (ParameterRefused, 400, openai_error("seed is not supported with this model")),
+    (NotAnEndpoint, 404, {"detail": "Not Found here"}),
+    (AuthError, 401, openai_error("Your IP is not authorized to access this resource")),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "body"), TOLD)
+def test_the_providers_words_end_the_message(
+    kind: type[CallError], status: int, body: dict[str, Any]
+) -> None:
+    error = classify(status, {}, body, model="m")
+
+    assert type(error) is kind
+    assert error.provider_text
+    assert error.message.endswith(f" It says: {error.provider_text.rstrip('.')}.")
+
+
+@pytest.mark.parametrize(
+    "words", ["Unauthorized", "Incorrect API key provided: abc.", "Your api key: **12 is invalid"]
+)
+def test_a_plain_401_is_said_in_our_own_words(words: str) -> None:
+    error = classify(401, {}, openai_error(words))
+
+    assert "It says" not in error.message
+    assert error.provider_text == words
+
+
+def test_words_in_a_message_are_redacted_one_line_and_bounded() -> None:
+    said = "no\n way, sk-proj-abcdEFGH1234 " + "x" * 5_000
+
+    error = classify(403, {}, openai_error(said))
+
+    assert "sk-proj" not in error.message and "\n" not in error.message
+    assert len(error.message) < 600
+
+
 def test_a_status_inside_a_body_with_200_decides() -> None:
     error = classify(200, {}, {"error": {"message": "slow down", "code": 429}})
 
