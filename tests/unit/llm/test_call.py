@@ -285,6 +285,8 @@ BROKEN: dict[str, tuple[Answer, type[GantryError]]] = {
     "server error": (error(503, "<html>busy</html>"), ServerFailed),
     "time-out of the server": (error(408, {}), ServerFailed),
     "conflict": (error(409, {}), ServerFailed),
+    "too early": (error(425, {}), ServerFailed),
+    "no capacity": (error(498, {"error": {"message": "capacity exceeded"}}), ServerFailed),
     "rate limit": (error(429, {"error": {"message": "slow down"}}), RateLimited),
     "reset before the answer": (Answer([Reset()], framing="chunked"), StreamBroken),
 }
