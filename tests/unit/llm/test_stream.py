@@ -289,6 +289,64 @@ def test_parallel_tool_calls_that_share_an_index_stay_two() -> None:
     ]
 
 
+def piece(name: str | None, arguments: str | None, **fields: Any) -> bytes:
+    return tool(function={"name": name, "arguments": arguments}, **fields)
+
+
+ONE, TWO = '{"q":1}', '{"q":2}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "wanted"),
+    [
+        ([("a", ONE, {"id": ""}), ("a", TWO, {"id": ""})], [("", "a", ONE), ("", "a", TWO)]),
+        ([("a", ONE, {}), ("b", TWO, {})], [("", "a", ONE), ("", "b", TWO)]),
+        ([("a", "", {}), ("b", "", {})], [("", "a", ""), ("", "b", "")]),
+        ([("a", "", {"id": "1"}), ("a", "", {"id": "2"})], [("1", "a", ""), ("2", "a", "")]),
+        ([("a", None, {"id": "1"}), ("b", ONE, {"id": "2"})], [("1", "a", ""), ("2", "b", ONE)]),
+        (
+            [("a", ONE, {"id": "1"}), ("a", '{"q"', {"id": "2"}), (None, ":2}", {})],
+            [("1", "a", ONE), ("2", "a", TWO)],
+        ),
+        (
+            [("a", ONE, {"id": "1"}), ("a", '{"q"', {"id": "2"}), (None, ":2}", {"id": "2"})],
+            [("1", "a", ONE), ("2", "a", TWO)],
+        ),
+        # One call all the same: its name comes again.
+        ([("a", '{"q"', {}), ("a", ":1}", {})], [("", "a", ONE)]),
+        ([("a", "", {"id": "1"}), ("a", ONE, {})], [("1", "a", ONE)]),
+        ([("a", ONE, {"id": "1"}), ("a", "", {}), ("", "\n", {})], [("1", "a", ONE + "\n")]),
+    ],
+)
+@pytest.mark.parametrize("index", [{"index": 0}, {}], ids=["same index", "no index"])
+def test_calls_that_share_an_index_are_told_apart(
+    pieces: list[tuple[str | None, str | None, dict[str, str]]],
+    wanted: list[tuple[str, str, str]],
+    index: dict[str, int],
+) -> None:
+    body = b"".join(piece(name, said, **ids, **index) for name, said, ids in pieces)
+
+    assert calls(body) == [ToolCall(*call) for call in wanted]
+
+
+def test_a_call_whose_id_changes_on_the_way_stays_one() -> None:
+    body = piece("a", '{"q"', index=0, id="1") + piece("a", ":1}", index=0, id="2")
+
+    assert calls(body) == [ToolCall("1", "a", ONE)]
+
+
+def test_interleaved_calls_with_indexes_of_their_own_stay_apart() -> None:
+    body = (
+        piece("a", '{"q"', index=0, id="1")
+        + piece("b", '{"q"', index=1, id="2")
+        + piece(None, ":1}", index=0)
+        + piece(None, ":2}", index=1)
+        + piece(None, "", index=0)
+    )
+
+    assert calls(body) == [ToolCall("1", "a", ONE), ToolCall("2", "b", TWO)]
+
+
 def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
     body = tool(index=0, id="c1", function={"name": "search", "arguments": {"q": "é"}})
 
