@@ -229,9 +229,10 @@ class _Work:
 
     async def _run_tools(self, reply: ModelReply) -> None:
         """Run what the model asked for, all at once, and give it the results."""
-        allowed = reply.tool_calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
-        self.tool_calls += len(reply.tool_calls)
-        self.messages.append(_assistant_turn(reply))
+        calls = _answerable(reply.tool_calls, self.tool_calls)
+        allowed = calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
+        self.tool_calls += len(calls)
+        self.messages.append(_assistant_turn(reply.text, calls))
         self.reporter.tools_started([_describe(call) for call in allowed])
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_tool(call)) for call in allowed]
@@ -240,10 +241,10 @@ class _Work:
         for result in results:  # in the order asked, so that equal runs have equal inputs
             self.sources.update({source.id: source for source in result.sources})
         contents = [result.content for result in results]
-        contents += [_LIMIT_REACHED] * (len(reply.tool_calls) - len(allowed))
+        contents += [_LIMIT_REACHED] * (len(calls) - len(allowed))
         self.messages += [
             {"role": "tool", "tool_call_id": call.id, "content": content}
-            for call, content in zip(reply.tool_calls, contents, strict=True)
+            for call, content in zip(calls, contents, strict=True)
         ]
 
     async def _run_tool(self, call: ToolCall) -> _ToolTurn:
@@ -293,17 +294,34 @@ def _schema_of(output: type[BaseModel]) -> OutputSchema:
     return OutputSchema(output.__name__, output.model_json_schema())
 
 
-def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:
+def _answerable(calls: Sequence[ToolCall], earlier: int) -> list[ToolCall]:
+    """The calls as their results can name them: each with an id of its own, and arguments.
+
+    Some providers send no id, or one id for all; `earlier` calls of the conversation have ids
+    already. A call without arguments means an empty object.
+    """
+    taken: set[str] = set()
+    answerable = []
+    for number, call in enumerate(calls, earlier + 1):
+        name = call.id.strip() or f"call_{number}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        answerable.append(ToolCall(name, call.name, call.arguments.strip() or "{}"))
+    return answerable
+
+
+def _assistant_turn(text: str, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
     return {
         "role": "assistant",
-        "content": reply.text or None,
+        "content": text or None,
         "tool_calls": [
             {
                 "id": call.id,
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
-            for call in reply.tool_calls
+            for call in calls
         ],
     }
 
