@@ -23,6 +23,7 @@ from pipeline.models import Usage
 MAX_EVENT_BYTES = 4_000_000  # one line, or a whole body that is not a stream
 MAX_EVENT_LINES = 500
 MAX_REPLY_CHARS = 2_000_000  # text and reasoning of one reply
+MAX_TOOL_CALLS = 128  # in one reply
 _BOM = b"\xef\xbb\xbf"
 
 _decode = msgspec.json.Decoder(Chunk).decode
@@ -275,6 +276,9 @@ class StreamReader:
         for tool in delta.tool_calls or ():
             self._grow(len(tool.written) + 1)
             add_tool(state.tool_calls, tool, is_over=state.finish_reason is not None)
+            if len(state.tool_calls) > MAX_TOOL_CALLS:
+                self.malformed = f"more than {MAX_TOOL_CALLS} tool calls in one reply"
+                return
 
     def _grow(self, amount: int) -> None:
         self.progress += amount

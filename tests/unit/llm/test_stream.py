@@ -461,6 +461,15 @@ def test_an_endless_reply_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(reader.text) <= 1_100
 
 
+def test_endless_tool_calls_are_cut_off() -> None:
+    many = [{"id": f"c{i}", "function": {"name": "a", "arguments": "{}"}} for i in range(5_000)]
+
+    reader, _ = read(delta(tool_calls=many))
+
+    assert "128 tool calls" in reader.malformed
+    assert len(reader.choices[0].tool_calls) == 129
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_at_all_make_the_reader_raise(body: bytes) -> None:
     reader, given_out = read(b"data: " + body, 3)
