@@ -21,6 +21,7 @@ from pipeline.errors import (
     DeadlineExceeded,
     ModelNotFound,
     NotAnEndpoint,
+    ParameterRefused,
     QuotaError,
     StreamBroken,
 )
@@ -35,7 +36,14 @@ from pipeline.models import Usage
 DRAIN_LIMIT_S = 2.0  # after the reply: for late usage and the body's end
 CLOSE_LIMIT_S = 0.5
 _LATE_SHARE = 0.05  # the idle deadline may fire this much late, so that it is set anew less often
-_HOPELESS = (AuthError, ContextTooLong, ModelNotFound, QuotaError)  # whenever they are told
+_HOPELESS = (  # whenever they are told
+    AuthError,
+    ContextTooLong,
+    ModelNotFound,
+    NotAnEndpoint,
+    ParameterRefused,
+    QuotaError,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -147,8 +155,9 @@ class Attempt:
                 f"The endpoint sent {provider_words(reader.malformed, self._secrets)}.",
                 "Try again; if it goes on, use another endpoint.",
             )
-        if reader.kind == "html":
-            raise self._not_an_endpoint("a web page")
+        if reader.kind in ("html", "foreign"):
+            what = "a web page" if reader.kind == "html" else "something else"
+            raise self._not_an_endpoint(what)
         if reader.finish_reason == "error":
             raise StreamBroken("The endpoint broke the reply off with an error.", "Try again.")
 

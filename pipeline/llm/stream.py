@@ -2,7 +2,7 @@
 
 Decides what the bytes mean, whatever a provider does with the format: any line ending, comments,
 a byte order mark, data over several lines, missing or oddly typed fields, no `[DONE]`, a plain
-JSON body instead of a stream. Whether to wait for more, to try again or to give up is the
+JSON body or a JSON line per chunk instead of a stream, errors in any place. Whether to wait for more, to try again or to give up is the
 caller's business.
 
 Well-formed chunks take the fast path (one typed msgspec decode); the rest is read by
@@ -59,7 +59,7 @@ class StreamReader:
         self.error: StreamError | None = None
         self.malformed = ""  # why the stream cannot be trusted
         self.done = False  # `[DONE]` was seen
-        self.kind = ""  # "", then "events", "json" or "html"
+        self.kind = ""  # "", then "events", "json", "html" or "foreign" (JSON of something else)
         self.is_recognised = False  # at least one line was an event stream's, or the JSON a reply
         self.progress = 0  # grows with content: text, reasoning, refusal, tool calls
         self._fresh: list[str] = []
@@ -68,6 +68,7 @@ class StreamReader:
         self._pending: list[bytes] = []
         self._event = b""
         self._skip_newline = False
+        self._is_json_by_line: bool | None = None  # decided when the first line has ended
 
     @property
     def text(self) -> str:
@@ -85,18 +86,22 @@ class StreamReader:
         """Take the next bytes; return the text they add to the first choice."""
         if self.done or self.malformed:
             return ""
-        if self.kind != "events":
+        if not self.kind:
             data = self._sniff(data)
         if self.kind == "events":
             self._feed_lines(data)
+        elif self.kind == "json":
+            self._feed_json(data)
         return self._take_fresh()
 
     def close(self) -> str:
         """The body has ended. Return text that only now became complete."""
         rest = b"".join(self._tail)
         self._tail.clear()
-        if self.kind == "json":
+        if self.kind == "json" and not self._is_json_by_line:
             self._read_body(rest)
+        elif self.kind == "json":
+            self._json_line(rest, is_last=True)
         elif self.kind == "events" and not self.done:
             if rest:
                 self._line(rest, is_last=True)
@@ -111,10 +116,8 @@ class StreamReader:
         return fresh
 
     def _sniff(self, data: bytes) -> bytes:
-        """Find out what the body is; return the bytes to read as event lines."""
+        """Find out what the body is; return its bytes so far once that is known."""
         self._keep(data)
-        if self.kind:
-            return b""
         head = b"".join(self._tail)
         if _BOM.startswith(head[:3]) and len(head) < 3:
             return b""
@@ -122,9 +125,6 @@ class StreamReader:
         if not start:
             return b""
         self.kind = {b"<": "html", b"{": "json", b"[": "json"}.get(start[:1], "events")
-        self._tail, self._tail_bytes = [start], len(start)
-        if self.kind != "events":
-            return b""
         self._tail, self._tail_bytes = [], 0
         return start
 
@@ -138,6 +138,16 @@ class StreamReader:
         self.malformed = (
             f"a single event of more than {MAX_EVENT_BYTES:,} bytes or {MAX_EVENT_LINES} lines"
         )
+
+    def _feed_json(self, data: bytes) -> None:
+        """One value that ends with the body; or, when the first line is whole, one per line."""
+        if self._is_json_by_line is None and b"\n" in data:
+            first = b"".join(self._tail) + data.split(b"\n", 1)[0]
+            self._is_json_by_line = read_chunk(first) is not None
+        if self._is_json_by_line:
+            self._feed_lines(data)
+        else:
+            self._keep(data)
 
     def _feed_lines(self, data: bytes) -> None:
         if self._skip_newline and data:
@@ -157,7 +167,7 @@ class StreamReader:
                     self._line(line)
                 elif self._pending or self._event:
                     self._end_of_event()
-                if self.done or self.malformed:
+                if self.done or self.malformed or self.kind == "foreign":
                     return
         if rest:
             self._keep(rest)
@@ -166,11 +176,33 @@ class StreamReader:
         if line.startswith(b"data:"):
             self.is_recognised = True
             self._data(line[5:], is_last)
+        elif self.kind == "json":
+            self._json_line(line)
         elif line.startswith(b"event:"):
             self.is_recognised = True
             self._event = line[6:].strip()
         elif line.startswith((b":", b"id:", b"retry:")):
             self.is_recognised = True
+        elif line.startswith(b"error:"):  # older llama.cpp
+            self.is_recognised = True
+            self._report(_error_in(line[6:]))
+        elif line.startswith(b"{"):  # a server or proxy that fell out of the format
+            stray = read_chunk(line, is_whole_body=True)
+            if stray is not None and stray.error:
+                self._report(stray.error)
+
+    def _json_line(self, line: bytes, *, is_last: bool = False) -> None:
+        if not line.strip():
+            return
+        chunk = read_chunk(line, is_whole_body=True)
+        if chunk is None:
+            if not is_last:  # else: cut in the middle, so incomplete
+                self.malformed = "a line that is not JSON"
+        elif chunk.choices or chunk.error is not None or self.is_recognised:
+            self.is_recognised = True
+            self._apply(chunk)
+        else:
+            self.kind = "foreign"
 
     def _data(self, payload: bytes, is_last: bool) -> None:
         """Read one data line at once: most providers send a chunk per line.
@@ -206,7 +238,7 @@ class StreamReader:
             whole = b"\n".join(self._pending).decode("utf-8", "replace")
             self._pending.clear()
             if self._event == b"error":
-                self.error = self.error or StreamError(whole)
+                self._report(whole.strip())
             else:
                 self.malformed = f"a chunk that is not JSON: {whole[:80]}"
         self._event = b""
@@ -221,9 +253,12 @@ class StreamReader:
         self.is_recognised = True
         self._apply(chunk)
 
+    def _report(self, body: object) -> None:
+        self.error = self.error or StreamError(body)
+
     def _apply(self, chunk: Chunk) -> None:
         if chunk.error:
-            self.error = self.error or StreamError(chunk.error)
+            self._report(chunk.error)
         if chunk.model:
             self.response_model = chunk.model
         if chunk.usage is not None:
@@ -232,8 +267,10 @@ class StreamReader:
             if chunk.x_groq.usage is not None:
                 self._count(chunk.x_groq.usage)
             if chunk.x_groq.error:
-                self.error = self.error or StreamError(chunk.x_groq.error)
+                self._report(chunk.x_groq.error)
         for choice in chunk.choices or ():
+            if choice.error:
+                self._report(choice.error)
             index = choice.index or 0
             state = self.choices.get(index)
             if state is None:
@@ -243,7 +280,7 @@ class StreamReader:
                 delta = choice.message  # a whole reply where a piece was expected
             if delta is not None:
                 self._add(state, delta, is_first=index == 0)
-            if choice.finish_reason:
+            if choice.finish_reason and choice.finish_reason != "null":
                 state.finish_reason = choice.finish_reason
 
     def _count(self, usage: UsageCount) -> None:
@@ -284,6 +321,11 @@ class StreamReader:
         self.progress += amount
         if self.progress > MAX_REPLY_CHARS:
             self.malformed = f"more than {MAX_REPLY_CHARS:,} characters without an end"
+
+
+def _error_in(payload: bytes) -> object:
+    chunk = read_chunk(payload, is_error=True)
+    return payload.decode("utf-8", "replace").strip() if chunk is None else chunk.error
 
 
 def _mended(state: ChoiceState, text: str) -> str:

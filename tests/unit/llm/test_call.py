@@ -21,6 +21,7 @@ from pipeline.errors import (
     GantryError,
     ModelNotFound,
     NotAnEndpoint,
+    ParameterRefused,
     QuotaError,
     RateLimited,
     ServerFailed,
@@ -272,6 +273,22 @@ BROKEN: dict[str, tuple[Answer, type[GantryError]]] = {
         stream(text("bad"), b'event: error\ndata: {"message": "overloaded"}\n\n', SILENCE),
         StreamBroken,
     ),
+    "error line": (
+        stream(text("bad"), b'error: {"code": 500, "message": "slot unavailable"}\n\n', SILENCE),
+        StreamBroken,
+    ),
+    "raw JSON among the events": (
+        stream(text("bad"), b'{"error": {"message": "out of memory"}}\n', SILENCE),
+        StreamBroken,
+    ),
+    "error of a choice": (
+        stream(text("bad"), data({"choices": [{"error": {"message": "busy"}}]}), SILENCE),
+        StreamBroken,
+    ),
+    "bare error in the stream": (
+        stream(text("bad"), data({"detail": "worker died"}), SILENCE),
+        StreamBroken,
+    ),
     "finish_reason error": (stream(text("bad"), finish("error"), SILENCE), StreamBroken),
     "no first token": (stream(SILENCE), DeadlineExceeded),
     "no headers in time": (Answer([SILENCE]), DeadlineExceeded),
@@ -328,6 +345,29 @@ async def test_a_client_on_another_transport_breaks_the_same_way(name: str, log:
 
     assert (reply.text, log.shown) == ("good", "good")
     assert [type(failed) for _, failed in log.named("discarded")] == [kind]
+
+
+async def test_the_words_of_an_error_in_the_stream_are_told(
+    open_caller: OpenCaller, log: Log
+) -> None:
+    answer = stream(text("a"), b'error: {"code": 500, "message": "slot unavailable"}\n\n')
+
+    async with FaultServer(default=answer) as server:
+        failed = await failure(server, open_caller, log)
+
+    assert "slot unavailable" in failed.message
+    assert len(server.requests) == 3
+
+
+async def test_tools_refused_in_the_stream_are_a_refusal(open_caller: OpenCaller, log: Log) -> None:
+    tools = [{"type": "function", "function": {"name": "search", "parameters": {}}}]
+    refusal = stream(data({"error": {"message": "this model does not support tools"}}))
+
+    async with FaultServer(refusal) as server:
+        failed = await failure(server, open_caller, log, request=replace(ASK, tools=tools))
+
+    assert isinstance(failed, ParameterRefused)
+    assert len(server.requests) == 1
 
 
 async def test_three_attempts_are_the_most(
@@ -433,6 +473,16 @@ HOPELESS: dict[str, tuple[Answer, type[CallError], str]] = {
         json_body({"error": {"message": "the moon is full", "code": 500}}),
         ServerFailed,
         "the moon is full",
+    ),
+    "JSON lines of another protocol": (
+        stream(b'{"model": "m", "message": {"content": "hi"}, "done": false}\n', SILENCE),
+        NotAnEndpoint,
+        "something else",
+    ),
+    "bare status in mid-stream": (
+        stream(data({"message": "Unauthorized: subscription ended", "code": 401})),
+        AuthError,
+        "subscription ended",
     ),
     "key refused in mid-stream": (
         stream(text("a"), data({"error": {"message": "revoked", "code": "invalid_api_key"}})),

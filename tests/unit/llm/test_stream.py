@@ -119,6 +119,7 @@ ODD_BODIES: dict[str, tuple[bytes, str]] = {
         + finish(),
         "a",
     ),
+    "null as text": (delta(finish="null", content="a") + text("b") + finish(), "ab"),
     "no index": (data({"choices": [{"delta": {"content": "a"}}]}) + finish(), "a"),
     "numbers as text": (
         data(
@@ -143,6 +144,29 @@ ODD_BODIES: dict[str, tuple[bytes, str]] = {
     ),
     "a whole message in one event": (
         data({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}),
+        "ab",
+    ),
+    "raw control characters": (
+        b'data: {"choices": [{"delta": {"content": "a\t\x01b"}}]}\n\n' + finish(),
+        "a\t\x01b",
+    ),
+    "a JSON line per chunk": (
+        (text("a") + text("b") + finish()).replace(b"data: ", b"").replace(b"\n\n", b"\n"),
+        "ab",
+    ),
+    "JSON lines with CRLF, the last one without": (
+        (text("a") + finish()).replace(b"data: ", b"").replace(b"\n\n", b"\r\n").rstrip(),
+        "a",
+    ),
+    "a plain JSON completion on a line": (
+        json.dumps({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}).encode()
+        + b"\n",
+        "ab",
+    ),
+    "a plain JSON completion, indented": (
+        json.dumps(
+            {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}, indent=1
+        ).encode(),
         "ab",
     ),
     "a plain JSON completion": (
@@ -365,20 +389,45 @@ def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
         data({"choices": [], "x_groq": {"error": "overloaded"}}),
         data({"object": "error", "message": "overloaded"}),
         data({"type": "error", "message": "overloaded"}),
+        b'error: {"code": 500, "message": "overloaded", "type": "server_error"}\n\n',
+        b"error: overloaded\n\n",
+        b'error: {"message": "overloaded"}',
+        b'{"error": {"message": "overloaded"}}',
+        data({"message": "overloaded", "code": 401}),
+        data({"message": "overloaded", "code": "busy"}),
+        data({"message": "overloaded", "type": "invalid_request_error"}),
+        data({"type": "notice", "message": "overloaded", "status": 503}),
+        data({"status": "error", "message": "overloaded"}),
+        data({"detail": "overloaded"}),
+        data({"errors": [{"message": "overloaded"}]}),
+        data({"error_message": "overloaded", "error_type": "busy"}),
+        data({"choices": [{"index": 0, "delta": {}, "error": {"message": "overloaded"}}]}),
+        data({"choices": [{"delta": {"content": [1]}, "error": {"message": "overloaded"}}]}),
         b'{"error": "overloaded"}',
+        b'{"error": "overloaded"}\n',
+        b'{"choices": [{"delta": {"content": "a"}}]}\n{"error": "overloaded"}\n',
         b'[{"error": {"message": "overloaded"}}]',
         b'{"detail": "overloaded"}',
     ],
 )
 def test_an_error_inside_the_body_is_found(body: bytes) -> None:
-    reader, _ = read(text("a") + body if body.startswith((b"data", b"event")) else body)
+    for before in (b"", text("a")):
+        if before and body.startswith(b"["):
+            continue  # as a whole body only
+        reader, _ = read(before + body)
 
-    assert reader.error is not None
-    assert "overloaded" in json.dumps(reader.error.body)
+        assert reader.error is not None
+        assert "overloaded" in json.dumps(reader.error.body)
 
 
 def test_a_message_beside_the_stream_is_no_error() -> None:
-    reader, _ = read(data({"type": "ping", "message": "still here"}) + text("a") + finish())
+    notices = [
+        {"type": "ping", "message": "still here"},
+        {"type": "status", "detail": "warming up", "status": 200},
+        {"message": "queued"},
+    ]
+
+    reader, _ = read(b"".join(map(data, notices)) + text("a") + finish())
 
     assert (reader.text, reader.error) == ("a", None)
 
@@ -422,6 +471,23 @@ def test_what_is_neither_stream_nor_reply_is_not_recognised(body: bytes) -> None
 
     assert not reader.is_recognised
     assert (given_out, reader.finish_reason) == ("", None)
+
+
+OLLAMA = b'{"model": "m", "message": {"role": "assistant", "content": "hi"}, "done": %s}\n'
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+def test_json_lines_of_another_protocol_are_foreign_at_the_first(size: int) -> None:
+    reader, given_out = read(OLLAMA % b"false" + OLLAMA % b"true", size)
+
+    assert (reader.kind, reader.is_recognised, reader.malformed) == ("foreign", False, "")
+    assert (given_out, reader.error) == ("", None)
+
+
+def test_a_json_line_cut_by_the_end_is_incomplete() -> None:
+    reader, _ = read(b'{"choices": [{"delta": {"content": "a"}}]}\n{"choices": [{"del')
+
+    assert (reader.text, reader.finish_reason, reader.malformed) == ("a", None, "")
 
 
 @pytest.mark.parametrize("newline", [b"", b"\n"])
