@@ -27,7 +27,7 @@ from pipeline.errors import (
 )
 from pipeline.llm.call import CallObserver, Deadlines, ModelReply
 from pipeline.llm.failures import classify
-from pipeline.llm.redact import provider_words
+from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.stream import StreamError, StreamReader
 from pipeline.llm.transport import address, translate, translate_midway, transport_errors
 from pipeline.llm.wire import Answer, post
@@ -89,6 +89,8 @@ class Attempt:
             if isinstance(exc, TimeoutError) and limit.expired():
                 raise self._deadline_exceeded() from exc
             raise
+        if self.is_over:
+            self._note_afterthought()
         return self._reply()
 
     @property
@@ -112,6 +114,7 @@ class Attempt:
             _logger.debug("the body did not end after the reply: %r", exc)
         finally:
             self._report_late_usage()
+            self._note_afterthought()
             await self._close()
 
     async def _send(self) -> None:
@@ -176,7 +179,8 @@ class Attempt:
         if self._reader.kind == "json" or isinstance(told, _HOPELESS):
             return told
         return StreamBroken(
-            f"The endpoint reported an error while it was writing: {told.provider_text}",
+            "The endpoint reported an error while it was writing: "
+            + as_sentence(told.provider_text or "no details"),
             "Try again; if it goes on, choose another model or endpoint.",
             provider_text=told.provider_text,
         )
@@ -219,6 +223,11 @@ class Attempt:
             response_model=reader.response_model,
             refusal="".join(state.refusal),
         )
+
+    def _note_afterthought(self) -> None:
+        """What followed the reply does not undo it, but somebody may look for it."""
+        if words := provider_words(self._reader.afterthought, self._secrets):
+            _logger.warning("after its reply the endpoint sent %s", words)
 
     def _report_late_usage(self) -> None:
         usage = self._reader.usage

@@ -25,7 +25,7 @@ from pipeline.errors import (
     ServerFailed,
 )
 from pipeline.foreign_json import read_json
-from pipeline.llm.redact import provider_words
+from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
 from pipeline.llm.wordings import (
     ADDRESS_WORDS,
@@ -100,8 +100,7 @@ def classify(
     error = _by_code(told, judged, model) or _by_status(told, judged, model)
     error.status, error.provider_text = status, words
     if words and not _is_plain_401(told, words):
-        end = "" if words.endswith((".", "!", "?", "…")) else "."
-        error.message = f"{error.message} It says: {words}{end}"
+        error.message = f"{error.message} It says: {as_sentence(words)}"
     return error
 
 

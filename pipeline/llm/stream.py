@@ -5,6 +5,10 @@ a byte order mark, data over several lines, missing or oddly typed fields, no `[
 JSON body or a JSON line per chunk instead of a stream, errors in any place. Whether to wait for more, to try again or to give up is the
 caller's business.
 
+A reply is over with its first choice's `finish_reason`, whatever follows (an error, more text,
+another stream): what it is must not depend on how the network cut the bytes. With
+`whole_body=True` the reader goes on, for those who want to know all that was sent.
+
 Well-formed chunks take the fast path (one typed msgspec decode); the rest is read by
 `odd_chunks.py` into the same structs.
 """
@@ -50,14 +54,19 @@ class StreamError:
 
 
 class StreamReader:
-    """Feed it bytes as they come, then `close` it; read the result from its attributes."""
+    """Feed it bytes as they come, then `close` it; read the result from its attributes.
 
-    def __init__(self) -> None:
+    After the reply is over only `usage` still changes, unless the whole body is asked for.
+    """
+
+    def __init__(self, *, whole_body: bool = False) -> None:
+        self._is_whole_body_read = whole_body
         self.choices: dict[int, ChoiceState] = {}
         self.usage: Usage | None = None
         self.response_model = ""
         self.error: StreamError | None = None
         self.malformed = ""  # why the stream cannot be trusted
+        self.afterthought = ""  # what was wrong after the reply was over
         self.done = False  # `[DONE]` was seen
         self.kind = ""  # "", then "events", "json", "html" or "foreign" (JSON of something else)
         self.is_recognised = False  # at least one line was an event stream's, or the JSON a reply
@@ -135,7 +144,7 @@ class StreamReader:
             self._too_large()
 
     def _too_large(self) -> None:
-        self.malformed = (
+        self._spoil(
             f"a single event of more than {MAX_EVENT_BYTES:,} bytes or {MAX_EVENT_LINES} lines"
         )
 
@@ -197,7 +206,7 @@ class StreamReader:
         chunk = read_chunk(line, is_whole_body=True)
         if chunk is None:
             if not is_last:  # else: cut in the middle, so incomplete
-                self.malformed = "a line that is not JSON"
+                self._spoil("a line that is not JSON")
         elif chunk.choices or chunk.error is not None or self.is_recognised:
             self.is_recognised = True
             self._apply(chunk)
@@ -240,7 +249,7 @@ class StreamReader:
             if self._event == b"error":
                 self._report(whole.strip())
             else:
-                self.malformed = f"a chunk that is not JSON: {whole[:80]}"
+                self._spoil(f"a chunk that is not JSON: {whole[:80]}")
         self._event = b""
 
     def _read_body(self, body: bytes) -> None:
@@ -253,8 +262,22 @@ class StreamReader:
         self.is_recognised = True
         self._apply(chunk)
 
+    @property
+    def _is_over(self) -> bool:
+        return self.finish_reason is not None and not self._is_whole_body_read
+
     def _report(self, body: object) -> None:
-        self.error = self.error or StreamError(body)
+        if self._is_over:
+            self.afterthought = self.afterthought or f"an error: {body}"
+        else:
+            self.error = self.error or StreamError(body)
+
+    def _spoil(self, why: str) -> None:
+        """Stop reading."""
+        if self._is_over:
+            self.afterthought, self.done = self.afterthought or why, True
+        else:
+            self.malformed = why
 
     def _apply(self, chunk: Chunk) -> None:
         if chunk.error:
@@ -275,6 +298,8 @@ class StreamReader:
             state = self.choices.get(index)
             if state is None:
                 state = self.choices[index] = ChoiceState()
+            elif state.finish_reason is not None and not self._is_whole_body_read:
+                continue
             delta = choice.delta
             if delta is None and choice.message is not None and not state.text:
                 delta = choice.message  # a whole reply where a piece was expected
@@ -314,13 +339,13 @@ class StreamReader:
             self._grow(len(tool.written) + 1)
             add_tool(state.tool_calls, tool, is_over=state.finish_reason is not None)
             if len(state.tool_calls) > MAX_TOOL_CALLS:
-                self.malformed = f"more than {MAX_TOOL_CALLS} tool calls in one reply"
+                self._spoil(f"more than {MAX_TOOL_CALLS} tool calls in one reply")
                 return
 
     def _grow(self, amount: int) -> None:
         self.progress += amount
         if self.progress > MAX_REPLY_CHARS:
-            self.malformed = f"more than {MAX_REPLY_CHARS:,} characters without an end"
+            self._spoil(f"more than {MAX_REPLY_CHARS:,} characters without an end")
 
 
 def _error_in(payload: bytes) -> object:

@@ -56,7 +56,7 @@ def _begins_anew(known: ToolCall, tool: ToolDelta) -> bool:
     if tool.id and known.id:
         return is_blank or _is_complete(known.arguments)
     if tool.name != known.name:
-        return is_blank or _is_complete(known.arguments)
+        return (is_blank and not known.id) or _is_complete(known.arguments)
     return bool(tool.written.strip()) and _is_complete(known.arguments)  # else: the name again
 
 

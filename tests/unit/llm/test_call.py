@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -229,28 +230,45 @@ async def test_tool_calls_and_refusals_are_part_of_the_reply(
 
 @pytest.mark.parametrize(
     "entry",
-    [
-        e
-        for e in json.loads((STREAMS / "index.json").read_text())["streams"]
-        if not e["expect"]["error"]
-    ],
+    json.loads((STREAMS / "index.json").read_text())["streams"],
     ids=lambda entry: entry["file"],
 )
-async def test_a_recorded_stream_comes_through_the_real_client(
-    entry: dict[str, Any], open_caller: OpenCaller, log: Log
+async def test_a_recorded_stream_is_one_reply_whole_or_event_by_event(
+    entry: dict[str, Any], open_caller: OpenCaller
 ) -> None:
     body = (STREAMS / entry["file"]).read_bytes()
+    events = [event + b"\n\n" for event in re.split(rb"(?:\r?\n){2,}", body) if event]
+    logs = [Log(), Log()]
 
-    async with FaultServer(stream(body)) as server, open_caller(server.endpoint) as caller:
-        reply = await caller.call(ASK, log)
+    async with (
+        FaultServer(stream(body), stream(*events)) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        whole, cut = [await caller.call(ASK, log) for log in logs]
 
-    assert reply.finish_reason == entry["expect"]["finish"]["0"]
-    assert reply.text == log.shown
+    assert replace(cut, usage=whole.usage) == whole
+    assert whole.finish_reason == entry["expect"]["finish"]["0"]
     told = entry["expect"]["usage"] or {}
-    late = [usage for (usage,) in log.named("usage")]
-    assert ([reply.usage, *late])[-1] == Usage(
-        told.get("prompt_tokens"), told.get("completion_tokens")
-    )
+    for log in logs:
+        assert log.shown == whole.text
+        used = [reply.usage for _, reply in log.named("finished")]
+        late = [usage for (usage,) in log.named("usage")]
+        assert [*used, *late][-1] == Usage(told.get("prompt_tokens"), told.get("completion_tokens"))
+
+
+async def test_an_error_after_the_reply_is_only_logged(
+    open_caller: OpenCaller, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = data({"error": {"message": f"too late, {KEY}"}})
+    answers = [stream(text("a") + finish() + late + DONE), stream(text("a") + finish(), late, DONE)]
+
+    async with FaultServer(*answers) as server, open_caller(server.endpoint) as caller:
+        for _ in answers:
+            assert (await caller.call(ASK, log)).text == "a"
+
+    told = [record.getMessage() for record in caplog.records if "too late" in record.getMessage()]
+    assert len(told) == 2
+    assert KEY not in caplog.text
 
 
 # Faults in the stream: tried again from the start

@@ -22,9 +22,9 @@ STREAMS = Path(__file__).parents[2] / "data" / "streams"
 INDEX: list[dict[str, Any]] = json.loads((STREAMS / "index.json").read_text())["streams"]
 
 
-def read(body: bytes, size: int = 0) -> tuple[StreamReader, str]:
+def read(body: bytes, size: int = 0, *, whole_body: bool = False) -> tuple[StreamReader, str]:
     """Read `body` in pieces of `size` bytes; return the reader and the text it handed out."""
-    reader = StreamReader()
+    reader = StreamReader(whole_body=whole_body)
     size = size or max(1, len(body))
     given_out = [reader.feed(body[i : i + size]) for i in range(0, len(body), size)]
     given_out.append(reader.close())
@@ -63,7 +63,7 @@ def expected(entry: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
 @pytest.mark.parametrize("entry", INDEX, ids=[entry["file"] for entry in INDEX])
 def test_a_recorded_stream_reads_as_its_index_says(entry: dict[str, Any], size: int) -> None:
-    reader, given_out = read((STREAMS / entry["file"]).read_bytes(), size)
+    reader, given_out = read((STREAMS / entry["file"]).read_bytes(), size, whole_body=True)
 
     assert summary(reader) == expected(entry)
     assert given_out == reader.text
@@ -82,13 +82,71 @@ def test_any_line_ending_and_any_cut_give_the_same_result(
     body = (STREAMS / entry["file"]).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", ending)
     body = b"\xef\xbb\xbf" + body if bom else body
     edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    reader = StreamReader()
+    reader = StreamReader(whole_body=True)
 
     for start, end in pairwise(edges):
         reader.feed(body[start:end])
     reader.close()
 
     assert summary(reader) == expected(entry)
+
+
+def verdict(reader: StreamReader) -> tuple[Any, ...]:
+    """What decides whether there is a reply, and which."""
+    state = reader.choices.get(0)
+    calls = sorted(state.tool_calls.items()) if state else []
+    error = reader.error.body if reader.error else None
+    return reader.text, reader.finish_reason, calls, error, reader.malformed
+
+
+AFTERTHOUGHTS: dict[str, bytes] = {
+    "an error": data({"error": {"message": "too late", "code": 400}}),
+    "an error line": b"error: too late\n\n",
+    "an error of a choice": data({"choices": [{"error": "too late"}]}),
+    "a broken chunk": b"data: {nonsense\n\n" + text("late"),
+    "more text": text("late"),
+    "a tool call": delta(tool_calls=[{"index": 0, "function": {"name": "late"}}]),
+    "another reason": finish("length"),
+    "another stream": text("late") + finish("tool_calls") + DONE,
+}
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 60], ids=["whole", "1-byte", "7-byte", "60-byte"])
+@pytest.mark.parametrize("name", AFTERTHOUGHTS)
+def test_what_follows_the_end_of_a_reply_does_not_change_it(name: str, size: int) -> None:
+    reader, given_out = read(text("a") + finish() + usage(3, 2) + AFTERTHOUGHTS[name], size)
+
+    assert verdict(reader) == ("a", "stop", [], None, "")
+    assert (given_out, reader.usage) == ("a", Usage(3, 2))
+    assert bool(reader.afterthought) == any(w in name for w in ("error", "broken"))
+
+
+def test_an_error_in_the_chunk_that_ends_the_reply_is_an_error() -> None:
+    body = {"choices": [{"delta": {}, "finish_reason": "stop"}], "error": {"message": "no"}}
+
+    reader, _ = read(text("a") + data(body))
+
+    assert reader.error is not None
+
+
+@given(
+    entry=st.sampled_from([e for e in INDEX if e["bytes"] < 30_000]),
+    cuts=st.lists(st.integers(0, 30_000), max_size=40),
+)
+def test_a_recorded_reply_is_the_same_wherever_the_bytes_are_cut(
+    entry: dict[str, Any], cuts: list[int]
+) -> None:
+    body = (STREAMS / entry["file"]).read_bytes()
+    edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    whole, _ = read(body)
+    reader = StreamReader()
+
+    given_out = [reader.feed(body[start:end]) for start, end in pairwise(edges)]
+    given_out.append(reader.close())
+
+    assert verdict(reader) == verdict(whole)
+    assert reader.usage == whole.usage
+    assert "".join(given_out) == whole.text
 
 
 CHUNK = data({"choices": [{"index": 0, "delta": {"content": "é😀"}, "finish_reason": None}]})
