@@ -215,7 +215,9 @@ class _Work:
             raise OutputInvalid(
                 f"The answer of {self.agent.name} did not fit after {MAX_REPAIRS} repair turns: "
                 + problem[:300],
-                "Try another model: this one may not follow JSON schemas.",
+                "Try another model: this one may not follow JSON schemas."
+                if self.agent.output
+                else "Try another model, or a shorter length.",
             )
         self.repairs += 1
         self.reporter.repair_requested(self.repairs, problem)

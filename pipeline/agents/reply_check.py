@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.foreign_json import read_json
 
+ANSWER_MAX_CHARS = 200_000  # several times the longest article; it becomes others' input
 PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
+_SHOWN_MAX_CHARS = 2_000  # of an answer beyond the limit
 
 _TAGS = "(?:think|thinking|thought|thoughts|reasoning)"
 _OPENING = re.compile(rf"<{_TAGS}>", re.I)
@@ -34,6 +36,9 @@ def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -
     `output` None means Markdown: anything but an empty or cut text fits.
     """
     body = _FENCE.sub(r"\1", _without_thoughts(text)).strip()
+    if len(body) > ANSWER_MAX_CHARS:
+        problem = f"It has {len(body):,} characters; at most {ANSWER_MAX_CHARS:,} are taken."
+        return Checked(f"{body[:_SHOWN_MAX_CHARS]} …", problem=f"{problem} Answer more briefly.")
     if finish_reason == "length":
         return Checked(body, problem="It was cut by the length limit. Answer more briefly.")
     if not body:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.agents.chat_agent import AgentReply, ChatAgent
+from pipeline.errors import OutputInvalid
 from pipeline.llm.client import make_client
 from tests.fault_server import DONE, Answer, FaultServer, completion, delta, finish, stream
 
@@ -85,3 +86,15 @@ async def test_blank_arguments_are_an_empty_object(server: FaultServer, blank: s
     asked, answered = turns(server)
     assert asked[0]["function"]["arguments"] == "{}"
     assert "do not fit" in answered[0]["content"]
+
+
+async def test_endless_answers_fail_in_the_end_and_do_not_swell_the_conversation(
+    server: FaultServer,
+) -> None:
+    with pytest.raises(OutputInvalid) as caught:
+        await talk(server, *[completion("word " * 50_000)] * 3)
+
+    assert "at most 200,000" in caught.value.message
+    assert "shorter length" in caught.value.hint
+    assert len(server.requests) == 3
+    assert len(server.requests[2].body) < 20_000

@@ -82,6 +82,18 @@ def test_an_answer_cut_by_the_length_limit_never_passes(output: type[Summary] | 
     assert "length limit" in check_reply(json.dumps(GOOD), "length", output).problem
 
 
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_an_answer_beyond_all_measure_is_sent_back_in_short(reason: str) -> None:
+    checked = check_reply("word " * 100_000, reason, None)
+
+    assert "499,999 characters" in checked.problem and "briefly" in checked.problem
+    assert len(checked.text) < 3_000
+
+
+def test_thoughts_do_not_count_as_the_answer() -> None:
+    assert not check_reply("hm " * 100_000 + "</think># Title", "stop", None).problem
+
+
 def test_markdown_keeps_its_text_without_the_fence_around_it() -> None:
     text = "# Title\n\nSee `code` and\n\n```py\nx = 1\n```"
 
