@@ -18,6 +18,7 @@ GantryError
 │   └── DeadlineExceeded      first token, idle or total deadline
 ├── OutputInvalid             the text does not fit the agent's schema after the repair turns
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
+├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
 ├── Superseded                another executor owns this run now (epoch fencing)
 └── EngineBusy                another process is the engine of this data folder
@@ -164,6 +165,10 @@ class OutputInvalid(GantryError):
 
 class NothingFound(GantryError):
     code = "nothing_found"
+
+
+class InternalError(GantryError):
+    code = "internal"
 
 
 class StoreError(GantryError):

@@ -1,12 +1,14 @@
 """Run agents of a roster by name, alone or side by side, on one client.
 
-An expected failure is a value in the result, never an exception that takes a sibling along.
+A failure is a value in the result, never an exception that takes a sibling along: what an
+agent raises by mistake is logged and becomes an `InternalError` of that agent alone.
 Which agent may start when is decided elsewhere (`plan.py`, `chat_orchestrator.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,12 +18,22 @@ from openai import AsyncOpenAI
 
 from pipeline.agents.chat_agent import ChatAgent
 from pipeline.agents.roster import ROSTER
-from pipeline.errors import GantryError, SpecError
+from pipeline.errors import (
+    EngineBusy,
+    GantryError,
+    InternalError,
+    SpecError,
+    StoreError,
+    Superseded,
+)
 from pipeline.journal import Journal
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
 
 PREFETCH_TOOL = "search_samples"
+_NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,8 @@ class AgentManager:
         """Run one agent on `prompt` and return its result, failed or not.
 
         `sources` are passages that stand in the prompt and may be cited as if a tool had
-        returned them. Raises `SpecError` for an unknown agent; nothing else that is expected.
+        returned them. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
+        `EngineBusy` when the journal can no longer be written.
         """
         agent = ChatAgent.from_spec(
             self._agent(name),
@@ -119,8 +132,13 @@ class AgentManager:
             reply = await agent.run_async(
                 self._client, prompt, caller=self._caller, journal=self._journal
             )
+        except _NOT_THE_AGENTS:
+            raise
         except GantryError as error:
             return AgentResult(name, error=error)
+        except Exception as error:
+            _logger.exception("agent %s stopped on a defect", name)
+            return AgentResult(name, error=_internal(name, error))
         return AgentResult(name, reply.output, reply.usage)
 
     async def run_agents_parallel(self, work: Sequence[tuple[str, str]]) -> list[AgentResult]:
@@ -151,3 +169,10 @@ class AgentManager:
             return ()
         topic = self._search_topic or prompt
         return ((PREFETCH_TOOL, {"query": topic[:300], "shelf": agent.shelf}),)
+
+
+def _internal(name: str, error: Exception) -> InternalError:
+    return InternalError(
+        f"A defect of Gantry stopped `{name}` ({type(error).__name__}).",
+        "Run it again, or use another model; the log has the details for a report.",
+    )

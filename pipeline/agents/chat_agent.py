@@ -20,6 +20,7 @@ from pipeline.agents.prompting import instructions, section
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
 from pipeline.errors import OutputInvalid, ParameterRefused
+from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
@@ -147,7 +148,7 @@ class _Work:
             checked = self._check(reply)
             if not checked.problem:
                 return self._reply(reply, checked)
-            self._ask_for_repair(reply.text, checked.problem)
+            self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
             f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
             "Try another model, or run it again.",
@@ -214,7 +215,9 @@ class _Work:
             raise OutputInvalid(
                 f"The answer of {self.agent.name} did not fit after {MAX_REPAIRS} repair turns: "
                 + problem[:300],
-                "Try another model: this one may not follow JSON schemas.",
+                "Try another model: this one may not follow JSON schemas."
+                if self.agent.output
+                else "Try another model, or a shorter length.",
             )
         self.repairs += 1
         self.reporter.repair_requested(self.repairs, problem)
@@ -228,9 +231,10 @@ class _Work:
 
     async def _run_tools(self, reply: ModelReply) -> None:
         """Run what the model asked for, all at once, and give it the results."""
-        allowed = reply.tool_calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
-        self.tool_calls += len(reply.tool_calls)
-        self.messages.append(_assistant_turn(reply))
+        calls = _answerable(reply.tool_calls, self.tool_calls)
+        allowed = calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
+        self.tool_calls += len(calls)
+        self.messages.append(_assistant_turn(reply.text, calls))
         self.reporter.tools_started([_describe(call) for call in allowed])
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_tool(call)) for call in allowed]
@@ -239,10 +243,10 @@ class _Work:
         for result in results:  # in the order asked, so that equal runs have equal inputs
             self.sources.update({source.id: source for source in result.sources})
         contents = [result.content for result in results]
-        contents += [_LIMIT_REACHED] * (len(reply.tool_calls) - len(allowed))
+        contents += [_LIMIT_REACHED] * (len(calls) - len(allowed))
         self.messages += [
             {"role": "tool", "tool_call_id": call.id, "content": content}
-            for call, content in zip(reply.tool_calls, contents, strict=True)
+            for call, content in zip(calls, contents, strict=True)
         ]
 
     async def _run_tool(self, call: ToolCall) -> _ToolTurn:
@@ -292,17 +296,34 @@ def _schema_of(output: type[BaseModel]) -> OutputSchema:
     return OutputSchema(output.__name__, output.model_json_schema())
 
 
-def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:
+def _answerable(calls: Sequence[ToolCall], earlier: int) -> list[ToolCall]:
+    """The calls as their results can name them: each with an id of its own, and arguments.
+
+    Some providers send no id, or one id for all; `earlier` calls of the conversation have ids
+    already. A call without arguments means an empty object.
+    """
+    taken: set[str] = set()
+    answerable = []
+    for number, call in enumerate(calls, earlier + 1):
+        name = call.id.strip() or f"call_{number}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        answerable.append(ToolCall(name, call.name, call.arguments.strip() or "{}"))
+    return answerable
+
+
+def _assistant_turn(text: str, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
     return {
         "role": "assistant",
-        "content": reply.text or None,
+        "content": text or None,
         "tool_calls": [
             {
                 "id": call.id,
                 "type": "function",
                 "function": {"name": call.name, "arguments": call.arguments},
             }
-            for call in reply.tool_calls
+            for call in calls
         ],
     }
 
@@ -310,7 +331,7 @@ def _assistant_turn(reply: ModelReply) -> Mapping[str, Any]:
 def _describe(call: ToolCall) -> str:
     """One short line for people, e.g. `search_samples: heat pumps`."""
     try:
-        arguments = json.loads(call.arguments)
+        arguments = read_json(call.arguments)
     except ValueError:
         return call.name
     values: Sequence[Any] = list(arguments.values()) if isinstance(arguments, dict) else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.content.social import limits
 from pipeline.errors import PlanError
 from pipeline.models import WORDS, AgentOutput, AgentSpec, Need, Part, RunSpec, family
 
+_CLOSING = re.compile(r"(<\s*)/(?=\s*section)", re.I)  # any spelling a model may take for one
 PROMPTS = Path(__file__).parent / "prompts"
 
 
@@ -90,7 +92,7 @@ def join_key(agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> str:
 
 
 def section(name: str, body: str) -> str:
-    body = body.replace("</section", r"<\/section")
+    body = _CLOSING.sub(r"\1\\/", body)
     return f'<section name="{name}">\n{body}\n</section>'
 
 

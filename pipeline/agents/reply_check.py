@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
+from pipeline.foreign_json import read_json
 
-_THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+ANSWER_MAX_CHARS = 200_000  # several times the longest article; it becomes others' input
+PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
+_SHOWN_MAX_CHARS = 2_000  # of an answer beyond the limit
+
+_TAGS = "(?:think|thinking|thought|thoughts|reasoning)"
+_OPENING = re.compile(rf"<{_TAGS}>", re.I)
+_CLOSING = re.compile(rf"(?<!`)</{_TAGS}>(?!`)", re.I)
+_THOUGHTS = re.compile(rf"\s*<{_TAGS}>.*?(?:</{_TAGS}>|\Z)", re.I | re.DOTALL)
 _FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
@@ -29,7 +35,10 @@ def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -
 
     `output` None means Markdown: anything but an empty or cut text fits.
     """
-    body = _FENCE.sub(r"\1", _THINKING.sub("", text)).strip()
+    body = _FENCE.sub(r"\1", _without_thoughts(text)).strip()
+    if len(body) > ANSWER_MAX_CHARS:
+        problem = f"It has {len(body):,} characters; at most {ANSWER_MAX_CHARS:,} are taken."
+        return Checked(f"{body[:_SHOWN_MAX_CHARS]} …", problem=f"{problem} Answer more briefly.")
     if finish_reason == "length":
         return Checked(body, problem="It was cut by the length limit. Answer more briefly.")
     if not body:
@@ -39,9 +48,27 @@ def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -
     return _check_json(body, output)
 
 
+def _without_thoughts(text: str) -> str:
+    """What follows the thoughts at the beginning.
+
+    Some chat templates open the tag in the prompt: only `…</think>` comes, up to the last one.
+    JSON, and a tag somebody writes about, in code or after its opening one, are left alone.
+    """
+    end = 0
+    while thoughts := _THOUGHTS.match(text, end):
+        end = thoughts.end()
+    first = _CLOSING.search(text, end)
+    if first is None or _OPENING.search(text, end, first.start()):
+        return text[end:]
+    if text[end : first.start()].lstrip().startswith("{"):
+        return text[end:]
+    *_, last = _CLOSING.finditer(text, end)
+    return text[last.end() :]
+
+
 def _check_json(body: str, output: type[BaseModel]) -> Checked:
     try:
-        value = json.loads(_object_in(body))
+        value = read_json(_object_in(body))
     except ValueError as error:
         return Checked(body, problem=f"It is not one JSON object: {error}."[:PROBLEM_MAX_CHARS])
     try:

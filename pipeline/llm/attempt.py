@@ -21,12 +21,13 @@ from pipeline.errors import (
     DeadlineExceeded,
     ModelNotFound,
     NotAnEndpoint,
+    ParameterRefused,
     QuotaError,
     StreamBroken,
 )
 from pipeline.llm.call import CallObserver, Deadlines, ModelReply
 from pipeline.llm.failures import classify
-from pipeline.llm.redact import provider_words
+from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.stream import StreamError, StreamReader
 from pipeline.llm.transport import address, translate, translate_midway, transport_errors
 from pipeline.llm.wire import Answer, post
@@ -35,7 +36,14 @@ from pipeline.models import Usage
 DRAIN_LIMIT_S = 2.0  # after the reply: for late usage and the body's end
 CLOSE_LIMIT_S = 0.5
 _LATE_SHARE = 0.05  # the idle deadline may fire this much late, so that it is set anew less often
-_HOPELESS = (AuthError, ContextTooLong, ModelNotFound, QuotaError)  # whenever they are told
+_HOPELESS = (  # whenever they are told
+    AuthError,
+    ContextTooLong,
+    ModelNotFound,
+    NotAnEndpoint,
+    ParameterRefused,
+    QuotaError,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -81,6 +89,8 @@ class Attempt:
             if isinstance(exc, TimeoutError) and limit.expired():
                 raise self._deadline_exceeded() from exc
             raise
+        if self.is_over:
+            self._note_afterthought()
         return self._reply()
 
     @property
@@ -104,6 +114,7 @@ class Attempt:
             _logger.debug("the body did not end after the reply: %r", exc)
         finally:
             self._report_late_usage()
+            self._note_afterthought()
             await self._close()
 
     async def _send(self) -> None:
@@ -147,8 +158,9 @@ class Attempt:
                 f"The endpoint sent {provider_words(reader.malformed, self._secrets)}.",
                 "Try again; if it goes on, use another endpoint.",
             )
-        if reader.kind == "html":
-            raise self._not_an_endpoint("a web page")
+        if reader.kind in ("html", "foreign"):
+            what = "a web page" if reader.kind == "html" else "something else"
+            raise self._not_an_endpoint(what)
         if reader.finish_reason == "error":
             raise StreamBroken("The endpoint broke the reply off with an error.", "Try again.")
 
@@ -167,7 +179,8 @@ class Attempt:
         if self._reader.kind == "json" or isinstance(told, _HOPELESS):
             return told
         return StreamBroken(
-            f"The endpoint reported an error while it was writing: {told.provider_text}",
+            "The endpoint reported an error while it was writing: "
+            + as_sentence(told.provider_text or "no details"),
             "Try again; if it goes on, choose another model or endpoint.",
             provider_text=told.provider_text,
         )
@@ -210,6 +223,11 @@ class Attempt:
             response_model=reader.response_model,
             refusal="".join(state.refusal),
         )
+
+    def _note_afterthought(self) -> None:
+        """What followed the reply does not undo it, but somebody may look for it."""
+        if words := provider_words(self._reader.afterthought, self._secrets):
+            _logger.warning("after its reply the endpoint sent %s", words)
 
     def _report_late_usage(self) -> None:
         usage = self._reader.usage

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.foreign_json import read_json
 from pipeline.models import Usage
 
 
@@ -60,6 +61,7 @@ class Choice(msgspec.Struct):
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class GroqExtra(msgspec.Struct):
@@ -82,8 +84,8 @@ def read_chunk(data: bytes, *, is_error: bool = False, is_whole_body: bool = Fal
     `is_whole_body`: nothing else came; a bare message is then an error too.
     """
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
+        value = read_json(data)
+    except ValueError:
         return None
     if is_error:
         error = value.get("error") if isinstance(value, dict) else None
@@ -113,10 +115,23 @@ def _chunk(value: dict[str, Any], is_whole_body: bool) -> Chunk:
 
 
 def _is_bare_error(value: dict[str, Any], is_whole_body: bool) -> bool:
-    """Some endpoints send `{"detail": …}` or `{"message": …}` instead of an `error` object."""
-    if "error" in (value.get("object"), value.get("type")):
+    """Some endpoints send `{"detail": …}` or `{"message": …}` instead of an `error` object.
+
+    Beside a stream other messages come as well (pings, notices): those say what they are, and
+    carry neither a code nor a status of an error.
+    """
+    kind = value.get("object") or value.get("type")
+    if isinstance(kind, str) and "error" in kind.lower():
         return True
-    return is_whole_body and any(value.get(name) for name in ("detail", "message", "errors"))
+    statuses = [value.get(name) for name in ("code", "status", "status_code", "statusCode")]
+    if "error" in statuses or any(400 <= (_number(status) or 0) < 600 for status in statuses):
+        return True
+    if kind and not is_whole_body:
+        return False
+    if any(value.get(name) for name in ("detail", "errors", "error_message")):
+        return True
+    message = value.get("message")  # of a chat in another protocol when it is an object
+    return isinstance(message, str) and bool(message) and (is_whole_body or bool(statuses[0]))
 
 
 def _choice(value: dict[str, Any]) -> Choice:
@@ -125,6 +140,7 @@ def _choice(value: dict[str, Any]) -> Choice:
         delta=_delta(value.get("delta")),
         message=_delta(value.get("message")),
         finish_reason=_text(value.get("finish_reason")),
+        error=value.get("error"),
     )
 
 

@@ -27,6 +27,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _SECRETS.sub(_HIDDEN, text)
 
 
+def as_sentence(words: str) -> str:
+    """`words` with a full stop, unless they end in a mark of their own."""
+    return words if words.endswith((".", "!", "?", "…")) else f"{words}."
+
+
 def provider_words(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, on one line, redacted, at most 500 characters."""
     line = " ".join(redact(text, secrets).split()).encode("utf-8", "replace").decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import GantryError
+from pipeline.foreign_json import read_json
 from pipeline.models import LOCAL_OWNER, Source
 
 PROBLEM_MAX_CHARS = 600  # what the model is told about bad arguments
@@ -62,8 +62,8 @@ class Tool(Generic[ArgumentsT]):
 
     def _arguments(self, arguments_json: str) -> ArgumentsT:
         try:
-            value = json.loads(arguments_json or "{}")
-        except (ValueError, RecursionError) as error:
+            value = read_json(arguments_json or "{}")
+        except ValueError as error:
             raise ToolError(
                 f"The arguments of `{self.name}` are not JSON.", "Send one JSON object."
             ) from error

@@ -5,12 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, model_validator
 
 import pipeline
-from pipeline import AgentManager, ChatAgent
-from pipeline.errors import SpecError
+from pipeline import AgentManager, ChatAgent, ChatOrchestrator
+from pipeline.agents.roster import ROSTER
+from pipeline.errors import InternalError, SpecError, Superseded
+from pipeline.events import AnyEvent, Event
+from pipeline.journal import Journal
+from pipeline.models import AgentState, RunStatus
 from tests.faulty_demo import Answer, FaultyDemo
 
 MODEL = "gantry-demo-instant"
@@ -64,6 +71,54 @@ async def test_one_failure_is_its_own_result(demo: FaultyDemo) -> None:
     assert failed.error is not None
     with pytest.raises(type(failed.error)):
         _ = failed.text
+
+
+class Defective(BaseModel):
+    """An output type with a bug in it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fall_over(cls, value: object) -> object:
+        raise ZeroDivisionError
+
+
+async def test_a_defect_is_the_result_of_one_agent_and_logged(
+    demo: FaultyDemo, caplog: pytest.LogCaptureFixture
+) -> None:
+    roster = [replace(a, output=Defective) if a.name == "topic_planner" else a for a in ROSTER]
+
+    async with AgentManager(demo.client, model=MODEL, roster=roster) as manager:
+        failed, fine = await manager.run_agents_parallel(
+            [("topic_planner", "Rain."), ("summary_writer", "Rain.")]
+        )
+
+    assert fine.ok
+    assert isinstance(failed.error, InternalError)
+    assert failed.error.code == "internal"
+    assert failed.error.hint
+    assert "ZeroDivisionError" in caplog.text and "_fall_over" in caplog.text
+
+
+async def test_a_defect_settles_by_the_agents_rule(demo: FaultyDemo) -> None:
+    roster = [replace(a, output=Defective) if a.name == "kb_researcher" else a for a in ROSTER]
+
+    result = await ChatOrchestrator(demo.client, model=MODEL, roster=roster).run_pipeline(
+        "Heat pumps in old buildings"
+    )
+
+    assert result.status is RunStatus.DEGRADED
+    assert result.settled["kb_researcher"].state is AgentState.ABSENT
+    assert {s.state for n, s in result.settled.items() if n != "kb_researcher"} == {AgentState.DONE}
+
+
+async def test_a_journal_that_is_taken_away_ends_the_run(demo: FaultyDemo) -> None:
+    class Taken(Journal):
+        def record(self, event_type: type[Event], **fields: Any) -> AnyEvent:
+            raise Superseded("Another executor owns this run now.")
+
+    async with AgentManager(demo.client, model=MODEL, journal=Taken("x")) as manager:
+        with pytest.raises(Superseded):
+            await manager.run_agent("topic_planner", "Rain.")
 
 
 async def test_an_unknown_agent_is_refused_before_the_first_call(demo: FaultyDemo) -> None:

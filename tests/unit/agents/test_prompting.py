@@ -71,11 +71,19 @@ def test_sources_reach_the_writer_with_their_ids() -> None:
     assert "Bees fly." in prompt
 
 
-@given(st.text(max_size=200).map(lambda t: f"{t}</section>{t}"))
-def test_material_never_closes_its_own_section(body: str) -> None:
-    rendered = section("editor", body)
+closings = st.builds(
+    "<{0}/{1}{2}{0}>".format,
+    st.sampled_from(["", " ", "\n", "\t ", "\u00a0"]),
+    st.sampled_from(["", " ", "\r\n"]),
+    st.sampled_from(["section", "SECTION", "Section", "sEcTiOn"]),
+)
 
-    assert len(re.findall("</section", rendered)) == 1
+
+@given(st.text(max_size=200), closings)
+def test_material_never_closes_its_own_section(text: str, closing: str) -> None:
+    rendered = section("editor", f"{text}{closing}{text}")
+
+    assert len(re.findall(r"<\s*/\s*section", rendered, re.I)) == 1
     assert rendered.endswith("\n</section>")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pipeline.errors import (
     GantryError,
     ModelNotFound,
     NotAnEndpoint,
+    ParameterRefused,
     QuotaError,
     RateLimited,
     ServerFailed,
@@ -228,28 +230,45 @@ async def test_tool_calls_and_refusals_are_part_of_the_reply(
 
 @pytest.mark.parametrize(
     "entry",
-    [
-        e
-        for e in json.loads((STREAMS / "index.json").read_text())["streams"]
-        if not e["expect"]["error"]
-    ],
+    json.loads((STREAMS / "index.json").read_text())["streams"],
     ids=lambda entry: entry["file"],
 )
-async def test_a_recorded_stream_comes_through_the_real_client(
-    entry: dict[str, Any], open_caller: OpenCaller, log: Log
+async def test_a_recorded_stream_is_one_reply_whole_or_event_by_event(
+    entry: dict[str, Any], open_caller: OpenCaller
 ) -> None:
     body = (STREAMS / entry["file"]).read_bytes()
+    events = [event + b"\n\n" for event in re.split(rb"(?:\r?\n){2,}", body) if event]
+    logs = [Log(), Log()]
 
-    async with FaultServer(stream(body)) as server, open_caller(server.endpoint) as caller:
-        reply = await caller.call(ASK, log)
+    async with (
+        FaultServer(stream(body), stream(*events)) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        whole, cut = [await caller.call(ASK, log) for log in logs]
 
-    assert reply.finish_reason == entry["expect"]["finish"]["0"]
-    assert reply.text == log.shown
+    assert replace(cut, usage=whole.usage) == whole
+    assert whole.finish_reason == entry["expect"]["finish"]["0"]
     told = entry["expect"]["usage"] or {}
-    late = [usage for (usage,) in log.named("usage")]
-    assert ([reply.usage, *late])[-1] == Usage(
-        told.get("prompt_tokens"), told.get("completion_tokens")
-    )
+    for log in logs:
+        assert log.shown == whole.text
+        used = [reply.usage for _, reply in log.named("finished")]
+        late = [usage for (usage,) in log.named("usage")]
+        assert [*used, *late][-1] == Usage(told.get("prompt_tokens"), told.get("completion_tokens"))
+
+
+async def test_an_error_after_the_reply_is_only_logged(
+    open_caller: OpenCaller, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = data({"error": {"message": f"too late, {KEY}"}})
+    answers = [stream(text("a") + finish() + late + DONE), stream(text("a") + finish(), late, DONE)]
+
+    async with FaultServer(*answers) as server, open_caller(server.endpoint) as caller:
+        for _ in answers:
+            assert (await caller.call(ASK, log)).text == "a"
+
+    told = [record.getMessage() for record in caplog.records if "too late" in record.getMessage()]
+    assert len(told) == 2
+    assert KEY not in caplog.text
 
 
 # Faults in the stream: tried again from the start
@@ -272,6 +291,22 @@ BROKEN: dict[str, tuple[Answer, type[GantryError]]] = {
         stream(text("bad"), b'event: error\ndata: {"message": "overloaded"}\n\n', SILENCE),
         StreamBroken,
     ),
+    "error line": (
+        stream(text("bad"), b'error: {"code": 500, "message": "slot unavailable"}\n\n', SILENCE),
+        StreamBroken,
+    ),
+    "raw JSON among the events": (
+        stream(text("bad"), b'{"error": {"message": "out of memory"}}\n', SILENCE),
+        StreamBroken,
+    ),
+    "error of a choice": (
+        stream(text("bad"), data({"choices": [{"error": {"message": "busy"}}]}), SILENCE),
+        StreamBroken,
+    ),
+    "bare error in the stream": (
+        stream(text("bad"), data({"detail": "worker died"}), SILENCE),
+        StreamBroken,
+    ),
     "finish_reason error": (stream(text("bad"), finish("error"), SILENCE), StreamBroken),
     "no first token": (stream(SILENCE), DeadlineExceeded),
     "no headers in time": (Answer([SILENCE]), DeadlineExceeded),
@@ -285,6 +320,8 @@ BROKEN: dict[str, tuple[Answer, type[GantryError]]] = {
     "server error": (error(503, "<html>busy</html>"), ServerFailed),
     "time-out of the server": (error(408, {}), ServerFailed),
     "conflict": (error(409, {}), ServerFailed),
+    "too early": (error(425, {}), ServerFailed),
+    "no capacity": (error(498, {"error": {"message": "capacity exceeded"}}), ServerFailed),
     "rate limit": (error(429, {"error": {"message": "slow down"}}), RateLimited),
     "reset before the answer": (Answer([Reset()], framing="chunked"), StreamBroken),
 }
@@ -326,6 +363,29 @@ async def test_a_client_on_another_transport_breaks_the_same_way(name: str, log:
 
     assert (reply.text, log.shown) == ("good", "good")
     assert [type(failed) for _, failed in log.named("discarded")] == [kind]
+
+
+async def test_the_words_of_an_error_in_the_stream_are_told(
+    open_caller: OpenCaller, log: Log
+) -> None:
+    answer = stream(text("a"), b'error: {"code": 500, "message": "slot unavailable"}\n\n')
+
+    async with FaultServer(default=answer) as server:
+        failed = await failure(server, open_caller, log)
+
+    assert "slot unavailable" in failed.message
+    assert len(server.requests) == 3
+
+
+async def test_tools_refused_in_the_stream_are_a_refusal(open_caller: OpenCaller, log: Log) -> None:
+    tools = [{"type": "function", "function": {"name": "search", "parameters": {}}}]
+    refusal = stream(data({"error": {"message": "this model does not support tools"}}))
+
+    async with FaultServer(refusal) as server:
+        failed = await failure(server, open_caller, log, request=replace(ASK, tools=tools))
+
+    assert isinstance(failed, ParameterRefused)
+    assert len(server.requests) == 1
 
 
 async def test_three_attempts_are_the_most(
@@ -431,6 +491,16 @@ HOPELESS: dict[str, tuple[Answer, type[CallError], str]] = {
         json_body({"error": {"message": "the moon is full", "code": 500}}),
         ServerFailed,
         "the moon is full",
+    ),
+    "JSON lines of another protocol": (
+        stream(b'{"model": "m", "message": {"content": "hi"}, "done": false}\n', SILENCE),
+        NotAnEndpoint,
+        "something else",
+    ),
+    "bare status in mid-stream": (
+        stream(data({"message": "Unauthorized: subscription ended", "code": 401})),
+        AuthError,
+        "subscription ended",
     ),
     "key refused in mid-stream": (
         stream(text("a"), data({"error": {"message": "revoked", "code": "invalid_api_key"}})),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ParameterRefused, ServerFailed
+from pipeline.errors import BadRequest, ParameterRefused, ServerFailed
 from pipeline.llm.call import CallRequest, OutputSchema
 from pipeline.llm.capabilities import Capabilities, spell
 from tests.fault_server import Answer, FaultServer, completion, error
@@ -181,6 +181,71 @@ async def test_refused_tools_are_the_callers_business_and_remembered(
     assert reply.text == "a"
     assert len(server.requests) == 2  # the second call with tools was not even sent
     assert log.named("parameter_dropped") == [("tools",)]
+
+
+def says(message: str, status: int = 400) -> Answer:
+    return error(status, {"error": {"message": message}})
+
+
+async def test_a_format_that_does_not_go_with_tools_is_dropped_and_tools_stay(
+    open_caller: OpenCaller, log: Log
+) -> None:
+    refusals = [
+        says("Function calling with a response mime type: 'application/json' is unsupported"),
+        says("json mode cannot be combined with tool/function calling"),
+    ]
+
+    async with (
+        FaultServer(*refusals, default=completion("a")) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        await caller.call(replace(STRUCTURED, tools=TOOLS), log)
+
+        assert caller.supports_tools("m")
+    assert formats(server) == ["json_schema", "json_object", None]
+    assert all("tools" in request.json for request in server.requests)
+
+
+async def test_a_token_limit_out_of_range_is_dropped_in_the_end(
+    open_caller: OpenCaller, log: Log
+) -> None:
+    refusals = [says("max_tokens: 9000 > 8192, which is the maximum allowed number")] * 2
+
+    async with (
+        FaultServer(*refusals, default=completion("a")) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        reply = await caller.call(replace(ASK, max_output_tokens=9_000), log)
+
+    assert reply.text == "a"
+    assert not [name for name in server.requests[-1].json if name.startswith("max_")]
+
+
+async def test_a_500_that_names_the_tools_is_their_refusal(
+    open_caller: OpenCaller, log: Log, sleeps: Sleeps
+) -> None:
+    async with (
+        FaultServer(says("tools param requires --jinja flag", 500)) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        with pytest.raises(ParameterRefused):
+            await caller.call(replace(ASK, tools=TOOLS), log)
+
+        assert not caller.supports_tools("m")
+    assert (len(server.requests), sleeps.slept_s) == (1, [])
+
+
+async def test_a_remark_on_how_tools_are_written_does_not_drop_them(
+    open_caller: OpenCaller, log: Log
+) -> None:
+    async with (
+        FaultServer(says("invalid request: all elements in tools must have a name.")) as server,
+        open_caller(server.endpoint) as caller,
+    ):
+        with pytest.raises(BadRequest):
+            await caller.call(replace(ASK, tools=TOOLS), log)
+
+        assert caller.supports_tools("m")
 
 
 SERVER_ERROR = error(500, {"error": {"message": "grammar"}})

@@ -111,7 +111,7 @@ async def test_an_endpoint_without_a_list_is_judged_by_a_call() -> None:
     [
         ([WRONG_KEY], "key"),
         ([MODELS, WRONG_KEY], "key"),
-        ([MODELS, NO_MODEL], "does not know the model `m`"),
+        ([MODELS, NO_MODEL], "does not offer the model `m`"),
         ([page(), page()], "not an OpenAI-compatible endpoint"),
         ([NO_LIST, NO_LIST], "not an OpenAI-compatible endpoint"),
         ([MODELS, error(500, {"error": {"message": "on fire"}})], "on fire"),

@@ -149,6 +149,69 @@ REFUSED: list[tuple[str, int, object]] = [
     ("tools", 404, openai_error("No endpoints found that support tool use. Try another model.")),
     ("tools", 400, openai_error("Function calling is not enabled for this model")),
     ("tools", 400, openai_error("not here", param="tool_choice")),
+    ("tools", 500, openai_error("tools param requires --jinja flag", type="server_error")),
+    ("tools", 500, openai_error("Cannot use tools with stream", type="server_error")),
+    (
+        "response_format",
+        400,
+        openai_error("json mode cannot be combined with tool/function calling"),
+    ),
+    ("response_format", 400, openai_error("The specified model does not support JSON mode")),
+    (
+        "response_format",
+        400,
+        openai_error("The provided JSON schema contains features not supported by xgrammar."),
+    ),
+    ("response_format", 400, openai_error("Failed to parse grammar")),
+    ("response_format", 500, openai_error("Failed to parse grammar", type="server_error")),
+    (
+        "response_format",
+        400,
+        [
+            openai_error(
+                'Invalid JSON payload received. Unknown name "additionalProperties" at '
+                "'generation_config.response_schema': Cannot find field."
+            )
+        ],
+    ),
+    (
+        "response_format",
+        400,
+        openai_error(
+            "Prompt must contain the word 'json' in some form to use 'response_format' of type "
+            "'json_object'."
+        ),
+    ),
+    (
+        "response_format",
+        400,
+        openai_error("Failed to generate JSON. Adjust your prompt.", code="json_validate_failed"),
+    ),
+    (
+        "response_format",
+        400,
+        [
+            openai_error(
+                "Function calling with a response mime type: 'application/json' is unsupported"
+            )
+        ],
+    ),
+    (
+        "seed",
+        400,
+        [openai_error('Invalid JSON payload received. Unknown name "seed": Cannot find field.')],
+    ),
+    (
+        "max_tokens",
+        400,
+        openai_error("max_tokens: 9000 > 8192, which is the maximum allowed number of tokens"),
+    ),
+    (
+        "max_tokens",
+        400,
+        openai_error("<400> InternalError.Algo: Range of max_tokens should be [1, 8192]"),
+    ),
+    ("temperature", 400, openai_error("temperature: range: 0..1")),
 ]
 
 
@@ -214,6 +277,59 @@ OTHERS: list[tuple[type[CallError], int, object]] = [
     (BadRequest, 418, {}),
     (BadRequest, 400, None),
     (BadRequest, 400, openai_error("Invalid 'messages[0].content': expected a string")),
+    (BadRequest, 400, {"message": "invalid request: all elements in tools must have a name."}),
+    (BadRequest, 400, openai_error("Invalid schema for function 'search': tools must be named")),
+    (BadRequest, 403, openai_error("Your input was flagged", code=403)),
+    (ServerFailed, 500, openai_error("Invalid state of the worker, seed must be set")),
+    (ServerFailed, 498, openai_error("Flex tier capacity exceeded", type="capacity")),
+    (ServerFailed, 425, "too early"),
+    (QuotaError, 400, openai_error("Your credit balance is too low to access the Claude API.")),
+    (
+        QuotaError,
+        403,
+        {"code": "No permission", "error": "Your newly created team doesn't have any credits yet."},
+    ),
+    (
+        QuotaError,
+        429,
+        {
+            "code": "Some resource has been exhausted",
+            "error": "Your team has either used all available credits or reached its monthly limit.",
+        },
+    ),
+    (
+        QuotaError,
+        400,
+        openai_error("Budget has been exceeded! Current cost: 10", type="budget_exceeded"),
+    ),
+    (
+        QuotaError,
+        429,
+        openai_error(
+            "Your account org-x is suspended, please check your plan and billing details",
+            type="exceeded_current_quota_error",
+        ),
+    ),
+    (QuotaError, 429, openai_error("Insufficient balance or no resource package.", code="1113")),
+    (
+        QuotaError,
+        400,
+        openai_error(
+            "Access denied, make sure your account is in good standing.", code="Arrearage"
+        ),
+    ),
+    (QuotaError, 412, openai_error("Account x is suspended, possibly due to the spending limit")),
+    (NotAnEndpoint, 404, openai_error("Invalid URL (POST /chat/completions)")),
+    (NotAnEndpoint, 404, {"error": {"code": "404", "message": "Resource not found"}}),
+    (NotAnEndpoint, 404, {"status": 404, "error": "Not Found", "path": "/chat/completions"}),
+    (NotAnEndpoint, 200, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
+    (ModelNotFound, 400, openai_error("Model Not Exist")),
+    (ModelNotFound, 400, {"error": "Model foo is not supported by provider bar"}),
+    (ModelNotFound, 400, openai_error("模型不存在，请检查模型代码。", code="1211")),
+    (ModelNotFound, 404, {"title": "Not Found", "detail": "Function 'abc': Not found for account"}),
+    (ContextTooLong, 400, openai_error("Your request exceeded model token limit: 8192")),
+    (AuthError, 400, [openai_error("Missing or invalid Authorization header.")]),
+    (RateLimited, 429, openai_error("You exceeded your current quota, check your billing details")),
 ]
 
 
@@ -223,6 +339,133 @@ def test_another_error_is_recognised(kind: type[CallError], status: int, body: o
 
     assert type(error) is kind
     assert error.message and error.hint
+
+
+@pytest.mark.parametrize("model", ["Seed-OSS-36B", "acme/tools-json_schema-7b"])
+def test_the_models_own_name_names_no_parameter(model: str) -> None:
+    error = classify(404, {}, openai_error(f"The model `{model}` is not supported"), model=model)
+
+    assert type(error) is ModelNotFound
+
+
+def routed(raw: object, status: int = 400) -> dict[str, Any]:
+    metadata = {"raw": raw, "provider_name": "Together"}
+    return {"error": {"message": "Provider returned error", "code": status, "metadata": metadata}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body"),
+    [
+        (ContextTooLong, 400, routed(json.dumps(openai_error("maximum context length is 8192")))),
+        (ContextTooLong, 400, routed(openai_error("no", code="context_length_exceeded"))),
+        (ParameterRefused, 400, routed("Unrecognized request argument supplied: seed")),
+        (RateLimited, 429, routed("x is temporarily rate-limited upstream", 429)),
+        (AuthError, 400, openai_error(json.dumps(openai_error("API key not valid")))),
+        (ServerFailed, 502, routed("", 502)),
+    ],
+)
+def test_the_error_a_router_was_given_itself_decides(
+    kind: type[CallError], status: int, body: dict[str, Any]
+) -> None:
+    error = classify(status, {}, body)
+
+    assert type(error) is kind
+
+
+def test_the_error_a_router_was_given_itself_is_told() -> None:
+    error = classify(400, {}, routed("the moon is full"))
+
+    assert error.provider_text == "the moon is full"
+
+
+def test_routers_behind_routers_come_to_an_end() -> None:
+    body: Any = "the last word"
+    for _ in range(50):
+        body = routed(body)
+
+    assert isinstance(classify(400, {}, body), BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "body"),
+    [
+        (37.0, {"error": {"message": "quota", "details": [{"retryDelay": "37s"}]}}),
+        (37.4, openai_error("You exceeded your current quota. Please retry in 37.4s.")),
+        (20.0, openai_error("Rate limit reached: Limit 3, Used 3. Please try again in 20s.")),
+        (90.5, openai_error("Please try again in 1m30.5s. Visit the page to learn more.")),
+        (0.12, openai_error("Please try again in 120ms.")),
+        (24.0, openai_error("Please retry after 24 seconds.")),
+        (3_600.0, openai_error("Try again in 1 hour")),
+        (7.0, {"error": {"message": "slow", "retry_after": 7}}),
+        (9.0, {"error": {"message": "slow", "metadata": {"headers": {"Retry-After": "9"}}}}),
+        (0.25, openai_error("Please try again in 250 milliseconds")),
+        (120.0, openai_error("Please wait 2 minutes")),
+        (None, openai_error("Please try again later, or wait for 3 more of them")),
+    ],
+)
+def test_a_wait_told_in_the_body_is_read(wait_s: float | None, body: dict[str, Any]) -> None:
+    error = classify(429, {}, body)
+
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == (None if wait_s is None else pytest.approx(wait_s))
+
+
+def test_the_longer_of_two_waits_holds() -> None:
+    body = openai_error("Please retry in 5s")
+
+    assert isinstance(error := classify(503, {"retry-after": "9"}, body), ServerFailed)
+    assert error.retry_after_s == 9.0
+
+
+TOLD: list[tuple[type[CallError], int, object]] = [
+    (AuthError, 403, openai_error("Country, region, or territory not supported")),
+    (ModelNotFound, 404, openai_error("No endpoints found matching your data policy")),
+    (
+        BadRequest,
+        400,
+        openai_error(
+            "Your organization must be verified to stream this model.",
+            param="stream",
+            code="unsupported_value",
+        ),
+    ),
+    (RateLimited, 429, openai_error("free-models-per-day. Add 10 credits to unlock 1000")),
+    (QuotaError, 402, openai_error("You can only afford 100 tokens")),
+    (ContextTooLong, 400, openai_error("maximum context length is 10, you asked for 20")),
+    (ParameterRefused, 400, openai_error("seed is not supported with this model")),
+    (NotAnEndpoint, 404, {"detail": "Not Found here"}),
+    (AuthError, 401, openai_error("Your IP is not authorized to access this resource")),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "body"), TOLD)
+def test_the_providers_words_end_the_message(
+    kind: type[CallError], status: int, body: dict[str, Any]
+) -> None:
+    error = classify(status, {}, body, model="m")
+
+    assert type(error) is kind
+    assert error.provider_text
+    assert error.message.endswith(f" It says: {error.provider_text.rstrip('.')}.")
+
+
+@pytest.mark.parametrize(
+    "words", ["Unauthorized", "Incorrect API key provided: abc.", "Your api key: **12 is invalid"]
+)
+def test_a_plain_401_is_said_in_our_own_words(words: str) -> None:
+    error = classify(401, {}, openai_error(words))
+
+    assert "It says" not in error.message
+    assert error.provider_text == words
+
+
+def test_words_in_a_message_are_redacted_one_line_and_bounded() -> None:
+    said = "no\n way, sk-proj-abcdEFGH1234 " + "x" * 5_000
+
+    error = classify(403, {}, openai_error(said))
+
+    assert "sk-proj" not in error.message and "\n" not in error.message
+    assert len(error.message) < 600
 
 
 def test_a_status_inside_a_body_with_200_decides() -> None:
@@ -251,6 +494,26 @@ def test_whatever_an_endpoint_answers_becomes_an_error_of_ours(status: int, body
 
     assert isinstance(error, CallError)
     assert error.message and error.hint
+
+
+@pytest.mark.parametrize("depth", [300, 900, 50_000])
+@pytest.mark.parametrize("field", ["message", "code", "detail", "param"])
+def test_an_error_nested_without_end_is_an_error_of_ours(field: str, depth: int) -> None:
+    body = '{{"error": {{"{}": {}}}}}'.format(field, "[" * depth + "1" + "]" * depth)
+    nested: Any = "deep"
+    for _ in range(depth):
+        nested = [nested]
+
+    for told in (body, {"error": {field: nested}}):
+        error = classify(400, {}, told)
+        assert type(error) is BadRequest
+        assert len(error.provider_text) <= 500
+
+
+def test_half_a_character_in_an_error_can_be_stored() -> None:
+    error = classify(400, {}, {"error": {"message": ["half \ud83d"]}})
+
+    error.provider_text.encode()
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ STREAMS = Path(__file__).parents[2] / "data" / "streams"
 INDEX: list[dict[str, Any]] = json.loads((STREAMS / "index.json").read_text())["streams"]
 
 
-def read(body: bytes, size: int = 0) -> tuple[StreamReader, str]:
+def read(body: bytes, size: int = 0, *, whole_body: bool = False) -> tuple[StreamReader, str]:
     """Read `body` in pieces of `size` bytes; return the reader and the text it handed out."""
-    reader = StreamReader()
+    reader = StreamReader(whole_body=whole_body)
     size = size or max(1, len(body))
     given_out = [reader.feed(body[i : i + size]) for i in range(0, len(body), size)]
     given_out.append(reader.close())
@@ -63,7 +63,7 @@ def expected(entry: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
 @pytest.mark.parametrize("entry", INDEX, ids=[entry["file"] for entry in INDEX])
 def test_a_recorded_stream_reads_as_its_index_says(entry: dict[str, Any], size: int) -> None:
-    reader, given_out = read((STREAMS / entry["file"]).read_bytes(), size)
+    reader, given_out = read((STREAMS / entry["file"]).read_bytes(), size, whole_body=True)
 
     assert summary(reader) == expected(entry)
     assert given_out == reader.text
@@ -82,13 +82,71 @@ def test_any_line_ending_and_any_cut_give_the_same_result(
     body = (STREAMS / entry["file"]).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", ending)
     body = b"\xef\xbb\xbf" + body if bom else body
     edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    reader = StreamReader()
+    reader = StreamReader(whole_body=True)
 
     for start, end in pairwise(edges):
         reader.feed(body[start:end])
     reader.close()
 
     assert summary(reader) == expected(entry)
+
+
+def verdict(reader: StreamReader) -> tuple[Any, ...]:
+    """What decides whether there is a reply, and which."""
+    state = reader.choices.get(0)
+    calls = sorted(state.tool_calls.items()) if state else []
+    error = reader.error.body if reader.error else None
+    return reader.text, reader.finish_reason, calls, error, reader.malformed
+
+
+AFTERTHOUGHTS: dict[str, bytes] = {
+    "an error": data({"error": {"message": "too late", "code": 400}}),
+    "an error line": b"error: too late\n\n",
+    "an error of a choice": data({"choices": [{"error": "too late"}]}),
+    "a broken chunk": b"data: {nonsense\n\n" + text("late"),
+    "more text": text("late"),
+    "a tool call": delta(tool_calls=[{"index": 0, "function": {"name": "late"}}]),
+    "another reason": finish("length"),
+    "another stream": text("late") + finish("tool_calls") + DONE,
+}
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 60], ids=["whole", "1-byte", "7-byte", "60-byte"])
+@pytest.mark.parametrize("name", AFTERTHOUGHTS)
+def test_what_follows_the_end_of_a_reply_does_not_change_it(name: str, size: int) -> None:
+    reader, given_out = read(text("a") + finish() + usage(3, 2) + AFTERTHOUGHTS[name], size)
+
+    assert verdict(reader) == ("a", "stop", [], None, "")
+    assert (given_out, reader.usage) == ("a", Usage(3, 2))
+    assert bool(reader.afterthought) == any(w in name for w in ("error", "broken"))
+
+
+def test_an_error_in_the_chunk_that_ends_the_reply_is_an_error() -> None:
+    body = {"choices": [{"delta": {}, "finish_reason": "stop"}], "error": {"message": "no"}}
+
+    reader, _ = read(text("a") + data(body))
+
+    assert reader.error is not None
+
+
+@given(
+    entry=st.sampled_from([e for e in INDEX if e["bytes"] < 30_000]),
+    cuts=st.lists(st.integers(0, 30_000), max_size=40),
+)
+def test_a_recorded_reply_is_the_same_wherever_the_bytes_are_cut(
+    entry: dict[str, Any], cuts: list[int]
+) -> None:
+    body = (STREAMS / entry["file"]).read_bytes()
+    edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    whole, _ = read(body)
+    reader = StreamReader()
+
+    given_out = [reader.feed(body[start:end]) for start, end in pairwise(edges)]
+    given_out.append(reader.close())
+
+    assert verdict(reader) == verdict(whole)
+    assert reader.usage == whole.usage
+    assert "".join(given_out) == whole.text
 
 
 CHUNK = data({"choices": [{"index": 0, "delta": {"content": "é😀"}, "finish_reason": None}]})
@@ -119,6 +177,7 @@ ODD_BODIES: dict[str, tuple[bytes, str]] = {
         + finish(),
         "a",
     ),
+    "null as text": (delta(finish="null", content="a") + text("b") + finish(), "ab"),
     "no index": (data({"choices": [{"delta": {"content": "a"}}]}) + finish(), "a"),
     "numbers as text": (
         data(
@@ -145,6 +204,29 @@ ODD_BODIES: dict[str, tuple[bytes, str]] = {
         data({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}),
         "ab",
     ),
+    "raw control characters": (
+        b'data: {"choices": [{"delta": {"content": "a\t\x01b"}}]}\n\n' + finish(),
+        "a\t\x01b",
+    ),
+    "a JSON line per chunk": (
+        (text("a") + text("b") + finish()).replace(b"data: ", b"").replace(b"\n\n", b"\n"),
+        "ab",
+    ),
+    "JSON lines with CRLF, the last one without": (
+        (text("a") + finish()).replace(b"data: ", b"").replace(b"\n\n", b"\r\n").rstrip(),
+        "a",
+    ),
+    "a plain JSON completion on a line": (
+        json.dumps({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}).encode()
+        + b"\n",
+        "ab",
+    ),
+    "a plain JSON completion, indented": (
+        json.dumps(
+            {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}, indent=1
+        ).encode(),
+        "ab",
+    ),
     "a plain JSON completion": (
         json.dumps({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}).encode(),
         "ab",
@@ -162,6 +244,40 @@ def test_an_odd_stream_is_read_like_an_ordinary_one(name: str, size: int) -> Non
     assert (reader.text, given_out) == (wanted, wanted)
     assert reader.finish_reason == "stop"
     assert reader.error is None and not reader.malformed
+
+
+BAD_UTF8 = b'data: {"choices": [{"delta": {"content": "caf\xe9"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+@pytest.mark.parametrize("end", [b"", b"\n\n"], ids=["last", "midway"])
+def test_bytes_that_are_no_utf8_are_replaced(end: bytes, size: int) -> None:
+    reader, given_out = read(text("a ") + BAD_UTF8 + end, size)
+
+    assert (reader.text, given_out, reader.malformed) == ("a caf\ufffd", "a caf\ufffd", "")
+    assert reader.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [{"delta": {"content": %s}}]}',
+        b'{"choices": [], "logprobs": %s}',
+        b'{"choices": [], "error": %s}',
+        b'{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": %s}}]}}]}',
+    ],
+)
+@pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"text":', b"}")])
+@pytest.mark.parametrize("depth", [400, 980, 50_000])
+def test_nesting_without_end_is_malformed_or_ignored(
+    body: bytes, pair: tuple[bytes, bytes], depth: int
+) -> None:
+    deep = pair[0] * depth + b'"x"' + pair[1] * depth
+
+    for whole in (b"data: " + body % deep, b"data: " + body % deep + b"\n\n", body % deep):
+        reader, _ = read(whole)
+        assert reader.finish_reason is None
+        assert not reader.text
 
 
 def test_an_emoji_split_into_two_chunks_as_half_characters_is_whole_again() -> None:
@@ -255,6 +371,64 @@ def test_parallel_tool_calls_that_share_an_index_stay_two() -> None:
     ]
 
 
+def piece(name: str | None, arguments: str | None, **fields: Any) -> bytes:
+    return tool(function={"name": name, "arguments": arguments}, **fields)
+
+
+ONE, TWO = '{"q":1}', '{"q":2}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "wanted"),
+    [
+        ([("a", ONE, {"id": ""}), ("a", TWO, {"id": ""})], [("", "a", ONE), ("", "a", TWO)]),
+        ([("a", ONE, {}), ("b", TWO, {})], [("", "a", ONE), ("", "b", TWO)]),
+        ([("a", "", {}), ("b", "", {})], [("", "a", ""), ("", "b", "")]),
+        ([("a", "", {"id": "1"}), ("a", "", {"id": "2"})], [("1", "a", ""), ("2", "a", "")]),
+        ([("a", None, {"id": "1"}), ("b", ONE, {"id": "2"})], [("1", "a", ""), ("2", "b", ONE)]),
+        (
+            [("a", ONE, {"id": "1"}), ("a", '{"q"', {"id": "2"}), (None, ":2}", {})],
+            [("1", "a", ONE), ("2", "a", TWO)],
+        ),
+        (
+            [("a", ONE, {"id": "1"}), ("a", '{"q"', {"id": "2"}), (None, ":2}", {"id": "2"})],
+            [("1", "a", ONE), ("2", "a", TWO)],
+        ),
+        # One call all the same: its name comes again.
+        ([("a", '{"q"', {}), ("a", ":1}", {})], [("", "a", ONE)]),
+        ([("a", "", {"id": "1"}), ("a", ONE, {})], [("1", "a", ONE)]),
+        ([("a", ONE, {"id": "1"}), ("a", "", {}), ("", "\n", {})], [("1", "a", ONE + "\n")]),
+    ],
+)
+@pytest.mark.parametrize("index", [{"index": 0}, {}], ids=["same index", "no index"])
+def test_calls_that_share_an_index_are_told_apart(
+    pieces: list[tuple[str | None, str | None, dict[str, str]]],
+    wanted: list[tuple[str, str, str]],
+    index: dict[str, int],
+) -> None:
+    body = b"".join(piece(name, said, **ids, **index) for name, said, ids in pieces)
+
+    assert calls(body) == [ToolCall(*call) for call in wanted]
+
+
+def test_a_call_whose_id_changes_on_the_way_stays_one() -> None:
+    body = piece("a", '{"q"', index=0, id="1") + piece("a", ":1}", index=0, id="2")
+
+    assert calls(body) == [ToolCall("1", "a", ONE)]
+
+
+def test_interleaved_calls_with_indexes_of_their_own_stay_apart() -> None:
+    body = (
+        piece("a", '{"q"', index=0, id="1")
+        + piece("b", '{"q"', index=1, id="2")
+        + piece(None, ":1}", index=0)
+        + piece(None, ":2}", index=1)
+        + piece(None, "", index=0)
+    )
+
+    assert calls(body) == [ToolCall("1", "a", ONE), ToolCall("2", "b", TWO)]
+
+
 def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
     body = tool(index=0, id="c1", function={"name": "search", "arguments": {"q": "é"}})
 
@@ -273,20 +447,45 @@ def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
         data({"choices": [], "x_groq": {"error": "overloaded"}}),
         data({"object": "error", "message": "overloaded"}),
         data({"type": "error", "message": "overloaded"}),
+        b'error: {"code": 500, "message": "overloaded", "type": "server_error"}\n\n',
+        b"error: overloaded\n\n",
+        b'error: {"message": "overloaded"}',
+        b'{"error": {"message": "overloaded"}}',
+        data({"message": "overloaded", "code": 401}),
+        data({"message": "overloaded", "code": "busy"}),
+        data({"message": "overloaded", "type": "invalid_request_error"}),
+        data({"type": "notice", "message": "overloaded", "status": 503}),
+        data({"status": "error", "message": "overloaded"}),
+        data({"detail": "overloaded"}),
+        data({"errors": [{"message": "overloaded"}]}),
+        data({"error_message": "overloaded", "error_type": "busy"}),
+        data({"choices": [{"index": 0, "delta": {}, "error": {"message": "overloaded"}}]}),
+        data({"choices": [{"delta": {"content": [1]}, "error": {"message": "overloaded"}}]}),
         b'{"error": "overloaded"}',
+        b'{"error": "overloaded"}\n',
+        b'{"choices": [{"delta": {"content": "a"}}]}\n{"error": "overloaded"}\n',
         b'[{"error": {"message": "overloaded"}}]',
         b'{"detail": "overloaded"}',
     ],
 )
 def test_an_error_inside_the_body_is_found(body: bytes) -> None:
-    reader, _ = read(text("a") + body if body.startswith((b"data", b"event")) else body)
+    for before in (b"", text("a")):
+        if before and body.startswith(b"["):
+            continue  # as a whole body only
+        reader, _ = read(before + body)
 
-    assert reader.error is not None
-    assert "overloaded" in json.dumps(reader.error.body)
+        assert reader.error is not None
+        assert "overloaded" in json.dumps(reader.error.body)
 
 
 def test_a_message_beside_the_stream_is_no_error() -> None:
-    reader, _ = read(data({"type": "ping", "message": "still here"}) + text("a") + finish())
+    notices = [
+        {"type": "ping", "message": "still here"},
+        {"type": "status", "detail": "warming up", "status": 200},
+        {"message": "queued"},
+    ]
+
+    reader, _ = read(b"".join(map(data, notices)) + text("a") + finish())
 
     assert (reader.text, reader.error) == ("a", None)
 
@@ -332,6 +531,23 @@ def test_what_is_neither_stream_nor_reply_is_not_recognised(body: bytes) -> None
     assert (given_out, reader.finish_reason) == ("", None)
 
 
+OLLAMA = b'{"model": "m", "message": {"role": "assistant", "content": "hi"}, "done": %s}\n'
+
+
+@pytest.mark.parametrize("size", [0, 1, 7], ids=["whole", "1-byte", "7-byte"])
+def test_json_lines_of_another_protocol_are_foreign_at_the_first(size: int) -> None:
+    reader, given_out = read(OLLAMA % b"false" + OLLAMA % b"true", size)
+
+    assert (reader.kind, reader.is_recognised, reader.malformed) == ("foreign", False, "")
+    assert (given_out, reader.error) == ("", None)
+
+
+def test_a_json_line_cut_by_the_end_is_incomplete() -> None:
+    reader, _ = read(b'{"choices": [{"delta": {"content": "a"}}]}\n{"choices": [{"del')
+
+    assert (reader.text, reader.finish_reason, reader.malformed) == ("a", None, "")
+
+
 @pytest.mark.parametrize("newline", [b"", b"\n"])
 def test_an_endless_event_is_cut_off(monkeypatch: pytest.MonkeyPatch, newline: bytes) -> None:
     monkeypatch.setattr(stream, "MAX_EVENT_BYTES", 1_000)
@@ -367,6 +583,15 @@ def test_an_endless_reply_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "1,000 characters" in reader.malformed
     assert len(reader.text) <= 1_100
+
+
+def test_endless_tool_calls_are_cut_off() -> None:
+    many = [{"id": f"c{i}", "function": {"name": "a", "arguments": "{}"}} for i in range(5_000)]
+
+    reader, _ = read(delta(tool_calls=many))
+
+    assert "128 tool calls" in reader.malformed
+    assert len(reader.choices[0].tool_calls) == 129
 
 
 @given(st.binary(max_size=400))

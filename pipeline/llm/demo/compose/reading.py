@@ -20,6 +20,7 @@ DEFAULT_WORDS = 700
 MIN_WORDS, MAX_WORDS = 150, 3_000
 
 _AGENT = re.compile(r"\AAgent: ([a-z][a-z0-9_]{0,60}(?:/[a-z0-9]{1,10})?)[ \t]*(?:\r?\n|\Z)")
+_DEFUSED = re.compile(r"(<\s*)\\/(?=\s*section)", re.I)
 _SECTION = re.compile(
     r'<section name="([^"]{1,80})"(?: state="absent")?>(.*?)</section>', re.DOTALL
 )
@@ -126,7 +127,7 @@ def _sections(messages: Iterable[Message]) -> dict[str, str]:
     for message in messages:
         if message.role == "user":
             for name, body in _SECTION.findall(message.text):
-                found.setdefault(name, body.strip("\n").replace("<\\/section", "</section"))
+                found.setdefault(name, _DEFUSED.sub(r"\1/", body.strip("\n")))
     return found
 
 
