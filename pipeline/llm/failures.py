@@ -25,6 +25,7 @@ from pipeline.errors import (
     RateLimited,
     ServerFailed,
 )
+from pipeline.llm.admission.limits import limits_from_headers, limits_from_words, wait_from_words
 from pipeline.llm.redact import provider_words
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
 from pipeline.llm.wordings import (
@@ -152,7 +153,7 @@ def _by_code(
     if MODEL_CODES.search(said.codes):
         return _model(model)
     if status == 429 or RATE_CODES.search(said.codes):
-        return _rate(headers)
+        return _rate(headers, said)
     if AUTH_CODES.search(said.codes):
         return _auth(status)
     if said.parameter == "model" and status in (400, 404, 422):
@@ -182,7 +183,7 @@ def _by_status(
     if status in (401, 403):
         return _auth(status)
     if status == 429:
-        return _rate(headers)
+        return _rate(headers, said)
     if status in (408, 409) or status >= 500:
         return _server(status, headers)
     if status in (200, 400, 404, 413, 422):
@@ -230,13 +231,19 @@ def _quota() -> QuotaError:
     )
 
 
-def _rate(headers: Mapping[str, str]) -> RateLimited:
+def _rate(headers: Mapping[str, str], said: ProviderError) -> RateLimited:
+    words = said.message[:2_000]
     wait_s = retry_after_s(headers)
+    if wait_s is None:
+        wait_s = wait_from_words(words)
+    limits = (*limits_from_headers(headers), *limits_from_words(words))
     if wait_s is not None and wait_s > RETRY_AFTER_MAX_S:
         hint = f"It asks to wait {wait_s:.0f} s. Continue the run after that."
     else:
         hint = "Lower the calls at once or the requests per minute, or continue later."
-    return RateLimited("The endpoint's rate limit is reached.", hint, retry_after_s=wait_s)
+    return RateLimited(
+        "The endpoint's rate limit is reached.", hint, retry_after_s=wait_s, limits=limits
+    )
 
 
 def _model(model: str) -> ModelNotFound:
