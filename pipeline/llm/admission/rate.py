@@ -23,20 +23,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 RAMP_START = 32  # requests at once while nothing is known
-RAMP_DOUBLES_S = 0.025  # then twice as many: as fast as one process can send, unless refused
+RAMP_DOUBLES_S = 0.05  # then twice as many: as fast as one process can send, unless refused
 BUSY_GAP_S = 1.0  # nothing sent for so long: the next request begins a new burst
 SEARCH_WAIT_S = 0.25  # first pause of a search
 SEARCH_WAIT_MAX_S = 40.0
 SEARCH_GROWTH = 1.5
 EVIDENCE_MAX = 400  # accepted requests that count; older ones fade
 EVIDENCE_MIN = 8
+CREEP = 2.0  # a creep is so many times as long as the evidence it starts from
 STEP_MIN, STEP_MAX = 0.004, 0.15  # how far below and above the estimate a creep goes
 REACTION_MIN_S = 0.1  # a faster rate is not raised again before refusals could be back
 COOLED_SHARE = 0.02  # of all time may go to waiting because a refusal said how long
 RATE_MAX_S = 10_000.0
 HISTORY = 1_000  # requests since a refusal that are looked at
 RAISE_MIN = 6
-RECENT = 6  # so many refusals, each too soon, are no accident
+RECENT = 4  # so many refusals, each too soon, are no accident
 MARGIN_STEP, MARGIN_MAX = 0.004, 0.3
 BURST_SHARE = 0.8
 
@@ -74,7 +75,8 @@ class RateController:
         # open
         self._burst_began_s = -math.inf
         self._burst_sent = 0
-        self._burst_proven = RAMP_START
+        self._burst_allowed = RAMP_START
+        self._burst_raised_s = -math.inf
         self._last_sent_s = -math.inf
         # searching and pacing
         self._rate = math.inf
@@ -116,10 +118,9 @@ class RateController:
         """The earliest moment for the next request; in the past when it may go at once."""
         if self._phase != "open":
             return self._next_s
-        if now - self._last_sent_s > BUSY_GAP_S or self._burst_sent < self._burst_proven:
+        if now - self._last_sent_s > BUSY_GAP_S or self._burst_sent < self._burst_allowed:
             return -math.inf
-        doublings = math.log2((self._burst_sent + 1) / self._burst_proven)
-        return self._burst_began_s + RAMP_DOUBLES_S * doublings
+        return self._burst_raised_s + RAMP_DOUBLES_S
 
     def on_sent(self, now: float) -> Sent:
         self._serial += 1
@@ -152,9 +153,14 @@ class RateController:
     # open
 
     def _count_burst(self, now: float) -> None:
+        """A step of the ramp begins when its first request really goes: a busy loop ramps slower,
+        so that refusals are read before more goes out. What went well once may go at once again."""
         if now - self._last_sent_s > BUSY_GAP_S:
-            self._burst_proven = max(RAMP_START, self._burst_proven, self._burst_sent)
-            self._burst_began_s, self._burst_sent = now, 0
+            self._burst_began_s = self._burst_raised_s = now
+            self._burst_sent = 0
+        elif self._burst_sent >= self._burst_allowed:
+            self._burst_allowed *= 2
+            self._burst_raised_s = now
         self._burst_sent += 1
 
     # searching and pacing
@@ -186,7 +192,7 @@ class RateController:
             factor = 1.0 - step + 2.0 * step * self._paced / length
         else:
             since, at_s = self._raised_at
-            far = self._paced - max(since, length) >= max(length / 4, RAISE_MIN)
+            far = self._paced - max(since, length) >= max(length / 8, RAISE_MIN)
             if far and now - at_s >= self._reaction_s:
                 self._raises += 1
                 self._raised_at = (self._paced, now)
@@ -197,7 +203,7 @@ class RateController:
     def _creep_length(self) -> float:
         """Paced requests until the rate is as far above the estimate as it was below."""
         rare = self._cooled_s * (self._estimate or 0.0) / COOLED_SHARE
-        return max(float(self._evidence), EVIDENCE_MIN, rare)
+        return max(CREEP * self._evidence, EVIDENCE_MIN, rare)
 
     @property
     def _step(self) -> float:
@@ -258,7 +264,7 @@ class RateController:
         What was accepted since the oldest of these refusals is no more than what was refilled,
         whatever the bucket holds.
         """
-        self._early = self._early + 1 if self._paced < 0.1 * self._creep_length else 0
+        self._early = self._early + 1 if self._paced < 0.05 * self._creep_length else 0
         if self._early < RECENT or len(self._recent) < RECENT or self._estimate is None:
             return
         (first, refused), (last, refused_now) = self._recent[0], self._recent[-1]

@@ -118,7 +118,7 @@ def test_without_a_refusal_there_is_no_limit_but_a_steep_ramp() -> None:
         if sent == RAMP_START:
             assert now == 0.0
 
-    assert now < 0.15
+    assert now < 0.3
     assert controller.reading().phase == "open"
     assert controller.next_allowed_s(now + 10.0) < now
 
