@@ -6,8 +6,8 @@ In this order (docs/admission.md says why):
 1. One admission in `AGED_EVERY` goes to the call that waited longest, once that is `AGED_S`.
 2. Interactive calls before batch calls.
 3. The owner who was admitted least, counted while somebody of theirs waits.
-4. The oldest run; when there are fewer runs than slots (`crowded` false), the longest remaining
-   path instead, since then the order can only change how long the last one takes.
+4. The oldest run; when few runs wait (`crowded` false: no more than half the slots), the longest
+   remaining path instead: then the slots soon reach everybody, and the last one ends sooner.
 5. Inside a run the longest remaining path, then the call that came first.
 
 All operations are O(log n) in waiting calls; one that gave up is skipped when it comes up.
