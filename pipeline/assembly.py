@@ -17,6 +17,7 @@ from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
 from pipeline.errors import GantryError, SpecError
+from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
 from pipeline.llm.admission import GateRegistry
@@ -58,7 +59,9 @@ class ModelAccess:
         self._gates = GateRegistry(
             max_in_flight=settings.max_in_flight,
             requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
         )
+        self._estimates = Estimates()
         self._capabilities = Capabilities()
         self._lines: dict[str, Line] = {}
         self._demo: DemoProcess | None = None
@@ -82,9 +85,9 @@ class ModelAccess:
         try:
             line = await self.line(await self.endpoint(spec, context.typed_endpoint))
             model = spec.model or await self._model(spec, line)
-            result = await ChatOrchestrator(line.client, model=model, caller=line.caller).carry_out(
-                spec, journal
-            )
+            result = await ChatOrchestrator(
+                line.client, model=model, caller=line.caller, estimates=self._estimates
+            ).carry_out(spec, journal, owner=context.owner)
         except GantryError as error:
             return _failed_early(journal, error)
         return _outcome(result)
@@ -118,6 +121,8 @@ class ModelAccess:
                     gates=self._gates,
                     deadlines=self._deadlines(),
                     capabilities=self._capabilities,
+                    estimates=self._estimates,
+                    hedge=self._settings.hedge,
                 )
                 self._lines[name] = Line(client, caller)
         return self._lines[name]
@@ -130,6 +135,7 @@ class ModelAccess:
             await line.caller.aclose()
             await line.client.close()
         self._lines.clear()
+        await self._gates.aclose()
         if self._demo is not None:
             await self._demo.aclose()
 

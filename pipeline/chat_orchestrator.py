@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.content.findings import kept_findings
 from pipeline.content.sections import joined
 from pipeline.content.substitutes import substitute_for
 from pipeline.errors import GantryError, NothingFound, SpecError
+from pipeline.estimates import Estimates, remaining_paths
 from pipeline.events import (
     AgentFinished,
     AgentStarted,
@@ -31,8 +32,10 @@ from pipeline.events import (
     SpeculationJudged,
 )
 from pipeline.journal import Journal, wall_now
+from pipeline.llm.admission import Ticket
 from pipeline.llm.client import ModelCaller
 from pipeline.models import (
+    LOCAL_OWNER,
     UNSOURCED_LABEL,
     AgentOutput,
     AgentSpec,
@@ -69,6 +72,7 @@ class ChatOrchestrator:
     """Runs the whole pipeline on one client.
 
     `caller` shares admission and deadlines between runs; without one each run has its own.
+    `estimates` remember what agents took; they decide which of a run's calls matters most.
     Another `roster` is another pipeline: agents, phases and switches follow from it.
     """
 
@@ -79,11 +83,13 @@ class ChatOrchestrator:
         model: str = "",
         roster: Sequence[AgentSpec] = ROSTER,
         caller: ModelCaller | None = None,
+        estimates: Estimates | None = None,
     ) -> None:
         self._client = client
         self._model = model
         self._roster = tuple(roster)
         self._caller = caller
+        self._estimates = estimates or Estimates()
 
     async def run_pipeline(
         self, topic: str, *, journal: Journal | None = None, **brief: Any
@@ -98,9 +104,12 @@ class ChatOrchestrator:
         spec = make_spec(topic=topic, **brief)
         return await self.carry_out(spec, journal or Journal(secrets.token_urlsafe(16)))
 
-    async def carry_out(self, spec: RunSpec, journal: Journal) -> RunResult:
+    async def carry_out(
+        self, spec: RunSpec, journal: Journal, *, owner: str = LOCAL_OWNER
+    ) -> RunResult:
         """Execute one epoch of a run: take over its checkpoints, do the rest.
 
+        `owner` shares the endpoint's limits with other owners, whatever their number of runs.
         Cancellation is passed on after the agents in flight have been closed and recorded.
         """
         plan = make_plan(self._roster, spec.mode, spec.switches, spec.options)
@@ -118,7 +127,11 @@ class ChatOrchestrator:
             search_topic=spec.topic,
         )
         async with manager:
-            return await _Execution(spec, plan, journal, manager).run()
+            tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates)
+            result = await _Execution(spec, plan, journal, manager, tickets).run()
+        models = {agent.name: manager.model_for(agent.name) for agent in result.plan.agents}
+        self._estimates.learn_run(result.plan, journal.events, models)
+        return result
 
 
 def make_spec(**fields: Any) -> RunSpec:
@@ -135,6 +148,33 @@ def _sentence(item: Any) -> str:
     return message if name == "topic" else f"{name}: {message}"
 
 
+class Tickets:
+    """The tickets of one run's calls: whose it is, since when, and how much hangs on them."""
+
+    def __init__(
+        self, run_id: str, owner: str, model_for: Callable[[str], str], estimates: Estimates
+    ) -> None:
+        self._run_id = run_id
+        self._owner = owner
+        self._model_for = model_for
+        self._estimates = estimates
+        self._started_s = asyncio.get_running_loop().time()
+        self._plan: Plan | None = None
+        self._paths: Mapping[str, float] = {}
+
+    def of(self, plan: Plan, agent: str) -> Ticket:
+        if plan is not self._plan:  # a plan may grow while it runs
+            took = {n: self._estimates.service_s(n, self._model_for(n)) for n in plan.names}
+            self._plan, self._paths = plan, remaining_paths(plan, took)
+        return Ticket(
+            run_id=self._run_id,
+            agent=agent,
+            owner=self._owner,
+            run_started_s=self._started_s,
+            remaining_s=self._paths[agent],
+        )
+
+
 @dataclass(slots=True)
 class _Execution:
     """One epoch. `settled` grows until all agents are in it or a critical one has failed.
@@ -146,6 +186,7 @@ class _Execution:
     plan: Plan
     journal: Journal
     manager: AgentManager
+    tickets: Tickets
     settled: dict[str, Settlement] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     error: GantryError | None = None
@@ -233,7 +274,10 @@ class _Execution:
             return self._reuse(agent, earlier)
         early = inputs.get(agent.forerunner)
         result = await self.manager.run_agent(
-            agent.name, prompt, sources=early.sources if early else ()
+            agent.name,
+            prompt,
+            sources=early.sources if early else (),
+            ticket=self.tickets.of(self.plan, agent.name),
         )
         outcome = result.output or result.error
         if outcome is None:

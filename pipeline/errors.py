@@ -6,7 +6,7 @@ GantryError
 ├── CallError                 one request to a model failed
 │   ├── AuthError             401, 403
 │   ├── QuotaError            the account has no credit left (`insufficient_quota`)
-│   ├── RateLimited           429; carries `retry_after_s`
+│   ├── RateLimited           429; carries `retry_after_s` and what was said of `limits`
 │   ├── ModelNotFound         404, or a 400 that names an unknown model
 │   ├── ContextTooLong        the prompt does not fit the model
 │   ├── ParameterRefused      the endpoint does not take one parameter; carries `parameter`
@@ -25,6 +25,8 @@ GantryError
 """
 
 from __future__ import annotations
+
+from pipeline.models import ToldLimit
 
 
 class GantryError(Exception):
@@ -94,9 +96,11 @@ class RateLimited(CallError):
         status: int | None = 429,
         provider_text: str = "",
         retry_after_s: float | None = None,
+        limits: tuple[ToldLimit, ...] = (),
     ) -> None:
         super().__init__(message, hint, status=status, provider_text=provider_text)
         self.retry_after_s = retry_after_s
+        self.limits = limits  # what the provider said of the limits that were reached
 
 
 class ModelNotFound(CallError):

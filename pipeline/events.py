@@ -45,12 +45,16 @@ class AgentStarted(Event, frozen=True, tag="agent_started"):
 
 
 class AdmissionQueued(Event, frozen=True, tag="admission_queued"):
-    """A call waits for permission. `call` counts an agent's calls from 1, `attempt` tries of one."""
+    """A call waits for permission. `call` counts an agent's calls from 1, `attempt` tries of one.
+
+    `expected_s` is how long it will wait, by what was known then; None when that was not known.
+    """
 
     agent: str
     call: int
     attempt: int
     reason: str = ""
+    expected_s: float | None = None
 
 
 class CallAdmitted(Event, frozen=True, tag="call_admitted"):
@@ -64,6 +68,19 @@ class CallSent(Event, frozen=True, tag="call_sent"):
     call: int
     attempt: int
     request_model: str = ""
+
+
+class CallHedged(Event, frozen=True, tag="call_hedged"):
+    """Attempt `of` was far too late with its first token; `attempt` asks the same beside it.
+
+    The first to give content is used; the other's `CallFinished` is discarded with code `hedged`.
+    """
+
+    agent: str
+    call: int
+    attempt: int
+    of: int
+    waited_s: float
 
 
 class FirstToken(Event, frozen=True, tag="first_token"):
@@ -182,6 +199,7 @@ AnyEvent = (
     | AdmissionQueued
     | CallAdmitted
     | CallSent
+    | CallHedged
     | FirstToken
     | CallFinished
     | UsageUpdated

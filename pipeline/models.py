@@ -390,6 +390,20 @@ class Settlement:
         return self.output is not None
 
 
+LimitUnit = Literal["requests", "tokens", "in_flight"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldLimit:
+    """A limit as a provider told it; None for what it did not say. `reset_s`: until all is back."""
+
+    unit: LimitUnit
+    limit: float | None = None
+    remaining: float | None = None
+    reset_s: float | None = None
+    period_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where calls go. The key stays out of `repr`, logs and stored rows."""

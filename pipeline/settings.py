@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     demo_speed: Speed = "realistic"
     max_in_flight: int = Field(default=16, ge=1, le=10_000)  # calls at once, per endpoint and model
     requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)  # prompt and answer together
+    hedge: bool = True  # a second request when the first token is far too late
     max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)
     first_token_timeout_s: float = Field(default=60.0, gt=0)
     idle_timeout_s: float = Field(default=30.0, gt=0)  # between two pieces of content

@@ -12,6 +12,9 @@ Six segments cover an agent's time from the start of the run to its settling:
 * tools        ToolsStarted → ToolsFinished (tools of one turn run side by side: their union)
 * backoff      BackoffStarted → the next AdmissionQueued
 
+While two attempts of a call are in flight (CallHedged) the first one's segment goes on; when the
+second brings the first token, what the first took until the second was sent is not used.
+
 Moments between two facts stay with the segment before them, so nothing is lost. A run that was
 interrupted has gaps between its epochs: work of an agent that had not settled is void and the
 agent waits again after the gap; an agent taken over from a checkpoint keeps its earlier facts.
@@ -32,6 +35,7 @@ from pipeline.events import (
     BackoffStarted,
     CallAdmitted,
     CallFinished,
+    CallHedged,
     CallSent,
     FirstToken,
     RunFinished,
@@ -128,6 +132,7 @@ class Track:
     since_s: float = 0.0
     call: int = 0
     attempt: int = 0
+    rival: int = 0  # a second attempt that runs beside `attempt`, until one has a token
     void: bool = False  # what is open belongs to a discarded attempt
     ready_s: float | None = None  # AgentStarted
     admitted_s: float | None = None  # of the first call
@@ -185,6 +190,20 @@ class Track:
                 return
             self.spans[index] = replace(span, used=False)
 
+    def switch_to_rival(self) -> None:
+        """The second attempt is the one that counts: the first's time is waste until it began."""
+        open_void = self.void
+        self.discard_attempt()
+        self.void = open_void
+        self.attempt, self.rival = self.rival, 0
+
+    def find_call(self, call: int, attempt: int) -> int | None:
+        """Where in `calls` this attempt is; the last one that is called so."""
+        for index in range(len(self.calls) - 1, -1, -1):
+            if (self.calls[index].call, self.calls[index].attempt) == (call, attempt):
+                return index
+        return None
+
     def void_all(self) -> None:
         """Nothing done so far is used: the agent starts over in a new epoch."""
         end_s = self.since_s
@@ -194,6 +213,7 @@ class Track:
             for c in self.calls
         ]
         self.segment, self.call, self.attempt, self.void = Segment.WAITING, 0, 0, False
+        self.rival = 0
         self.ready_s = self.admitted_s = self.finished_s = self.state = None
         self.reused, self.findings, self.kept = False, None, 0
 
@@ -222,6 +242,7 @@ class SpanWalker:
             "admission_queued": self._admission_queued,
             "call_admitted": self._call_admitted,
             "call_sent": self._call_sent,
+            "call_hedged": self._call_hedged,
             "first_token": self._first_token,
             "call_finished": self._call_finished,
             "usage_updated": self._usage_updated,
@@ -295,30 +316,48 @@ class SpanWalker:
 
     def _admission_queued(self, track: Track, event: AdmissionQueued) -> None:
         track.enter(Segment.ADMISSION, event.at_s)
-        track.call, track.attempt = event.call, event.attempt
+        track.call, track.attempt, track.rival = event.call, event.attempt, 0
 
     def _call_admitted(self, track: Track, event: CallAdmitted) -> None:
         if track.admitted_s is None:
             track.admitted_s = event.at_s
 
+    def _call_hedged(self, track: Track, event: CallHedged) -> None:
+        track.close(event.at_s)  # the first attempt goes on; what follows may be the second's
+        track.rival = event.attempt
+
     def _call_sent(self, track: Track, event: CallSent) -> None:
-        track.enter(Segment.FIRST_TOKEN, event.at_s)
-        track.call, track.attempt = event.call, event.attempt
+        if event.attempt != track.rival:
+            track.enter(Segment.FIRST_TOKEN, event.at_s)
+            track.call, track.attempt = event.call, event.attempt
         track.calls.append(CallTiming(event.call, event.attempt, self.epoch, event.at_s))
 
     def _first_token(self, track: Track, event: FirstToken) -> None:
+        if track.rival and event.attempt == track.rival:
+            track.switch_to_rival()
+        track.rival = 0
         track.enter(Segment.GENERATION, event.at_s)
-        if track.calls:
-            track.calls[-1] = replace(track.calls[-1], first_token_s=event.at_s)
+        index = track.find_call(event.call, event.attempt)
+        if index is not None:
+            track.calls[index] = replace(track.calls[index], first_token_s=event.at_s)
 
     def _call_finished(self, track: Track, event: CallFinished) -> None:
         if event.outcome == "discarded":
-            track.discard_attempt()
+            if event.attempt == track.attempt and track.rival:
+                track.switch_to_rival()  # the first failed, the second is still in flight
+            elif event.attempt == track.attempt:
+                track.discard_attempt()
+            elif event.attempt == track.rival:
+                track.rival = 0
         elif track.segment is Segment.FIRST_TOKEN:  # a reply without text
+            if track.rival and event.attempt == track.rival:
+                track.switch_to_rival()
+            track.rival = 0
             track.enter(Segment.GENERATION, event.at_s)
-        if track.calls:
-            track.calls[-1] = replace(
-                track.calls[-1],
+        index = track.find_call(event.call, event.attempt)
+        if index is not None:
+            track.calls[index] = replace(
+                track.calls[index],
                 finished_s=event.at_s,
                 outcome=event.outcome,
                 usage=Usage(event.input_tokens, event.output_tokens),
@@ -326,7 +365,8 @@ class SpanWalker:
 
     def _usage_updated(self, track: Track, event: UsageUpdated) -> None:
         for index in range(len(track.calls) - 1, -1, -1):
-            if track.calls[index].call == event.call:
+            call = track.calls[index]
+            if call.call == event.call and call.outcome != "discarded":
                 usage = Usage(event.input_tokens, event.output_tokens)
                 track.calls[index] = replace(track.calls[index], usage=usage)
                 return

@@ -27,6 +27,7 @@ from pipeline.errors import (
     Superseded,
 )
 from pipeline.journal import Journal
+from pipeline.llm.admission import Ticket
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
 
@@ -113,12 +114,18 @@ class AgentManager:
         self._roster |= {agent.name: agent for agent in agents}
 
     async def run_agent(
-        self, name: str, prompt: str, *, sources: Sequence[Source] = ()
+        self,
+        name: str,
+        prompt: str,
+        *,
+        sources: Sequence[Source] = (),
+        ticket: Ticket | None = None,
     ) -> AgentResult:
         """Run one agent on `prompt` and return its result, failed or not.
 
         `sources` are passages that stand in the prompt and may be cited as if a tool had
-        returned them. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
+        returned them. `ticket` decides its calls' places in the queue; without one it is
+        nobody's. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
         `EngineBusy` when the journal can no longer be written.
         """
         agent = ChatAgent.from_spec(
@@ -130,7 +137,11 @@ class AgentManager:
         )
         try:
             reply = await agent.run_async(
-                self._client, prompt, caller=self._caller, journal=self._journal
+                self._client,
+                prompt,
+                caller=self._caller,
+                journal=self._journal,
+                ticket=ticket,
             )
         except _NOT_THE_AGENTS:
             raise

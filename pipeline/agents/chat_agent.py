@@ -22,6 +22,7 @@ from pipeline.agents.reporter import AgentReporter
 from pipeline.errors import OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
+from pipeline.llm.admission import Ticket
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
@@ -92,19 +93,22 @@ class ChatAgent:
         *,
         caller: ModelCaller | None = None,
         journal: Journal | None = None,
+        ticket: Ticket | None = None,
     ) -> AgentReply:
         """Do the agent's work on any `AsyncOpenAI` and return its validated output.
 
         `caller` shares admission and what is known of the endpoint with other agents; without
-        one this call stands alone. `journal` is told every step. Raises `CallError` when a call
+        one this call stands alone. `journal` is told every step. `ticket` says whose work it is, for
+        its calls' places in the queue. Raises `CallError` when a call
         fails for good and `OutputInvalid` when the answer does not fit after the repair turns.
         """
         reporter = AgentReporter(journal or Journal("library"), self.name)
+        ticket = ticket or Ticket(agent=self.name)
         if caller is not None:
-            return await _Work(self, caller, reporter, user_prompt).run()
+            return await _Work(self, caller, reporter, user_prompt, ticket).run()
         own = ModelCaller(client)
         try:
-            return await _Work(self, own, reporter, user_prompt).run()
+            return await _Work(self, own, reporter, user_prompt, ticket).run()
         finally:
             await own.aclose()
 
@@ -126,6 +130,7 @@ class _Work:
     caller: ModelCaller
     reporter: AgentReporter
     user_prompt: str
+    ticket: Ticket
     messages: list[Mapping[str, Any]] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -163,14 +168,18 @@ class _Work:
             await self._prefetch()
         self.calls += 1
         try:
-            reply = await self.caller.call(self._request(), self.reporter.call(self.calls))
+            reply = await self._ask()
         except ParameterRefused as error:
             if error.parameter != "tools" or not self._offers_tools:
                 raise
             await self._prefetch()
-            reply = await self.caller.call(self._request(), self.reporter.call(self.calls))
+            reply = await self._ask()
         self.usage = self.usage.plus(reply.usage)
         return reply
+
+    async def _ask(self) -> ModelReply:
+        observer = self.reporter.call(self.calls)
+        return await self.caller.call(self._request(), observer, ticket=self.ticket)
 
     @property
     def _offers_tools(self) -> bool:

@@ -8,6 +8,7 @@ from pipeline.events import (
     BackoffStarted,
     CallAdmitted,
     CallFinished,
+    CallHedged,
     CallSent,
     FirstToken,
     ParameterDropped,
@@ -29,9 +30,14 @@ class CallReporter:
         self._agent = agent
         self._call = call
 
-    def queued(self, attempt: int, reason: str) -> None:
+    def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
         self._journal.record(
-            AdmissionQueued, agent=self._agent, call=self._call, attempt=attempt, reason=reason
+            AdmissionQueued,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            reason=reason,
+            expected_s=expected_s,
         )
 
     def admitted(self, attempt: int) -> None:
@@ -77,6 +83,27 @@ class CallReporter:
             error=error.message if error else "cancelled",
             error_code=error.code if error else "cancelled",
             status=error.status if error else None,
+        )
+
+    def hedged(self, attempt: int, of: int, waited_s: float) -> None:
+        self._journal.record(
+            CallHedged,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            of=of,
+            waited_s=round(waited_s, 3),
+        )
+
+    def outrun(self, attempt: int) -> None:
+        self._journal.record(
+            CallFinished,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            outcome="discarded",
+            error="Another request for the same answer was faster.",
+            error_code="hedged",
         )
 
     def backoff(self, attempt: int, delay_s: float, error: CallError) -> None:

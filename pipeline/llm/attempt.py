@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from pipeline.errors import (
     QuotaError,
     StreamBroken,
 )
-from pipeline.llm.call import CallObserver, Deadlines, ModelReply
+from pipeline.llm.call import AttemptObserver, Deadlines, ModelReply
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.stream import StreamError, StreamReader
@@ -49,16 +50,24 @@ _logger = logging.getLogger(__name__)
 
 
 class Attempt:
-    """Use once: `run`, and after it returned `drain`."""
+    """Use once: `run`, and after it returned `drain`.
+
+    `on_headers` is given the headers of an answer that is not an error, before its body.
+    `sent_s` and `first_token_s` are the loop's time.
+    """
 
     def __init__(
         self,
         client: AsyncOpenAI,
         body: dict[str, Any],
         deadlines: Deadlines,
-        observer: CallObserver,
+        observer: AttemptObserver,
         number: int,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
+        self.sent_s = 0.0
+        self.first_token_s: float | None = None
+        self._on_headers = on_headers
         self._client = client
         self._body = body
         self._deadlines = deadlines
@@ -68,7 +77,6 @@ class Attempt:
         self._answer: Answer | None = None
         self._told_usage: Usage | None = None
         self._progress = 0
-        self._sent_s = 0.0
         self._armed_s = 0.0
         self._has_content = False
 
@@ -77,7 +85,7 @@ class Attempt:
 
         Raises `CallError`. On any way out but a reply the connection is closed.
         """
-        self._sent_s = _now()
+        self.sent_s = _now()
         self._observer.sent(self._number, self._body["model"])
         first_s = min(self._deadlines.first_token_s, self._deadlines.total_s)
         try:
@@ -117,6 +125,11 @@ class Attempt:
             self._note_afterthought()
             await self._close()
 
+    @property
+    def usage(self) -> Usage:
+        """What has been told so far."""
+        return self._reader.usage or Usage()
+
     async def _send(self) -> None:
         try:
             content = msgspec.json.encode(self._body)
@@ -125,6 +138,8 @@ class Attempt:
             raise translate(
                 exc, self._base_url, model=self._body["model"], secrets=self._secrets
             ) from exc
+        if self._on_headers is not None:
+            self._on_headers(self._answer.headers)
 
     async def _read(self, limit: asyncio.Timeout) -> None:
         reader, answer = self._reader, self._answer
@@ -147,6 +162,7 @@ class Attempt:
             self._progress = reader.progress
             if not self._has_content:
                 self._has_content = True
+                self.first_token_s = _now()
                 self._observer.first_token(self._number)
             self._push_back(limit)
             if text:
@@ -166,7 +182,7 @@ class Attempt:
 
     def _push_back(self, limit: asyncio.Timeout) -> None:
         now, idle_s = _now(), self._deadlines.idle_s
-        end_s = self._sent_s + self._deadlines.total_s
+        end_s = self.sent_s + self._deadlines.total_s
         if self._armed_s < now + idle_s:  # not at every read: setting a timer costs more than one
             self._armed_s = now + idle_s * (1 + _LATE_SHARE)
             limit.reschedule(min(self._armed_s, end_s))
@@ -203,7 +219,7 @@ class Attempt:
 
     def _deadline_exceeded(self) -> DeadlineExceeded:
         limits = self._deadlines
-        if _now() - self._sent_s >= limits.total_s:
+        if _now() - self.sent_s >= limits.total_s:
             what = f"The reply was not complete after {limits.total_s:g} s."
         elif self._has_content:
             what = f"The model stopped writing: nothing came for {limits.idle_s:g} s."

@@ -61,22 +61,35 @@ class ModelReply:
     refusal: str = ""
 
 
-class CallObserver(Protocol):
+class AttemptObserver(Protocol):
+    """Told by one attempt while it runs. `attempt` counts from 1."""
+
+    def sent(self, attempt: int, request_model: str) -> None: ...
+    def first_token(self, attempt: int) -> None: ...
+    def text(self, text: str) -> None: ...
+    def usage(self, usage: Usage) -> None:
+        """Usage that came after the reply."""
+
+
+class CallObserver(AttemptObserver, Protocol):
     """Told about every step of a call, in order, on the pipeline's loop. Must not block.
 
     `attempt` counts from 1. After `discarded` the text given so far is void.
     """
 
-    def queued(self, attempt: int, reason: str) -> None: ...
+    def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
+        """The attempt asks for admission; `reason` is empty when it gets it at once."""
+
     def admitted(self, attempt: int) -> None: ...
-    def sent(self, attempt: int, request_model: str) -> None: ...
-    def first_token(self, attempt: int) -> None: ...
-    def text(self, text: str) -> None: ...
     def finished(self, attempt: int, reply: ModelReply) -> None: ...
     def discarded(self, attempt: int, error: CallError | None) -> None:
         """The attempt failed with `error`; None when it was cancelled."""
 
+    def hedged(self, attempt: int, of: int, waited_s: float) -> None:
+        """Attempt `of` has no token after `waited_s`; `attempt` asks the same beside it."""
+
+    def outrun(self, attempt: int) -> None:
+        """The other attempt answered first; this one was cancelled, nothing of it was told."""
+
     def backoff(self, attempt: int, delay_s: float, error: CallError) -> None: ...
     def parameter_dropped(self, parameter: str) -> None: ...
-    def usage(self, usage: Usage) -> None:
-        """Usage that came after `finished`."""

@@ -1,35 +1,74 @@
 """Make a call to a model: admission, attempts, backoff, and what the endpoint does not take.
 
 One `ModelCaller` per client, shared by all agents that use it. It acts; `retry.py` decides
-whether to try again, `capabilities.py` how the request is spelt, `admission.py` when it may go,
-`attempt.py` carries one attempt out.
+whether to try again, `capabilities.py` how the request is spelt, `admission/` when it may go,
+`attempt.py` carries one attempt out and `hedge.py` a second one beside it.
+
+A call that was refused with a 429 does not sleep: it goes back into the queue with its age kept,
+and the gate decides for all calls when the next may try.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from openai import AsyncOpenAI
 
-from pipeline.errors import CallError, ParameterRefused, RateLimited
-from pipeline.llm.admission import Gate, GateRegistry, Priority
+from pipeline.errors import (
+    CallError,
+    DeadlineExceeded,
+    ParameterRefused,
+    RateLimited,
+    ServerFailed,
+)
+from pipeline.estimates import Estimates
+from pipeline.llm.admission import NOBODY, Gate, GateRegistry, Grant, Ticket
+from pipeline.llm.admission.limits import limits_from_headers
 from pipeline.llm.attempt import Attempt
-from pipeline.llm.call import CallObserver, CallRequest, Deadlines, ModelReply
+from pipeline.llm.call import AttemptObserver, CallObserver, CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Capabilities, Spelling, spell
-from pipeline.llm.retry import RETRY_AFTER_MAX_S, GiveUp, after_failure, retry_after_of
+from pipeline.llm.hedge import Answered, Race
+from pipeline.llm.retry import RETRY_AFTER_MAX_S, GiveUp, after_failure, after_refusal
 from pipeline.llm.wire import make_client
+from pipeline.models import Usage
 
 __all__ = ["ModelCaller", "make_client"]
 
 DEFAULT_MAX_IN_FLIGHT = 16
+RATE_PATIENCE_S = 60.0  # a call may be refused by rate limits for so long, however often
+CHARS_PER_TOKEN = 4.0
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class _Call:
+    """One call on its way. `since_s` is when it first asked for admission."""
+
+    request: CallRequest
+    observer: CallObserver
+    gate: Gate
+    ticket: Ticket
+    since_s: float
+    attempts: int = 0
+    failures: int = 0
+    refusals: int = 0
+    refused_s: float | None = None  # first time
+
+    def next_number(self) -> int:
+        self.attempts += 1
+        return self.attempts
+
+
 class ModelCaller:
-    """Calls models through one client. Close it before the client; it belongs to one loop."""
+    """Calls models through one client. Close it before the client; it belongs to one loop.
+
+    `gates` and `estimates` are shared by callers that should share limits and experience;
+    `hedge` false never sends a second request for a late first token.
+    """
 
     def __init__(
         self,
@@ -38,6 +77,9 @@ class ModelCaller:
         gates: GateRegistry | None = None,
         deadlines: Deadlines | None = None,
         capabilities: Capabilities | None = None,
+        estimates: Estimates | None = None,
+        hedge: bool = True,
+        rate_patience_s: float = RATE_PATIENCE_S,
         rng: random.Random | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -45,6 +87,9 @@ class ModelCaller:
         self._gates = gates or GateRegistry(DEFAULT_MAX_IN_FLIGHT)
         self._deadlines = deadlines or Deadlines()
         self._capabilities = capabilities or Capabilities()
+        self._estimates = estimates or Estimates()
+        self._hedge = hedge
+        self._rate_patience_s = rate_patience_s
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._drains: set[asyncio.Task[None]] = set()
@@ -58,63 +103,132 @@ class ModelCaller:
         return self._capabilities.supports_tools(self.base_url, model)
 
     async def call(
-        self, request: CallRequest, observer: CallObserver, *, priority: Priority = ()
+        self, request: CallRequest, observer: CallObserver, *, ticket: Ticket = NOBODY
     ) -> ModelReply:
         """Return a complete reply, or raise the `CallError` of the last attempt.
 
         At most three attempts fail; a request repeated because a parameter was refused is none
-        of them. Raises `ParameterRefused` for `tools` as soon as the model is known not to take
-        them. A lower `priority` goes first.
+        of them, and one refused by a rate limit is none while that has lasted for less than a
+        minute. Raises `ParameterRefused` for `tools` as soon as the model is known not to take
+        them. `ticket` says whose call it is; it decides who goes first.
         """
         gate = self._gates.gate_for(self.base_url, request.model)
-        attempt = failures = 0
+        call = _Call(request, observer, gate, ticket, _now())
         while True:
             self._refuse_tools_if_known(request)
-            attempt += 1
             spelling = self._capabilities.spelling(self.base_url, request.model)
-            error = await self._attempt(request, spelling, observer, attempt, gate, priority)
-            if isinstance(error, ModelReply):
+            outcome = await self._attempt(call, spelling)
+            if isinstance(outcome, ModelReply):
                 self._capabilities.worked(self.base_url, request, spelling)
-                return error
-            if self._is_spelt_anew(request, spelling, error, observer):
+                return outcome
+            if self._is_spelt_anew(request, spelling, outcome, observer):
                 continue
-            failures += 1
-            await self._back_off(request, spelling, error, observer, attempt, failures, gate)
+            await self._before_next(call, spelling, outcome)
 
     async def aclose(self) -> None:
         """Wait for usage still on its way; each wait is limited to two seconds."""
         if self._drains:
             await asyncio.wait(self._drains)
 
-    async def _attempt(
-        self,
-        request: CallRequest,
-        spelling: Spelling,
-        observer: CallObserver,
-        number: int,
-        gate: Gate,
-        priority: Priority,
-    ) -> ModelReply | CallError:
+    async def _attempt(self, call: _Call, spelling: Spelling) -> ModelReply | CallError:
         """The reply, or why there is none. Cancelling marks the attempt discarded."""
-        observer.queued(number, gate.wait_reason())
-        attempt = Attempt(self._client, spell(request, spelling), self._deadlines, observer, number)
+        number, gate, observer = call.next_number(), call.gate, call.observer
+        tokens = self._tokens_of(call) if gate.counts_tokens else 0.0
+        grant = gate.try_acquire(call.ticket, tokens)
+        if grant is not None:
+            observer.queued(number, "")
+        else:
+            observer.queued(number, gate.wait_reason(tokens) or "queue", gate.expected_s(tokens))
+            try:
+                grant = await gate.acquire(call.ticket, tokens, since_s=call.since_s)
+            except asyncio.CancelledError:
+                observer.discarded(number, None)
+                raise
+            except CallError as error:
+                observer.discarded(number, error)
+                return error
         try:
-            async with gate.admit(priority):
-                observer.admitted(number)
-                reply = await attempt.run()
+            observer.admitted(number)
+            outcome = await self._run(call, spelling, number, grant)
+            if isinstance(outcome, CallError):
+                self._failed(gate, grant, outcome)
+                return outcome
+            self._finished(call, outcome)
+            return outcome.reply
+        finally:
+            gate.release(grant)
+
+    async def _run(
+        self, call: _Call, spelling: Spelling, number: int, grant: Grant
+    ) -> Answered | CallError:
+        """One attempt, or two when the first token is late. All that happened has been told."""
+        body = spell(call.request, spelling)
+
+        def make(number: int, grant: Grant, observer: AttemptObserver) -> Attempt:
+            def heard(headers: Mapping[str, str]) -> None:
+                call.gate.heard(grant, limits_from_headers(headers))
+
+            return Attempt(self._client, body, self._deadlines, observer, number, heard)
+
+        deadline_s = call.gate.first_tokens.deadline_s() if self._hedge else None
+        if deadline_s is not None and deadline_s < self._deadlines.first_token_s:
+            race = Race(call.gate, grant, call.observer, number, make, call.next_number, deadline_s)
+            return await race.run()
+        attempt = make(number, grant, call.observer)
+        try:
+            return Answered(await attempt.run(), attempt, grant, number)
         except asyncio.CancelledError:
-            observer.discarded(number, None)
+            call.observer.discarded(number, None)
             raise
         except CallError as error:
-            observer.discarded(number, error)
+            call.observer.discarded(number, error)
             return error
-        observer.finished(number, reply)
+
+    def _finished(self, call: _Call, answered: Answered) -> None:
+        attempt, gate = answered.attempt, call.gate
+        gate.good(answered.grant)
+        if attempt.first_token_s is not None:
+            gate.first_tokens.add(attempt.first_token_s - attempt.sent_s)
+        call.observer.finished(answered.number, answered.reply)
+        self._settle(call, answered, answered.reply.usage)
         if attempt.is_over:
-            return reply
-        drain = asyncio.create_task(attempt.drain(), name="drain a reply's end")
+            return
+        drain = asyncio.create_task(self._drain(call, answered), name="drain a reply's end")
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
-        return reply
+
+    async def _drain(self, call: _Call, answered: Answered) -> None:
+        await answered.attempt.drain()
+        self._settle(call, answered, answered.attempt.usage)
+
+    def _settle(self, call: _Call, answered: Answered, usage: Usage) -> None:
+        """Replace the estimate of tokens by what was used, as soon as that is told."""
+        if answered.grant.settled or usage.output_tokens is None:
+            return
+        used = (usage.input_tokens or 0) + usage.output_tokens
+        call.gate.settle(answered.grant, float(used))
+        self._estimates.learn_tokens(call.ticket.agent, call.request.model, usage.output_tokens)
+
+    def _failed(self, gate: Gate, grant: Grant, error: CallError) -> None:
+        """Let the gate know what a failure means for the calls of others."""
+        if isinstance(error, RateLimited):
+            gate.refused(grant, error)
+        elif isinstance(error, ServerFailed | DeadlineExceeded):
+            gate.overloaded()
+            asked_s = error.retry_after_s or 0.0 if isinstance(error, ServerFailed) else 0.0
+            if 0.0 < asked_s <= RETRY_AFTER_MAX_S:
+                gate.cool(asked_s)
+
+    def _tokens_of(self, call: _Call) -> float:
+        """An estimate of what the call will be counted as, prompt and answer."""
+        request = call.request
+        chars = sum(len(str(message.get("content") or "")) for message in request.messages)
+        if request.tools:
+            chars += len(str(request.tools))
+        answer = self._estimates.output_tokens(
+            call.ticket.agent, request.model, request.max_output_tokens
+        )
+        return chars / CHARS_PER_TOKEN + answer
 
     def _refuse_tools_if_known(self, request: CallRequest) -> None:
         if request.tools and not self.supports_tools(request.model):
@@ -142,24 +256,28 @@ class ModelCaller:
             raise error
         return True
 
-    async def _back_off(
-        self,
-        request: CallRequest,
-        spelling: Spelling,
-        error: CallError,
-        observer: CallObserver,
-        attempt: int,
-        failures: int,
-        gate: Gate,
-    ) -> None:
+    async def _before_next(self, call: _Call, spelling: Spelling, error: CallError) -> None:
         """Wait before the next attempt, or raise `error` when there is none."""
-        weaker = self._capabilities.failed(self.base_url, request, spelling, error)
-        if isinstance(error, RateLimited) and retry_after_of(error) <= RETRY_AFTER_MAX_S:
-            gate.cool(retry_after_of(error))
-        decision = after_failure(error, failures, self._rng)
+        weaker = self._capabilities.failed(self.base_url, call.request, spelling, error)
+        if isinstance(error, RateLimited):
+            call.refusals += 1
+            call.refused_s = _now() if call.refused_s is None else call.refused_s
+            lasted_s = _now() - call.refused_s
+            decision = after_refusal(error, call.refusals, lasted_s, self._rate_patience_s)
+        else:
+            call.failures += 1
+            decision = after_failure(error, call.failures, self._rng)
         if isinstance(decision, GiveUp):
             raise error
         if weaker is not None:
-            observer.parameter_dropped(weaker)
-        observer.backoff(attempt, decision.delay_s, error)
+            call.observer.parameter_dropped(weaker)
+        if isinstance(error, RateLimited):
+            delay_s = max(decision.delay_s, call.gate.expected_s() or 0.0)
+            call.observer.backoff(call.attempts, delay_s, error)
+            return  # the gate makes it wait, in the queue, with all others
+        call.observer.backoff(call.attempts, decision.delay_s, error)
         await self._sleep(decision.delay_s)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

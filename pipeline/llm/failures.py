@@ -25,6 +25,7 @@ from pipeline.errors import (
     ServerFailed,
 )
 from pipeline.foreign_json import read_json
+from pipeline.llm.admission.limits import limits_from_headers, limits_from_words
 from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
 from pipeline.llm.wordings import (
@@ -99,6 +100,8 @@ def classify(
     judged = replace(said, message=message, wait_s=wait_s)
     error = _by_code(told, judged, model) or _by_status(told, judged, model)
     error.status, error.provider_text = status, words
+    if isinstance(error, RateLimited):
+        error.limits = (*limits_from_headers(headers), *limits_from_words(message))
     if words and not _is_plain_401(told, words):
         error.message = f"{error.message} It says: {as_sentence(words)}"
     return error

@@ -1,7 +1,8 @@
 """Decide whether a failed call is tried again, and when. Pure: no clock of its own, no I/O.
 
-`failures.py` says what went wrong; this module knows the policy (at most three attempts, full
-jitter, a provider's wish to wait obeyed up to two minutes); `client.py` does the waiting.
+`failures.py` says what went wrong; this module knows the policy (at most three failures, full
+jitter, a provider's wish to wait obeyed up to two minutes, patience with rate limits);
+`client.py` does the waiting, for rate limits `admission/` does.
 """
 
 from __future__ import annotations
@@ -63,6 +64,25 @@ def after_failure(error: CallError, attempt: int, rng: random.Random) -> Retry |
     return Retry(max(asked_s, rng.uniform(0.0, ceiling_s)))
 
 
+def after_refusal(
+    error: RateLimited, refusals: int, lasted_s: float, patience_s: float
+) -> Retry | GiveUp:
+    """Decide after refusal number `refusals` by a rate limit, `lasted_s` after the first.
+
+    A refused request cost nothing and says nothing about the model: it may be tried again while
+    `patience_s` has not passed, and three times in any case. When is the gate's decision; the
+    delay given back is the least the provider asked for.
+    """
+    if error.status == 200:
+        return GiveUp("the endpoint answered with an error instead of a reply")
+    asked_s = retry_after_of(error)
+    if asked_s > RETRY_AFTER_MAX_S:
+        return GiveUp(f"the endpoint asks to wait {asked_s:.0f} s")
+    if refusals >= MAX_ATTEMPTS and lasted_s >= patience_s:
+        return GiveUp(f"refused {refusals} times in {lasted_s:.0f} s")
+    return Retry(asked_s)
+
+
 def retry_after_of(error: CallError) -> float:
     """How long the provider asked to wait, in seconds; 0 when it did not say."""
     if isinstance(error, RateLimited | ServerFailed):
@@ -80,7 +100,7 @@ def retry_after_s(headers: Mapping[str, str], wall_s: float | None = None) -> fl
     lower = {name.lower(): value for name, value in headers.items()}
     told = [
         _milliseconds(lower.get("retry-after-ms", "")),
-        _seconds(lower.get("retry-after", ""), now_s),
+        read_seconds(lower.get("retry-after", ""), now_s),
     ]
     known = [value for value in told if value is not None]
     return max(known) if known else _longest_reset(lower, now_s)
@@ -91,7 +111,7 @@ def _longest_reset(headers: Mapping[str, str], now_s: float) -> float | None:
     resets: list[tuple[bool, float]] = []
     for name, value in headers.items():
         if "ratelimit-reset" in name or ("ratelimit-" in name and name.endswith("-reset")):
-            seconds = _seconds(value, now_s)
+            seconds = read_seconds(value, now_s)
             if seconds is not None:
                 left = headers.get(name.replace("reset", "remaining"), "")
                 resets.append((left.strip() == "0", seconds))
@@ -103,7 +123,7 @@ def _milliseconds(text: str) -> float | None:
     return None if number is None else number / 1_000
 
 
-def _seconds(text: str, now_s: float) -> float | None:
+def read_seconds(text: str, now_s: float) -> float | None:
     """Seconds from "20", "1m30.5s", "17ms", a Unix time (s or ms), an HTTP or an ISO date."""
     text = text.strip()
     number = _plain_number(text)

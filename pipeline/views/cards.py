@@ -27,6 +27,14 @@ from pipeline.plan import Plan, waiting_for
 from pipeline.spans import Segment, SpanWalker, Track
 from pipeline.timing import calls_that_count, usage_of
 
+ADMISSION_REASONS = {  # why a call waits, as a person would say it
+    "cooling": "the provider asked to wait",
+    "in_flight": "as many calls as may be are in flight",
+    "rate": "the requests per minute are used up",
+    "tokens": "the tokens per minute are used up",
+    "shared": "other processes use the same limit",
+    "queue": "others are before it",
+}
 NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"
 
 
@@ -69,6 +77,7 @@ class _Note:
     hint: str = ""
     tools_line: str = ""
     reason: str = ""
+    expected_s: float | None = None
     repair: int = 0
     failed_attempt: int = 0
     backoff_until_s: float | None = None
@@ -97,7 +106,7 @@ def _started(note: _Note, event: AgentStarted) -> None:
 
 
 def _queued(note: _Note, event: Any) -> None:
-    note.reason, note.backoff_until_s = event.reason, None
+    note.reason, note.expected_s, note.backoff_until_s = event.reason, event.expected_s, None
 
 
 def _sent(note: _Note, event: Any) -> None:
@@ -251,11 +260,19 @@ def listed(names: Sequence[str]) -> str:
 def _admission(track: Track, note: _Note) -> str:
     if not track.call:
         return "gets its prompt ready"
-    return f"waits for its turn to call the model{f': {note.reason}' if note.reason else ''}"
+    if not note.reason:
+        return "waits for its turn to call the model"
+    about = f", about {math.ceil(note.expected_s)} s" if note.expected_s else ""
+    return (
+        "waits for its turn to call the model: "
+        f"{ADMISSION_REASONS.get(note.reason, note.reason)}{about}"
+    )
 
 
 def _streaming(track: Track, note: _Note) -> str:
-    again = f", attempt {track.attempt} of {MAX_ATTEMPTS}" if track.attempt > 1 else ""
+    again = f", {_attempt(track.attempt)}" if track.attempt > 1 else ""
+    if track.rival:
+        again = ", asked a second time because the first is late"
     repair = f", repairs its answer (turn {note.repair})" if note.repair else ""
     if track.segment is Segment.FIRST_TOKEN:
         return f"asked the model, waits for the first word{again}{repair}"
@@ -264,5 +281,10 @@ def _streaming(track: Track, note: _Note) -> str:
 
 def _backoff(note: _Note, now_s: float) -> str:
     left_s = max(0, math.ceil((note.backoff_until_s or now_s) - now_s))
-    tries = f"attempt {note.failed_attempt + 1} of {MAX_ATTEMPTS}"
+    tries = _attempt(note.failed_attempt + 1)
     return f"retries in {left_s} s: {note.error.rstrip('.')} ({tries})"
+
+
+def _attempt(number: int) -> str:
+    """Refusals by a rate limit do not count as failures, so there may be more than that."""
+    return f"attempt {number} of {MAX_ATTEMPTS}" if number <= MAX_ATTEMPTS else f"attempt {number}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pipeline.events import (
+    AdmissionQueued,
     AgentFinished,
     AgentStarted,
     AnyEvent,
     BackoffStarted,
+    CallHedged,
     ParameterDropped,
     PlanGrown,
     RepairRequested,
@@ -15,6 +17,9 @@ from pipeline.events import (
     SpeculationJudged,
     ToolsStarted,
 )
+from pipeline.views.cards import ADMISSION_REASONS
+
+WAIT_WORTH_TELLING_S = 2.0  # shorter waits for admission are not told
 
 
 def progress_line(event: AnyEvent) -> str:
@@ -31,6 +36,11 @@ def _say(event: AnyEvent) -> str:
             return f"{event.agent:<17} started"
         case ToolsStarted():
             return f"{event.agent:<17} {printable('; '.join(event.calls))}"
+        case AdmissionQueued() if (event.expected_s or 0.0) >= WAIT_WORTH_TELLING_S:
+            why = ADMISSION_REASONS.get(event.reason, event.reason)
+            return f"{event.agent:<17} waits about {event.expected_s:.0f} s: {printable(why)}"
+        case CallHedged():
+            return f"{event.agent:<17} no word after {event.waited_s:.1f} s, asks a second time"
         case BackoffStarted():
             return (
                 f"{event.agent:<17} attempt {event.attempt} failed, next in {event.delay_s:.1f} s: "

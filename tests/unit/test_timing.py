@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from pipeline.agents.roster import ROSTER
-from pipeline.events import AgentFinished, RunStarted, UsageUpdated, decode, encode
+from pipeline.events import (
+    AdmissionQueued,
+    AgentFinished,
+    AgentStarted,
+    BackoffStarted,
+    CallAdmitted,
+    CallFinished,
+    CallHedged,
+    CallSent,
+    Event,
+    FirstToken,
+    RunFinished,
+    RunStarted,
+    UsageUpdated,
+    decode,
+    encode,
+)
 from pipeline.models import AgentState, Mode, Usage
 from pipeline.plan import make_plan
-from pipeline.timing import RunTiming, Segment, run_timing
+from pipeline.timing import AgentTiming, RunTiming, Segment, run_timing
 from pipeline.views.bars import gantt_bars, strip_bars
 from tests.unit.simulated import Attempt, Script, Simulation, roster_of, simulations, unhurried
 
@@ -270,3 +287,108 @@ def test_facts_of_agents_that_are_not_in_the_plan_are_skipped() -> None:
     ]
 
     assert run_timing(make_plan(ROSTER, Mode.PHASES), events).horizon_s == 1.0
+
+
+# Two attempts of one call in flight
+
+
+def hedged_run(*steps: tuple[float, type[Event], dict[str, Any]]) -> AgentTiming:
+    """One agent that is asked at 1 s and asked again at 4 s; then `steps`."""
+    names = {"agent": "a", "call": 1}
+    facts: list[tuple[float, type[Event], dict[str, Any]]] = [
+        (0.0, RunStarted, {"wall_at": ""}),
+        (0.0, AgentStarted, {"agent": "a"}),
+        (0.0, AdmissionQueued, {**names, "attempt": 1}),
+        (1.0, CallSent, {**names, "attempt": 1}),
+        (4.0, CallHedged, {**names, "attempt": 2, "of": 1, "waited_s": 3.0}),
+        (4.0, CallAdmitted, {**names, "attempt": 2}),
+        (4.0, CallSent, {**names, "attempt": 2}),
+        *((at_s, kind, {**names, **fields}) for at_s, kind, fields in steps),
+        (9.0, AgentFinished, {"agent": "a", "state": "done"}),
+        (9.0, RunFinished, {"status": "done"}),
+    ]
+    events: list[Any] = [
+        kind(epoch=1, seq=seq, at_s=at_s, **fields)
+        for seq, (at_s, kind, fields) in enumerate(facts, 1)
+    ]
+    plan = make_plan(roster_of({"a": ()}, {"a": "p"}), Mode.PHASES)
+    return run_timing(plan, events).agent("a")
+
+
+FIRST = {"attempt": 1}
+SECOND = {"attempt": 2}
+LOST = {"outcome": "discarded", "error_code": "hedged"}
+USED = {"outcome": "used", "input_tokens": 3, "output_tokens": 7}
+
+
+def test_when_the_second_request_wins_the_first_ones_time_is_not_service() -> None:
+    agent = hedged_run(
+        (5.0, FirstToken, SECOND),
+        (5.0, CallFinished, {**FIRST, **LOST}),
+        (8.0, CallFinished, {**SECOND, **USED}),
+    )
+
+    assert [(s.segment, s.start_s, s.end_s, s.attempt, s.used) for s in agent.spans] == [
+        (Segment.ADMISSION, 0.0, 1.0, 1, True),
+        (Segment.FIRST_TOKEN, 1.0, 4.0, 1, False),
+        (Segment.FIRST_TOKEN, 4.0, 5.0, 2, True),
+        (Segment.GENERATION, 5.0, 9.0, 2, True),
+    ]
+    assert agent.service_s == 5.0
+    assert [(c.attempt, c.outcome, c.first_token_s) for c in agent.calls] == [
+        (1, "discarded", None),
+        (2, "used", 5.0),
+    ]
+    assert agent.usage == Usage(3, 7)
+
+
+def test_when_the_first_request_wins_after_all_nothing_changes_but_the_count() -> None:
+    agent = hedged_run(
+        (5.0, FirstToken, FIRST),
+        (5.0, CallFinished, {**SECOND, **LOST}),
+        (8.0, CallFinished, {**FIRST, **USED}),
+        (8.5, UsageUpdated, {"input_tokens": 3, "output_tokens": 8}),
+    )
+
+    assert agent.service_s == 8.0
+    assert agent.segments.first_token_s == 4.0
+    assert all(span.used for span in agent.spans)
+    assert [c.outcome for c in agent.calls] == ["used", "discarded"]
+    assert agent.usage == Usage(3, 8)
+
+
+def test_when_the_first_request_fails_the_second_goes_on() -> None:
+    agent = hedged_run(
+        (5.0, CallFinished, {**FIRST, "outcome": "discarded", "error_code": "server_failed"}),
+        (7.0, FirstToken, SECOND),
+        (8.0, CallFinished, {**SECOND, **USED}),
+    )
+
+    assert agent.service_s == 5.0
+    assert [s.used for s in agent.spans] == [True, False, True, True]
+
+
+def test_when_both_fail_neither_is_service() -> None:
+    failed = {"outcome": "discarded", "error_code": "server_failed"}
+    agent = hedged_run(
+        (5.0, CallFinished, {**SECOND, **failed}),
+        (6.0, CallFinished, {**FIRST, **failed}),
+        (6.0, BackoffStarted, {**FIRST, "delay_s": 1.0, "error": "down"}),
+        (7.0, AdmissionQueued, {"attempt": 3}),
+        (7.0, CallSent, {"attempt": 3}),
+        (8.0, FirstToken, {"attempt": 3}),
+        (9.0, CallFinished, {"attempt": 3, **USED}),
+    )
+
+    assert agent.service_s == 2.0
+    assert sum(s.duration_s for s in agent.spans) == 9.0
+
+
+def test_a_second_request_that_fails_leaves_the_first_alone() -> None:
+    agent = hedged_run(
+        (5.0, CallFinished, {**SECOND, "outcome": "discarded", "error_code": "rate_limited"}),
+        (6.0, FirstToken, FIRST),
+        (9.0, CallFinished, {**FIRST, **USED}),
+    )
+
+    assert agent.service_s == 8.0

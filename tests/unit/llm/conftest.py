@@ -39,7 +39,7 @@ class Log:
                 self.changed.clear()
                 await self.changed.wait()
 
-    def queued(self, attempt: int, reason: str) -> None:
+    def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
         self._add(("queued", attempt, reason))
 
     def admitted(self, attempt: int) -> None:
@@ -59,6 +59,12 @@ class Log:
 
     def discarded(self, attempt: int, error: CallError | None) -> None:
         self._add(("discarded", attempt, error))
+
+    def hedged(self, attempt: int, of: int, waited_s: float) -> None:
+        self._add(("hedged", attempt, of))
+
+    def outrun(self, attempt: int) -> None:
+        self._add(("outrun", attempt))
 
     def backoff(self, attempt: int, delay_s: float, error: CallError) -> None:
         self._add(("backoff", attempt, delay_s, error))
@@ -120,6 +126,8 @@ def open_caller(sleeps: Sleeps) -> OpenCaller:
         deadlines: Deadlines | None = None,
         capabilities: Capabilities | None = None,
         gates: GateRegistry | None = None,
+        rate_patience_s: float = 0.0,
+        hedge: bool = True,
     ) -> AsyncIterator[ModelCaller]:
         async with make_client(endpoint) as client:
             caller = ModelCaller(
@@ -127,6 +135,8 @@ def open_caller(sleeps: Sleeps) -> OpenCaller:
                 gates=gates,
                 deadlines=deadlines,
                 capabilities=capabilities,
+                rate_patience_s=rate_patience_s,
+                hedge=hedge,
                 rng=random.Random(1),
                 sleep=sleeps,
             )

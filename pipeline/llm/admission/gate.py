@@ -1,0 +1,479 @@
+"""Hold calls back until they may go out: the one gate of an endpoint and model.
+
+All runs of a process pass the same gate. Who is next is `fair_queue.py`'s decision, how much is
+left of a known limit `bucket.py`'s, how fast an unknown limit lets us go `rate.py`'s, how many
+may be in flight `in_flight.py`'s; this module asks them and acts. A slot is held only while a
+call is in flight, never during a backoff; nothing is locked while anybody sleeps; one timer per
+gate wakes whoever is next.
+
+Time is the running loop's own. A gate belongs to one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pipeline.errors import RateLimited
+from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource
+from pipeline.llm.admission.fair_queue import FairQueue
+from pipeline.llm.admission.hedging import FirstTokenTimes
+from pipeline.llm.admission.in_flight import InFlightWindow
+from pipeline.llm.admission.lease import LeaseHolder
+from pipeline.llm.admission.rate import RateController, Sent
+from pipeline.llm.admission.shared import GateKey, SharedLimits
+from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
+from pipeline.llm.admission.ticket import NOBODY, Ticket
+from pipeline.llm.retry import RETRY_AFTER_MAX_S
+from pipeline.models import ToldLimit
+
+RESTART_DOUBLES_S = 0.1  # after a cool-down: one call, then twice as many every so often
+RESTART_CALLS = 64  # after so many the restart is over
+WAITERS_SHOWN = 200
+_LAST_MINUTE_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Grant:
+    """Permission for one call: give it back with `Gate.release`, whatever happened."""
+
+    ticket: Ticket
+    tokens: float  # reserved
+    sent: Sent
+    at_s: float
+    unheard: bool = True  # no answer yet, not even headers
+    settled: bool = False
+    released: bool = False
+
+
+class Gate:
+    """At most `max_in_flight` calls at once, and no faster than the limits that are known.
+
+    `requests_per_minute` are spread evenly; `tokens_per_minute` may be used in one go. Limits the
+    provider tells are kept as well. `shared` makes several processes keep them together.
+    """
+
+    def __init__(
+        self,
+        max_in_flight: int,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        *,
+        key: GateKey = ("", ""),
+        shared: SharedLimits | None = None,
+    ) -> None:
+        _check_limits(max_in_flight, requests_per_minute, tokens_per_minute)
+        self.max_in_flight = max_in_flight
+        self.requests_per_minute = requests_per_minute
+        self.tokens_per_minute = tokens_per_minute
+        self.first_tokens = FirstTokenTimes()
+        self._key = key
+        self._request_buckets: dict[object, Bucket] = {}
+        self._token_buckets: dict[object, Bucket] = {}
+        if requests_per_minute is not None:
+            self._request_buckets["set"] = Bucket("requests", requests_per_minute, even=True)
+        if tokens_per_minute is not None:
+            self._token_buckets["set"] = Bucket("tokens", tokens_per_minute)
+        self._window = InFlightWindow(max_in_flight)
+        self._rate = RateController()
+        self._queue: FairQueue[asyncio.Future[Grant]] = FairQueue()
+        self._in_flight = 0
+        self._unheard = [0, 0.0]  # requests and tokens out, not in the provider's count yet
+        self._cool_until_s = -math.inf
+        self._restarted = RESTART_CALLS  # calls since the last cool-down
+        self._wake_up: asyncio.TimerHandle | None = None
+        self._admitted = 0
+        self._refused = 0
+        self._refused_at: deque[float] = deque(maxlen=10_000)
+        self._held_mean_s: float | None = None  # how long a call keeps its slot
+        self._lease = None if shared is None else LeaseHolder(shared, key, self._hand_out)
+
+    # asking
+
+    @asynccontextmanager
+    async def admit(self, ticket: Ticket = NOBODY, tokens: float = 0.0) -> AsyncIterator[Grant]:
+        """Hold one slot for the body. Cancelling at any await gives it back."""
+        grant = self.try_acquire(ticket, tokens) or await self.acquire(ticket, tokens)
+        try:
+            yield grant
+        finally:
+            self.release(grant)
+
+    def try_acquire(self, ticket: Ticket = NOBODY, tokens: float = 0.0) -> Grant | None:
+        """Permission without waiting, or None. Never overtakes anybody who waits."""
+        if len(self._queue) or self.wait_reason(tokens):
+            return None
+        return self._grant(ticket, tokens, _now())
+
+    async def acquire(
+        self, ticket: Ticket = NOBODY, tokens: float = 0.0, *, since_s: float | None = None
+    ) -> Grant:
+        """Wait for permission; give it back with `release`. Cancelling gives it back too.
+
+        `since_s` keeps the age of a call that was here before. Raises `RateLimited` when a limit
+        the provider told will be used up for longer than anybody should wait.
+        """
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Grant] = loop.create_future()
+        entry = self._queue.push(turn, ticket, loop.time() if since_s is None else since_s, tokens)
+        self._hand_out()
+        try:
+            return await turn
+        except BaseException:
+            self._queue.discard(entry)
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.release(turn.result())  # the slot was ours already
+            else:
+                self._hand_out()  # whoever is next may need less
+            raise
+
+    def release(self, grant: Grant) -> None:
+        """The call is over: give the slot back. Later calls do nothing."""
+        if grant.released:
+            return
+        grant.released = True
+        self.heard(grant)
+        held_s = _now() - grant.at_s
+        mean_s = self._held_mean_s
+        self._held_mean_s = held_s if mean_s is None else mean_s + 0.1 * (held_s - mean_s)
+        self._in_flight -= 1
+        self._hand_out()
+
+    def wait_reason(self, tokens: float = 0.0) -> str:
+        """Why a call would wait now: `cooling`, `in_flight`, `rate`, `tokens`, `shared`, or ""."""
+        now = _now()
+        if self._in_flight >= self._window.size and self._cool_until_s <= now:
+            return "in_flight"
+        start_s, reason = self._earliest(now, tokens)
+        return reason if start_s > now else ""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """True when tokens are limited: only then is it worth estimating them."""
+        return bool(self._token_buckets) or self._lease is not None
+
+    def expected_s(self, tokens: float = 0.0) -> float | None:
+        """How long a call that came last would wait, by what is known now; None: not known."""
+        return self._expected_s(_now(), len(self._queue), tokens)
+
+    # what calls tell
+
+    def heard(self, grant: Grant, told: tuple[ToldLimit, ...] = ()) -> None:
+        """An answer began, with what its headers say of the limits. Later calls do nothing."""
+        if not grant.unheard:
+            return
+        grant.unheard = False
+        self._unheard[0] -= 1
+        self._unheard[1] -= grant.tokens
+        if told:
+            self._take_over(told, "header")
+
+    def good(self, grant: Grant) -> None:
+        """The call got its reply."""
+        self._window.good(self._in_flight)
+
+    def settle(self, grant: Grant, used_tokens: float | None) -> None:
+        """Replace the reserved tokens by those used; None: not told, the reservation stands."""
+        if grant.settled or used_tokens is None:
+            return
+        grant.settled = True
+        spare = grant.tokens - used_tokens
+        if spare == 0.0:
+            return
+        now = _now()
+        for bucket in self._token_buckets.values():
+            bucket.give_back(now, spare)
+        if self._lease is not None:
+            self._lease.settle(spare)
+        if spare > 0:
+            self._hand_out()
+
+    def refused(self, grant: Grant, error: RateLimited) -> None:
+        """The provider refused the call with a 429: everybody waits, and the limits are learned."""
+        now = _now()
+        self._refused += 1
+        self._refused_at.append(now)
+        self.heard(grant)
+        self.settle(grant, 0.0)
+        self._take_over(error.limits, "429 body")
+        if any(told.unit == "in_flight" for told in error.limits):
+            self._window.overloaded(now, self._in_flight)
+        asked_s = error.retry_after_s or 0.0
+        asked_s = asked_s if asked_s <= RETRY_AFTER_MAX_S else 0.0
+        if not self._explains(now, grant):
+            self._rate.on_429(now, grant.sent, asked_s)
+        if asked_s:
+            self.cool(asked_s)
+
+    def overloaded(self) -> None:
+        """A call failed in a way that fewer calls at once may help against."""
+        self._window.overloaded(_now(), self._in_flight)
+
+    def cool(self, delay_s: float) -> None:
+        """Admit nobody for `delay_s`: the provider told one caller to wait, and means all."""
+        self._cool_until_s = max(self._cool_until_s, _now() + delay_s)
+        self._restarted = 0
+        if self._lease is not None:
+            self._lease.cool(delay_s)
+
+    async def aclose(self) -> None:
+        """Stop asking the shared port. Nobody may wait any more."""
+        self._cancel_timer()
+        if self._lease is not None:
+            await self._lease.aclose()
+
+    # showing
+
+    def snapshot(self) -> GateSnapshot:
+        now = _now()
+        while self._refused_at and now - self._refused_at[0] > _LAST_MINUTE_S:
+            self._refused_at.popleft()
+        urgent, batch = self._queue.counts
+        return GateSnapshot(
+            endpoint=self._key[0],
+            model=self._key[1],
+            in_flight=self._in_flight,
+            max_in_flight=self.max_in_flight,
+            window=self._window.size,
+            waiting=urgent + batch,
+            waiting_interactive=urgent,
+            waiting_batch=batch,
+            waiters=self._waiters(now),
+            limits=self._limits(now),
+            why=_why(self._rate, self._request_buckets, self._window),
+            cooling_s=max(0.0, self._cool_until_s - now),
+            admitted=self._admitted,
+            refused=self._refused,
+            refused_last_minute=len(self._refused_at),
+            hedges=self.first_tokens.counts,
+        )
+
+    def _waiters(self, now: float) -> tuple[WaiterReading, ...]:
+        reason = self.wait_reason()
+        return tuple(
+            WaiterReading(
+                run_id=entry.ticket.run_id,
+                agent=entry.ticket.agent,
+                owner=entry.ticket.owner,
+                interactive=entry.ticket.interactive,
+                reason=self.wait_reason(entry.tokens) if place == 0 else reason or "in_flight",
+                waited_s=round(now - entry.since_s, 2),
+                expected_s=self._expected_s(now, place, entry.tokens),
+            )
+            for place, entry in enumerate(self._queue.in_order(self._crowded)[:WAITERS_SHOWN])
+        )
+
+    def _limits(self, now: float) -> tuple[LimitReading, ...]:
+        known = [*self._request_buckets.values(), *self._token_buckets.values()]
+        readings = [bucket.reading(now) for bucket in known]
+        estimate = self._rate.reading().estimate_per_s
+        if estimate is not None:
+            readings.append(LimitReading("requests", round(60.0 * estimate, 1), None, "learned"))
+        return tuple(readings)
+
+    def _expected_s(self, now: float, place: int, tokens: float) -> float | None:
+        """`place` calls go first, each as fast as limits and slots let them."""
+        start_s, _ = self._earliest(now, tokens)
+        wait_s = max(0.0, start_s - now)
+        per_s = [bucket.per_s for bucket in self._request_buckets.values()]
+        rate = self._rate.reading().rate_per_s
+        if rate is not None:
+            per_s.append(rate)
+        behind = max(0, place + 1 - max(0, self._window.size - self._in_flight))
+        if behind and self._held_mean_s is None:
+            return None
+        queue_s = place / min(per_s) if per_s else 0.0
+        slots_s = behind * (self._held_mean_s or 0.0) / self._window.size
+        return round(wait_s + max(queue_s, slots_s), 2)
+
+    # deciding
+
+    @property
+    def _crowded(self) -> bool:
+        """More runs wait than half the slots: then the older run first, else the longer path."""
+        return 2 * self._queue.runs > self._window.size
+
+    def _hand_out(self) -> None:
+        """Give slots to those first in line while limits allow; else come back when they do."""
+        while len(self._queue) and self._in_flight < self._window.size:
+            now = _now()
+            entry = self._queue.first(now, self._crowded)
+            if entry is None:
+                return
+            start_s, _ = self._earliest(now, entry.tokens)
+            if start_s - now > RETRY_AFTER_MAX_S and (used_up := self._used_up(now, entry.tokens)):
+                self._queue.discard(entry)
+                entry.item.set_exception(used_up)
+                continue
+            if start_s > now:
+                if start_s < math.inf:
+                    self._wake_at(start_s)
+                return
+            self._queue.take(entry, now)
+            if not entry.item.done():
+                entry.item.set_result(self._grant(entry.ticket, entry.tokens, now))
+        self._cancel_timer()
+
+    def _grant(self, ticket: Ticket, tokens: float, now: float) -> Grant:
+        for bucket in self._request_buckets.values():
+            bucket.take(now, 1.0)
+        for bucket in self._token_buckets.values():
+            bucket.take(now, tokens)
+        if self._lease is not None:
+            self._lease.take(tokens)
+        self._in_flight += 1
+        self._admitted += 1
+        self._restarted += 1
+        self._unheard[0] += 1
+        self._unheard[1] += tokens
+        return Grant(ticket, tokens, self._rate.on_sent(now), now)
+
+    def _earliest(self, now: float, tokens: float) -> tuple[float, str]:
+        """When limits let a call of so many tokens go, and which of them decides."""
+        if self._cool_until_s > now:
+            return self._cool_until_s, "cooling"
+        start_s, reason = self._rate.next_allowed_s(now), "rate"
+        for bucket in self._request_buckets.values():
+            if (at_s := now + bucket.wait_s(now, 1.0)) > start_s:
+                start_s = at_s
+        for bucket in self._token_buckets.values():
+            if (at_s := now + bucket.wait_s(now, tokens)) > start_s and at_s > now:
+                start_s, reason = at_s, "tokens"
+        if self._restarted < RESTART_CALLS:
+            ramp_s = RESTART_DOUBLES_S * math.log2(self._restarted + 1)
+            if (at_s := self._cool_until_s + ramp_s) > max(start_s, now):
+                start_s, reason = at_s, "cooling"
+        if self._lease is not None:
+            at_s = self._lease.earliest(now, tokens, len(self._queue))
+            if at_s > max(start_s, now):
+                start_s, reason = at_s, "shared"
+        return start_s, reason
+
+    def _used_up(self, now: float, tokens: float) -> RateLimited | None:
+        """A told limit that is used up for too long: nobody should wait for that."""
+        needs = [(b, 1.0) for b in self._request_buckets.values()]
+        needs += [(b, tokens) for b in self._token_buckets.values()]
+        for bucket, need in needs:
+            wait_s = bucket.wait_s(now, need)
+            if wait_s > RETRY_AFTER_MAX_S and bucket.source != "configured":
+                return RateLimited(
+                    f"The endpoint's limit of {bucket.limit:g} {bucket.unit} is used up.",
+                    f"There is room again in {wait_s:.0f} s. Continue the run after that.",
+                    retry_after_s=wait_s,
+                )
+        return None
+
+    def _take_over(self, told: tuple[ToldLimit, ...], source: LimitSource) -> None:
+        now = _now()
+        for limit in told:
+            if limit.unit == "in_flight":
+                continue
+            is_requests = limit.unit == "requests"
+            buckets = self._request_buckets if is_requests else self._token_buckets
+            bucket = buckets.get(limit.period_s)
+            if bucket is None:
+                if not limit.limit:
+                    continue
+                bucket = Bucket(limit.unit, limit.limit, limit.period_s or 60.0, source=source)
+                buckets[limit.period_s] = bucket
+            bucket.correct(now, limit, self._unheard[0 if is_requests else 1])
+        if self._lease is not None and told:
+            self._lease.learned(told)
+
+    def _explains(self, now: float, grant: Grant) -> bool:
+        """True when a known limit was used up: the refusal tells nothing about an unknown one."""
+        return any(
+            bucket.source != "configured" and bucket.wait_s(now, need) > 0.0
+            for buckets, need in (
+                (self._request_buckets, 1.0),
+                (self._token_buckets, grant.tokens),
+            )
+            for bucket in buckets.values()
+        )
+
+    # the one timer
+
+    def _wake_at(self, at_s: float) -> None:
+        if self._wake_up is not None:
+            if self._wake_up.when() == at_s:
+                return
+            self._wake_up.cancel()
+        self._wake_up = asyncio.get_running_loop().call_at(at_s, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_up = None
+        self._hand_out()
+
+    def _cancel_timer(self) -> None:
+        if self._wake_up is not None:
+            self._wake_up.cancel()
+            self._wake_up = None
+
+
+def _why(rate: RateController, requests: dict[object, Bucket], window: InFlightWindow) -> str:
+    reading = rate.reading()
+    parts = []
+    if reading.phase == "searching":
+        parts.append("refused, looking for the rate the endpoint takes")
+    elif reading.estimate_per_s is not None:
+        parts.append(
+            f"{60 * reading.estimate_per_s:.0f} requests/min, from {reading.evidence} requests "
+            f"accepted between refusals"
+        )
+    elif not requests:
+        parts.append("no limit known")
+    if window.size < window.limit:
+        parts.append("fewer at once after signs of overload")
+    return "; ".join(parts)
+
+
+def _check_limits(
+    max_in_flight: int, requests_per_minute: int | None, tokens_per_minute: int | None
+) -> None:
+    if max_in_flight < 1:
+        raise ValueError(f"max_in_flight is {max_in_flight}; it must be at least 1")
+    for name, limit in (
+        ("requests_per_minute", requests_per_minute),
+        ("tokens_per_minute", tokens_per_minute),
+    ):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{name} is {limit}; use None for no limit")
+
+
+class GateRegistry:
+    """The gates of one loop: the same endpoint and model always get the same gate."""
+
+    def __init__(
+        self,
+        max_in_flight: int,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        *,
+        shared: SharedLimits | None = None,
+    ) -> None:
+        self._limits = (max_in_flight, requests_per_minute, tokens_per_minute)
+        self._shared = shared
+        self._gates: dict[GateKey, Gate] = {}
+
+    def gate_for(self, base_url: str, model: str) -> Gate:
+        key = (base_url.rstrip("/"), model)
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = Gate(*self._limits, key=key, shared=self._shared)
+        return gate
+
+    def snapshot(self) -> dict[GateKey, GateSnapshot]:
+        return {key: gate.snapshot() for key, gate in self._gates.items()}
+
+    async def aclose(self) -> None:
+        """Stop what the gates do by themselves. Nobody may wait any more."""
+        for gate in self._gates.values():
+            await gate.aclose()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,65 @@
+"""What a gate shows of itself: plain, frozen values that become JSON as they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.llm.admission.bucket import LimitReading
+
+
+@dataclass(frozen=True, slots=True)
+class WaiterReading:
+    """One waiting call. `expected_s` is how much longer, by what is known now; None: unknown."""
+
+    run_id: str
+    agent: str
+    owner: str
+    interactive: bool
+    reason: str
+    waited_s: float
+    expected_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeCounts:
+    """Second requests: all, those that answered first, those that did not."""
+
+    sent: int = 0
+    won: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GateSnapshot:
+    """A gate at one moment. `window` is `max_in_flight`, or less while the endpoint is overloaded.
+
+    `waiters` are in the order in which they would be admitted now, the first of them at most;
+    `waiting` counts all. `why` says in words what the current rate rests on.
+    """
+
+    endpoint: str
+    model: str
+    in_flight: int
+    max_in_flight: int
+    window: int
+    waiting: int
+    waiting_interactive: int
+    waiting_batch: int
+    waiters: tuple[WaiterReading, ...]
+    limits: tuple[LimitReading, ...]
+    why: str
+    cooling_s: float
+    admitted: int
+    refused: int
+    refused_last_minute: int
+    hedges: HedgeCounts
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def seen_by(self, owner: str) -> GateSnapshot:
+        """The same numbers, but only this owner's calls by name."""
+        from dataclasses import replace
+
+        return replace(self, waiters=tuple(w for w in self.waiters if w.owner == owner))

@@ -1,0 +1,213 @@
+"""A second request for a late first token, over real sockets: who wins, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.errors import CallError, ServerFailed
+from pipeline.llm.admission import Gate, GateRegistry
+from pipeline.llm.admission.snapshot import HedgeCounts
+from tests.fault_server import (
+    DONE,
+    SILENCE,
+    Answer,
+    FaultServer,
+    Wait,
+    completion,
+    error,
+    finish,
+    stream,
+    text,
+    usage,
+)
+from tests.unit.llm.conftest import ASK, Log, OpenCaller
+
+
+@pytest.fixture
+def late_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[FaultServer, GateRegistry, int], Gate]:
+    """A gate that has seen many quick first tokens, so that soon one is late."""
+
+    def make(server: FaultServer, gates: GateRegistry, calls: int = 20) -> Gate:
+        monkeypatch.setattr("pipeline.llm.admission.hedging.DEADLINE_MIN_S", 0.15)
+        gate = gates.gate_for(server.endpoint.base_url or "", "m")
+        for _ in range(calls):
+            gate.first_tokens.add(0.01)
+        return gate
+
+    return make
+
+
+Late = Callable[..., Gate]
+NUMBERED = [("hedged", 2, 1), ("admitted", 2), ("sent", 2, "m")]
+
+
+async def test_the_second_request_wins_and_the_first_is_closed(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates = GateRegistry(4)
+    async with FaultServer(Answer([SILENCE]), completion("good")) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            reply = await caller.call(ASK, log)
+            async with asyncio.timeout(5):
+                await server.requests[0].hung_up.wait()
+
+    assert (reply.text, log.shown) == ("good", "good")
+    assert log.steps[3:6] == NUMBERED
+    assert log.names[6:] == ["first_token", "text", "outrun", "finished"]
+    assert log.named("outrun") == [(1,)]
+    assert log.named("finished") == [(2, reply)]
+    assert gate.snapshot().hedges == HedgeCounts(1, 1, 0)
+    assert gate.snapshot().in_flight == 0
+    assert server.requests[0].body == server.requests[1].body
+
+
+async def test_the_first_wins_after_all_and_text_is_never_doubled(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates, begin = GateRegistry(4), asyncio.Event()
+    slow = stream(Wait(begin), text("one "), text("two") + finish() + usage(3, 2) + DONE)
+    async with FaultServer(slow, Answer([SILENCE])) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("sent", 2)
+            begin.set()
+            reply = await call
+            async with asyncio.timeout(5):
+                await server.requests[1].hung_up.wait() if len(server.requests) > 1 else None
+
+    assert (reply.text, log.shown) == ("one two", "one two")
+    assert log.named("outrun") == [(2,)]
+    assert log.named("finished") == [(1, reply)]
+    assert gate.snapshot().hedges == HedgeCounts(1, 0, 1)
+    assert gate.snapshot().in_flight == 0
+
+
+async def test_when_the_first_fails_the_second_is_waited_for(
+    open_caller: OpenCaller, log: Log, late_after: Late, sleeps: object
+) -> None:
+    gates, begin, answer = GateRegistry(4), asyncio.Event(), asyncio.Event()
+    broken = stream(Wait(begin), text("")[:10])
+    async with FaultServer(broken, stream(Wait(answer), text("good"), finish() + DONE)) as server:
+        late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("sent", 2)
+            begin.set()
+            await log.seen("discarded", 1)
+            answer.set()
+            reply = await call
+
+    assert (reply.text, log.shown) == ("good", "good")
+    assert log.named("backoff") == []
+    assert log.named("finished") == [(2, reply)]
+
+
+async def test_when_both_fail_the_call_backs_off_once(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates, begin = GateRegistry(4), asyncio.Event()
+    down = {"error": {"message": "down"}}
+    async with FaultServer(
+        stream(Wait(begin), text("")[:10]), error(500, down), completion("good")
+    ) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("discarded", 2)
+            begin.set()
+            reply = await call
+
+    assert reply.text == "good"
+    assert [number for number, *_ in log.named("discarded")] == [2, 1]
+    assert len(log.named("backoff")) == 1
+    assert log.named("finished")[0][0] == 3
+    assert gate.snapshot().in_flight == 0
+
+
+async def test_cancelling_the_call_closes_both(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates = GateRegistry(4)
+    async with FaultServer(default=Answer([SILENCE])) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            before = asyncio.all_tasks()
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("sent", 2)
+            async with asyncio.timeout(5):
+                while len(server.requests) < 2:
+                    server.arrived.clear()
+                    await server.arrived.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            async with asyncio.timeout(5):
+                for request in server.requests:
+                    await request.hung_up.wait()
+            left = {t for t in asyncio.all_tasks() - before if "second request" in t.get_name()}
+
+    assert sorted(n for n, _ in log.named("discarded")) == [1, 2]
+    assert left == set()
+    assert gate.snapshot().in_flight == 0
+
+
+async def test_a_second_request_never_takes_the_place_of_a_call_that_waits(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates, begin = GateRegistry(1), asyncio.Event()
+    slow = stream(Wait(begin), text("a"), finish() + DONE)
+    async with FaultServer(slow) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("sent", 1)
+            asyncio.get_running_loop().call_later(0.4, begin.set)
+            await call
+
+    assert log.named("hedged") == []
+    assert gate.snapshot().hedges == HedgeCounts()
+    assert len(server.requests) == 1
+
+
+async def test_it_can_be_switched_off(open_caller: OpenCaller, log: Log, late_after: Late) -> None:
+    gates, begin = GateRegistry(4), asyncio.Event()
+    async with FaultServer(stream(Wait(begin), text("a"), finish() + DONE)) as server:
+        late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates, hedge=False) as caller:
+            asyncio.get_running_loop().call_later(0.4, begin.set)
+            await caller.call(ASK, log)
+
+    assert (log.named("hedged"), len(server.requests)) == ([], 1)
+
+
+async def test_an_error_that_comes_early_is_the_calls_own(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates = GateRegistry(4)
+    async with FaultServer(default=error(500, {"error": {"message": "down"}})) as server:
+        late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            with pytest.raises(CallError) as caught:
+                await caller.call(ASK, log)
+
+    assert isinstance(caught.value, ServerFailed)
+    assert len(server.requests) == 3
+    assert [n for n, _ in log.named("discarded")] == [1, 2, 3]
+
+
+async def test_first_token_times_are_learned_from_calls(open_caller: OpenCaller) -> None:
+    gates = GateRegistry(4)
+    async with (
+        FaultServer(default=completion("a")) as server,
+        open_caller(server.endpoint, gates=gates) as caller,
+    ):
+        for _ in range(8):
+            await caller.call(ASK, Log())
+
+    gate = gates.gate_for(server.endpoint.base_url or "", "m")
+    assert gate.first_tokens.deadline_s() is not None
