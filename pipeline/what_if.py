@@ -68,6 +68,13 @@ def answer(
     return simulate(plan, work, question.limits)
 
 
+def plan_of(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
+) -> Plan:
+    """The plan behind the answer."""
+    return _prepared(roster, workloads, question)[0]
+
+
 def concurrency_curve(
     roster: Sequence[AgentSpec],
     workloads: Mapping[str, Workload],

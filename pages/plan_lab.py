@@ -1,0 +1,305 @@
+"""Plan lab: take a finished run and see what another plan, other limits or a faster agent would do.
+
+No call is made here. Figures are simulated from the chosen run by `pipeline/what_if.py` and say so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from pages._form import DATAFLOW_OFF_NOTE, MODE_LABELS, MODE_NOTES
+from pages._runtime import get_runtime
+from pages._state import RUN_PARAM, asked_run_id
+from pages._text import clipped, escaped, seconds
+from pipeline.agents.roster import ROSTER
+from pipeline.export.bundle import Bundle
+from pipeline.models import Mode, RunRecord, RunStatus
+from pipeline.plan import switchable_phases
+from pipeline.simulate import Limits, Schedule
+from pipeline.views.lab import (
+    LabFigure,
+    chain_words,
+    curve_figure,
+    curve_words,
+    lab_figures,
+    lab_gantt,
+    lab_rows,
+    left_out,
+    origin,
+)
+from pipeline.what_if import (
+    MAX_SECTIONS,
+    SECTION_AGENT,
+    Question,
+    answer,
+    concurrency_curve,
+    plan_of,
+)
+from pipeline.workload import Workload, workloads_of
+
+STUDIO: Final = "studio.py"
+RECENT: Final = 100  # runs looked through for finished ones
+CAPS: Final = tuple(range(1, 13))
+RATES: Final = (3, 5, 10, 15, 20, 30, 60, 120, 500)
+TOKEN_RATES: Final = (5_000, 10_000, 20_000, 40_000, 60_000, 100_000, 200_000, 500_000)
+SPEEDUPS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+SECTIONS: Final = (1, *range(3, MAX_SECTIONS + 1))
+COMPARED_SECTIONS: Final = 6
+PHASES: Final = switchable_phases(ROSTER)
+WRITING: Final = next(agent.phase for agent in ROSTER if agent.name == SECTION_AGENT)
+TITLES: Final = {agent.name: agent.title for agent in ROSTER}
+_SET_FOR: Final = "_lab_set_for"  # the run whose settings the controls hold
+
+
+def plan_lab() -> None:
+    st.title("Plan lab", anchor=False)
+    st.caption(
+        "What if the agents of a run had been planned or limited otherwise? Everything on this "
+        "page is worked out from the times of one finished run; no call is made."
+    )
+    _lab()
+
+
+@st.fragment
+def _lab() -> None:
+    """A fragment: a slider redraws the lab, not the page."""
+    runs = _finished_runs()
+    if not runs:
+        st.info(
+            "There is no finished run yet. Run a topic first; its times are the lab's material.",
+            icon=":material/experiment:",
+        )
+        st.page_link(STUDIO, label="Start a run", icon=":material/bolt:")
+        return
+    run = _choose(runs)
+    runtime = get_runtime()
+    bundle = Bundle(run, runtime.events(run.id), {})
+    workloads = workloads_of(bundle.timing)
+    question = _controls(run, workloads)
+    schedule = answer(ROSTER, workloads, question)
+    _figures(schedule, bundle)
+    _gantt(schedule, bundle)
+    _curve(schedule, workloads, question)
+
+
+def _finished_runs() -> dict[str, RunRecord]:
+    """Id → run, newest first; the one the address asks for too, however old it is."""
+    runtime = get_runtime()
+    found = {run.id: run for run in runtime.runs(limit=RECENT) if _is_finished(run)}
+    asked = asked_run_id()
+    if asked is not None and asked not in found:
+        run = runtime.run(asked)
+        if run is not None and _is_finished(run):
+            found[asked] = run
+    return found
+
+
+def _is_finished(run: RunRecord) -> bool:
+    return run.status in (RunStatus.DONE, RunStatus.DEGRADED)
+
+
+def _choose(runs: dict[str, RunRecord]) -> RunRecord:
+    if st.session_state.get("lab_run") not in runs:
+        asked = asked_run_id()
+        st.session_state["lab_run"] = asked if asked in runs else next(iter(runs))
+    chosen = st.selectbox(
+        "Run",
+        list(runs),
+        key="lab_run",
+        format_func=lambda run_id: _run_label(runs[run_id]),
+        on_change=_follow_choice,
+    )
+    run = runs[chosen]
+    if st.session_state.get(_SET_FOR) != run.id:
+        _set_as_it_ran(run)
+    return run
+
+
+def _run_label(run: RunRecord) -> str:
+    took = "" if run.makespan_s is None else f", took {seconds(run.makespan_s)}"
+    mode = MODE_LABELS[run.spec.mode].lower()
+    return f"{clipped(run.spec.topic, 70)} ({mode}{took}, {run.id[:8]})"
+
+
+def _follow_choice() -> None:
+    """The address names the chosen run, so that a reload and a link show the same."""
+    st.query_params[RUN_PARAM] = st.session_state["lab_run"]
+
+
+def _set_as_it_ran(run: RunRecord) -> None:
+    """Put the controls to how the run was planned, without limits."""
+    defaults: dict[str, Any] = {
+        "lab_mode": run.spec.mode,
+        "lab_cap": None,
+        "lab_rpm": None,
+        "lab_tpm": None,
+        "lab_agent": SECTION_AGENT,
+        "lab_speedup": 1.0,
+        "lab_sections": 1,
+        f"lab_parallel_{WRITING}": True,
+        **{f"lab_parallel_{p}": run.spec.switches.get(p, True) for p in PHASES},
+    }
+    st.session_state.update(defaults)
+    st.session_state[_SET_FOR] = run.id
+
+
+def _controls(run: RunRecord, workloads: dict[str, Workload]) -> Question:
+    with st.container(border=True, key="lab_controls"):
+        mode, switches = _plan_controls()
+        with st.grid(min_column_width=230, key="lab_sliders", vertical_alignment="bottom"):
+            limits = _limit_controls(all(load.knows_tokens for load in workloads.values()))
+            agent = st.selectbox(
+                "One agent", list(TITLES), key="lab_agent", format_func=TITLES.__getitem__
+            )
+            speedup = st.select_slider(
+                f"{TITLES[agent]}: times as fast",
+                SPEEDUPS,
+                key="lab_speedup",
+                format_func=lambda factor: f"{factor:g}×",
+            )
+            sections = st.select_slider(
+                "Writing in sections (estimate)",
+                SECTIONS,
+                key="lab_sections",
+                format_func=lambda n: "one call" if n == 1 else str(n),
+                help="Equal parts written side by side: each with the writer's time to the first "
+                "token and its rate, and with the whole input.",
+            )
+        st.button(
+            "As it ran",
+            key="lab_reset",
+            icon=":material/restart_alt:",
+            on_click=_set_as_it_ran,
+            args=(run,),
+        )
+    return Question(mode, switches, limits, {agent: speedup}, sections)
+
+
+def _plan_controls() -> tuple[Mode, dict[str, bool]]:
+    phases = [p for p in (*PHASES, WRITING) if p != WRITING or st.session_state["lab_sections"] > 1]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="lab_how"):
+        mode = st.segmented_control(
+            "Mode",
+            list(Mode),
+            required=True,
+            format_func=MODE_LABELS.__getitem__,
+            key="lab_mode",
+        )
+        mode = mode or Mode.PHASES
+        with st.container(key="lab_switches", width="content", gap="xsmall"):
+            off = mode is Mode.SEQUENTIAL
+            st.caption("Run in parallel (not in this mode)" if off else "Run in parallel")
+            with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+                switches = {
+                    phase: st.toggle(phase.capitalize(), key=f"lab_parallel_{phase}", disabled=off)
+                    for phase in phases
+                }
+    all_off = mode is Mode.DATAFLOW and not any(switches.values())
+    st.caption(f"{MODE_NOTES[mode]} {DATAFLOW_OFF_NOTE}" if all_off else MODE_NOTES[mode])
+    return mode, switches
+
+
+def _limit_controls(knows_tokens: bool) -> Limits:
+    cap = st.select_slider("Calls at once", (*CAPS, None), key="lab_cap", format_func=_or_no_limit)
+    requests = st.select_slider(
+        "Requests per minute",
+        (*RATES, None),
+        key="lab_rpm",
+        format_func=_or_no_limit,
+        help="Paced evenly: one call, then a pause of a minute divided by this number.",
+    )
+    tokens = st.select_slider(
+        "Tokens per minute",
+        (*TOKEN_RATES, None),
+        key="lab_tpm",
+        format_func=_or_no_limit,
+        disabled=not knows_tokens,
+        help="Input and output, paced evenly."
+        if knows_tokens
+        else "The provider of this run did not tell how many tokens its calls took.",
+    )
+    return Limits(cap, requests, tokens if knows_tokens else None)
+
+
+def _or_no_limit(value: int | None) -> str:
+    return "no limit" if value is None else f"{value:,}"
+
+
+def _figures(schedule: Schedule, bundle: Bundle) -> None:
+    with st.grid(min_column_width=170, key="lab_figures"):
+        for figure in lab_figures(schedule, bundle.timing):
+            _metric(figure)
+    notes = [origin(bundle.run.id) + ": each call takes as long as it took there."]
+    notes.append(left_out(bundle.timing))
+    st.caption(" ".join(escaped(note) for note in notes if note))
+
+
+def _metric(figure: LabFigure) -> None:
+    against_s = figure.against_s
+    st.metric(
+        f"{figure.label} ({figure.kind})",
+        seconds(figure.value_s),
+        None if against_s is None else f"{against_s:+.1f} s against the run",
+        delta_color="inverse",
+        border=True,
+        help=figure.note or None,
+    )
+
+
+def _gantt(schedule: Schedule, bundle: Bundle) -> None:
+    with st.container(key="lab_gantt", border=True):
+        st.plotly_chart(
+            lab_gantt(schedule, bundle.run.id),
+            key="lab_gantt_chart",
+            config={"displayModeBar": False},
+            alt=f"Gantt chart. {origin(bundle.run.id)}: {len(schedule.agents)} agents would take "
+            f"{seconds(schedule.makespan_s)}. The table below holds every figure.",
+        )
+        st.caption(f"Critical path: {escaped(chain_words(schedule))}.")
+        with st.expander("The same in numbers", key="lab_table"):
+            st.table(
+                pd.DataFrame(lab_rows(schedule)).map(_cell), border="horizontal", hide_index=True
+            )
+
+
+def _curve(schedule: Schedule, workloads: dict[str, Workload], question: Question) -> None:
+    points = concurrency_curve(ROSTER, workloads, question, CAPS)
+    other = 1 if question.sections > 1 else COMPARED_SECTIONS
+    plan, compared = (
+        plan_of(ROSTER, workloads, Question(Mode.DATAFLOW, question.switches, sections=sections))
+        for sections in (question.sections, other)
+    )
+    how = "the writing in one call" if other == 1 else f"the writing in {other} sections"
+    with st.container(key="lab_curve", border=True):
+        st.subheader("How many calls at once are worth having?", anchor=False)
+        st.plotly_chart(
+            curve_figure(points, schedule, question.limits),
+            key="lab_curve_chart",
+            config={"displayModeBar": False},
+            alt="Makespan against calls at once, from 1 to 12, in the three modes. "
+            + " ".join(curve_words(points, plan, compared, how)),
+        )
+        st.write(" ".join(curve_words(points, plan, compared, how)))
+        with st.expander("The curve in numbers", key="lab_curve_table"):
+            rows = [
+                {"Calls at once": cap}
+                | {
+                    f"{point.mode.value.capitalize()} (s)": round(point.makespan_s, 2)
+                    for point in points
+                    if point.max_in_flight == cap
+                }
+                for cap in CAPS
+            ]
+            st.table(pd.DataFrame(rows).map(_cell), border="horizontal", hide_index=True)
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN: a missing number in a column of numbers
+        return "–"
+    return f"{value:,.2f}" if isinstance(value, float) else escaped(str(value))
+
+
+plan_lab()
