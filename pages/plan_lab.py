@@ -5,6 +5,7 @@ No call is made here. Figures are simulated from the chosen run by `pipeline/wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -13,14 +14,14 @@ import streamlit as st
 from pages._form import DATAFLOW_OFF_NOTE, MODE_LABELS, MODE_NOTES
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, asked_run_id
-from pages._text import clipped, escaped, seconds
-from pipeline.agents.roster import ROSTER
+from pages._text import clipped, escaped, seconds, share
+from pipeline.errors import PlanError
 from pipeline.export.bundle import Bundle
-from pipeline.models import Mode, RunRecord, RunStatus
-from pipeline.plan import switchable_phases
+from pipeline.models import AgentSpec, Mode, RunRecord, RunStatus
+from pipeline.plan import Plan, switchable_phases
 from pipeline.simulate import Limits, Schedule
+from pipeline.timing import RunTiming
 from pipeline.views.lab import (
-    LabFigure,
     chain_words,
     curve_figure,
     curve_words,
@@ -32,7 +33,7 @@ from pipeline.views.lab import (
 )
 from pipeline.what_if import (
     MAX_SECTIONS,
-    SECTION_AGENT,
+    CurvePoint,
     Question,
     answer,
     concurrency_curve,
@@ -46,11 +47,8 @@ CAPS: Final = tuple(range(1, 13))
 RATES: Final = (3, 5, 10, 15, 20, 30, 60, 120, 500)
 TOKEN_RATES: Final = (5_000, 10_000, 20_000, 40_000, 60_000, 100_000, 200_000, 500_000)
 SPEEDUPS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-SECTIONS: Final = (1, *range(3, MAX_SECTIONS + 1))
+SECTIONS: Final = (None, 1, *range(3, MAX_SECTIONS + 1))  # None: as the run did it
 COMPARED_SECTIONS: Final = 6
-PHASES: Final = switchable_phases(ROSTER)
-WRITING: Final = next(agent.phase for agent in ROSTER if agent.name == SECTION_AGENT)
-TITLES: Final = {agent.name: agent.title for agent in ROSTER}
 _SET_FOR: Final = "_lab_set_for"  # the run whose settings the controls hold
 
 
@@ -74,15 +72,47 @@ def _lab() -> None:
         )
         st.page_link(STUDIO, label="Start a run", icon=":material/bolt:")
         return
-    run = _choose(runs)
-    runtime = get_runtime()
-    bundle = Bundle(run, runtime.events(run.id), {})
-    workloads = workloads_of(bundle.timing)
-    question = _controls(run, workloads)
-    schedule = answer(ROSTER, workloads, question)
-    _figures(schedule, bundle)
-    _gantt(schedule, bundle)
-    _curve(schedule, workloads, question)
+    lab = _Lab.of(_choose(runs))
+    question = _controls(lab)
+    try:
+        schedule = answer(lab.agents, lab.workloads, question)
+    except PlanError as error:
+        st.error(escaped(str(error)), icon=":material/error:")
+        return
+    _figures(lab, schedule)
+    _gantt(lab, schedule)
+    _curve(lab, schedule, question)
+
+
+@dataclass(frozen=True)
+class _Lab:
+    """A finished run as material: its agents (those it grew into too) and their work."""
+
+    run: RunRecord
+    timing: RunTiming
+    agents: tuple[AgentSpec, ...]
+    workloads: dict[str, Workload]
+
+    @classmethod
+    def of(cls, run: RunRecord) -> _Lab:
+        bundle = Bundle(run, get_runtime().events(run.id), {})
+        return cls(run, bundle.timing, bundle.plan.agents, workloads_of(bundle.timing))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the agents that did something."""
+        return {a.name: a.title for a in self.agents if self.workloads[a.name].steps}
+
+    @property
+    def knows_tokens(self) -> bool:
+        return all(load.knows_tokens for load in self.workloads.values())
+
+    def phases(self, sections: int | None) -> tuple[str, ...]:
+        """Those that have a switch; the writer's too when it is divided."""
+        return switchable_phases(self.plan(Question(Mode.PHASES, sections=sections)).agents)
+
+    def plan(self, question: Question) -> Plan:
+        return plan_of(self.agents, self.workloads, question)
 
 
 def _finished_runs() -> dict[str, RunRecord]:
@@ -112,10 +142,7 @@ def _choose(runs: dict[str, RunRecord]) -> RunRecord:
         format_func=lambda run_id: _run_label(runs[run_id]),
         on_change=_follow_choice,
     )
-    run = runs[chosen]
-    if st.session_state.get(_SET_FOR) != run.id:
-        _set_as_it_ran(run)
-    return run
+    return runs[chosen]
 
 
 def _run_label(run: RunRecord) -> str:
@@ -129,42 +156,36 @@ def _follow_choice() -> None:
     st.query_params[RUN_PARAM] = st.session_state["lab_run"]
 
 
-def _set_as_it_ran(run: RunRecord) -> None:
+def _set_as_it_ran(lab: _Lab) -> None:
     """Put the controls to how the run was planned, without limits."""
+    spec = lab.run.spec
     defaults: dict[str, Any] = {
-        "lab_mode": run.spec.mode,
+        "lab_mode": spec.mode,
         "lab_cap": None,
         "lab_rpm": None,
         "lab_tpm": None,
-        "lab_agent": SECTION_AGENT,
+        "lab_agent": next(iter(lab.titles), None),
         "lab_speedup": 1.0,
-        "lab_sections": 1,
-        f"lab_parallel_{WRITING}": True,
-        **{f"lab_parallel_{p}": run.spec.switches.get(p, True) for p in PHASES},
+        "lab_sections": None,
+        **{f"lab_parallel_{p}": spec.switches.get(p, True) for p in lab.phases(MAX_SECTIONS)},
     }
     st.session_state.update(defaults)
-    st.session_state[_SET_FOR] = run.id
+    st.session_state[_SET_FOR] = lab.run.id
 
 
-def _controls(run: RunRecord, workloads: dict[str, Workload]) -> Question:
+def _controls(lab: _Lab) -> Question:
+    if st.session_state.get(_SET_FOR) != lab.run.id or "lab_mode" not in st.session_state:
+        _set_as_it_ran(lab)
     with st.container(border=True, key="lab_controls"):
-        mode, switches = _plan_controls()
+        mode, switches = _plan_controls(lab)
         with st.grid(min_column_width=230, key="lab_sliders", vertical_alignment="bottom"):
-            limits = _limit_controls(all(load.knows_tokens for load in workloads.values()))
-            agent = st.selectbox(
-                "One agent", list(TITLES), key="lab_agent", format_func=TITLES.__getitem__
-            )
-            speedup = st.select_slider(
-                f"{TITLES[agent]}: times as fast",
-                SPEEDUPS,
-                key="lab_speedup",
-                format_func=lambda factor: f"{factor:g}×",
-            )
+            limits = _limit_controls(lab.knows_tokens)
+            faster = _speed_controls(lab.titles)
             sections = st.select_slider(
                 "Writing in sections (estimate)",
                 SECTIONS,
                 key="lab_sections",
-                format_func=lambda n: "one call" if n == 1 else str(n),
+                format_func=_sections_words,
                 help="Equal parts written side by side: each with the writer's time to the first "
                 "token and its rate, and with the whole input.",
             )
@@ -173,13 +194,29 @@ def _controls(run: RunRecord, workloads: dict[str, Workload]) -> Question:
             key="lab_reset",
             icon=":material/restart_alt:",
             on_click=_set_as_it_ran,
-            args=(run,),
+            args=(lab,),
         )
-    return Question(mode, switches, limits, {agent: speedup}, sections)
+    return Question(mode, switches, limits, faster, sections)
 
 
-def _plan_controls() -> tuple[Mode, dict[str, bool]]:
-    phases = [p for p in (*PHASES, WRITING) if p != WRITING or st.session_state["lab_sections"] > 1]
+def _sections_words(sections: int | None) -> str:
+    return {None: "as it ran", 1: "one call"}.get(sections, str(sections))
+
+
+def _speed_controls(titles: dict[str, str]) -> dict[str, float]:
+    agent: str | None = st.selectbox(
+        "One agent", tuple(titles), key="lab_agent", format_func=titles.__getitem__
+    )
+    factor = st.select_slider(
+        f"{escaped(titles[agent])}: times as fast" if agent else "Times as fast",
+        SPEEDUPS,
+        key="lab_speedup",
+        format_func=lambda factor: f"{factor:g}×",
+    )
+    return {agent: factor} if agent else {}
+
+
+def _plan_controls(lab: _Lab) -> tuple[Mode, dict[str, bool]]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="lab_how"):
         mode = st.segmented_control(
             "Mode",
@@ -195,7 +232,7 @@ def _plan_controls() -> tuple[Mode, dict[str, bool]]:
             with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
                 switches = {
                     phase: st.toggle(phase.capitalize(), key=f"lab_parallel_{phase}", disabled=off)
-                    for phase in phases
+                    for phase in lab.phases(st.session_state["lab_sections"])
                 }
     all_off = mode is Mode.DATAFLOW and not any(switches.values())
     st.caption(f"{MODE_NOTES[mode]} {DATAFLOW_OFF_NOTE}" if all_off else MODE_NOTES[mode])
@@ -228,34 +265,28 @@ def _or_no_limit(value: int | None) -> str:
     return "no limit" if value is None else f"{value:,}"
 
 
-def _figures(schedule: Schedule, bundle: Bundle) -> None:
-    with st.grid(min_column_width=170, key="lab_figures"):
-        for figure in lab_figures(schedule, bundle.timing):
-            _metric(figure)
-    notes = [origin(bundle.run.id) + ": each call takes as long as it took there."]
-    notes.append(left_out(bundle.timing))
+def _figures(lab: _Lab, schedule: Schedule) -> None:
+    with st.grid(min_column_width=205, key="lab_figures"):
+        for figure in lab_figures(schedule, lab.timing):
+            value = seconds(figure.value_s)
+            st.metric(
+                f"{figure.label} ({figure.kind})",
+                value if figure.share is None else f"{value} · {share(figure.share)}",
+                border=True,
+                help=figure.note or None,
+            )
+    notes = [origin(lab.run.id) + ": each call takes as long as it took there."]
+    notes.append(left_out(lab.timing))
     st.caption(" ".join(escaped(note) for note in notes if note))
 
 
-def _metric(figure: LabFigure) -> None:
-    against_s = figure.against_s
-    st.metric(
-        f"{figure.label} ({figure.kind})",
-        seconds(figure.value_s),
-        None if against_s is None else f"{against_s:+.1f} s against the run",
-        delta_color="inverse",
-        border=True,
-        help=figure.note or None,
-    )
-
-
-def _gantt(schedule: Schedule, bundle: Bundle) -> None:
+def _gantt(lab: _Lab, schedule: Schedule) -> None:
     with st.container(key="lab_gantt", border=True):
         st.plotly_chart(
-            lab_gantt(schedule, bundle.run.id),
+            lab_gantt(schedule, lab.run.id),
             key="lab_gantt_chart",
             config={"displayModeBar": False},
-            alt=f"Gantt chart. {origin(bundle.run.id)}: {len(schedule.agents)} agents would take "
+            alt=f"Gantt chart. {origin(lab.run.id)}: {len(schedule.agents)} agents would take "
             f"{seconds(schedule.makespan_s)}. The table below holds every figure.",
         )
         st.caption(f"Critical path: {escaped(chain_words(schedule))}.")
@@ -265,24 +296,18 @@ def _gantt(schedule: Schedule, bundle: Bundle) -> None:
             )
 
 
-def _curve(schedule: Schedule, workloads: dict[str, Workload], question: Question) -> None:
-    points = concurrency_curve(ROSTER, workloads, question, CAPS)
-    other = 1 if question.sections > 1 else COMPARED_SECTIONS
-    plan, compared = (
-        plan_of(ROSTER, workloads, Question(Mode.DATAFLOW, question.switches, sections=sections))
-        for sections in (question.sections, other)
-    )
-    how = "the writing in one call" if other == 1 else f"the writing in {other} sections"
+def _curve(lab: _Lab, schedule: Schedule, question: Question) -> None:
+    points = concurrency_curve(lab.agents, lab.workloads, question, CAPS)
+    words = " ".join(_curve_words(lab, points, question))
     with st.container(key="lab_curve", border=True):
         st.subheader("How many calls at once are worth having?", anchor=False)
         st.plotly_chart(
             curve_figure(points, schedule, question.limits),
             key="lab_curve_chart",
             config={"displayModeBar": False},
-            alt="Makespan against calls at once, from 1 to 12, in the three modes. "
-            + " ".join(curve_words(points, plan, compared, how)),
+            alt="Makespan against calls at once, from 1 to 12, in the three modes. " + words,
         )
-        st.write(" ".join(curve_words(points, plan, compared, how)))
+        st.write(words)
         with st.expander("The curve in numbers", key="lab_curve_table"):
             rows = [
                 {"Calls at once": cap}
@@ -294,6 +319,15 @@ def _curve(schedule: Schedule, workloads: dict[str, Workload], question: Questio
                 for cap in CAPS
             ]
             st.table(pd.DataFrame(rows).map(_cell), border="horizontal", hide_index=True)
+
+
+def _curve_words(lab: _Lab, points: list[CurvePoint], question: Question) -> tuple[str, str]:
+    now = replace(question, mode=Mode.DATAFLOW)
+    plan = lab.plan(now)
+    is_divided = plan.names != lab.plan(replace(now, sections=1)).names
+    other = 1 if is_divided else COMPARED_SECTIONS
+    how = "the writing in one call" if is_divided else f"the writing in {other} sections"
+    return curve_words(points, plan, lab.plan(replace(now, sections=other)), how)
 
 
 def _cell(value: object) -> str:

@@ -11,9 +11,10 @@ researcher, section writing), or when a call would have failed and been tried ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.errors import PlanError
 from pipeline.events import (
     AdmissionQueued,
     AgentFinished,
@@ -34,7 +35,7 @@ from pipeline.plan import Plan, make_plan, switchable_phases
 from pipeline.simulate import NO_LIMITS, AgentSchedule, Limits, PlacedStep, Schedule, simulate
 from pipeline.spans import Segment
 from pipeline.timing import RunTiming, run_timing
-from pipeline.workload import Call, Workload
+from pipeline.workload import Call, Workload, merged
 
 SECTION_AGENT = "content_writer"  # whose work sections divide
 MAX_SECTIONS = 8
@@ -42,13 +43,16 @@ MAX_SECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to change. `faster` holds agent → how many times as fast; `sections` 1: as it ran."""
+    """What to change. `faster` holds agent → how many times as fast.
+
+    `sections` says in how many parts the writing is done; 1 is one call, None as it was done.
+    """
 
     mode: Mode
     switches: Mapping[str, bool] = field(default_factory=dict)
     limits: Limits = NO_LIMITS
     faster: Mapping[str, float] = field(default_factory=dict)
-    sections: int = 1
+    sections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,17 @@ def concurrency_curve(
     question: Question,
     caps: Iterable[int],
 ) -> list[CurvePoint]:
-    """The question in every mode and under every cap, all else equal; mode by mode."""
+    """The question in every mode and under every cap, all else equal; mode by mode.
+
+    A mode in which the agents make no valid plan has no points.
+    """
     points = []
     caps = tuple(caps)
     for mode in Mode:
-        plan, work = _prepared(roster, workloads, replace(question, mode=mode))
+        try:
+            plan, work = _prepared(roster, workloads, replace(question, mode=mode))
+        except PlanError:
+            continue
         for cap in caps:
             limits = replace(question.limits, max_in_flight=cap)
             points.append(CurvePoint(mode, cap, simulate(plan, work, limits).makespan_s))
@@ -99,7 +109,7 @@ def _prepared(
         name: load.faster(question.faster[name]) if name in question.faster else load
         for name, load in workloads.items()
     }
-    if question.sections > 1:
+    if question.sections is not None:
         roster, work = in_sections(roster, work, SECTION_AGENT, question.sections)
     known = switchable_phases(roster)
     switches = {phase: on for phase, on in question.switches.items() if phase in known}
@@ -109,13 +119,16 @@ def _prepared(
 def in_sections(
     roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str, sections: int
 ) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
-    """Divide the work of agent `name` among `sections` agents and a join that makes no call.
+    """Let agent `name` do its work in `sections` equal parts and a join that makes no call.
 
-    An estimate: equal parts, each with the whole input (`Workload.share`). The one place that
-    knows how a plan grows here.
+    An estimate (`workload.share`, `workload.merged`). Takes a run whose agent worked in parts
+    (`name/1`, `name/2`, …) as well as one whose agent made one call. The one place that knows
+    how a plan grows here.
     """
+    roster, work = _in_one_call(roster, workloads, name)
+    if sections == 1:
+        return roster, work
     grown: list[AgentSpec] = []
-    work = dict(workloads)
     for agent in roster:
         if agent.name == name:
             parts = [
@@ -123,11 +136,34 @@ def in_sections(
                 for n in range(1, sections + 1)
             ]
             grown += [*parts, replace(agent, needs=tuple(Need(part.name) for part in parts))]
-            work |= {part.name: workloads[name].share(sections) for part in parts}
-            work[name] = Workload()
         else:
             grown.append(agent)
+    shared = work[name].share(sections)
+    work |= {f"{name}/{n}": shared for n in range(1, sections + 1)} | {name: Workload()}
     return tuple(grown), work
+
+
+def _in_one_call(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str
+) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
+    """The agents before `name` was divided; as they are when it was not."""
+    parts = {agent.name: agent for agent in roster if agent.name.startswith(f"{name}/")}
+    if not parts:
+        return tuple(roster), dict(workloads)
+    own_needs = next(iter(parts.values())).needs
+    whole = [
+        replace(agent, needs=own_needs if agent.name == name else _rejoined(agent, parts, name))
+        for agent in roster
+        if agent.name not in parts
+    ]
+    work = {agent.name: workloads[agent.name] for agent in whole}
+    return tuple(whole), work | {name: merged([workloads[part] for part in parts])}
+
+
+def _rejoined(agent: AgentSpec, parts: Container[str], name: str) -> tuple[Need, ...]:
+    """The needs of `agent` when there is only `name` where its parts were."""
+    renamed = (replace(n, agent=name) if n.agent in parts else n for n in agent.needs)
+    return tuple({need.agent: need for need in renamed}.values())
 
 
 def width(plan: Plan, *, data_only: bool = False) -> int:

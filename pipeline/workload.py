@@ -10,7 +10,7 @@ epochs. An agent whose output was not used (absent, substituted) has no steps: a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -85,6 +85,24 @@ class Workload:
         if parts < 1:
             raise ValueError(f"parts is {parts}; it must be at least 1")
         return Workload(tuple(_shared(step, parts) for step in self.steps))
+
+
+def merged(parts: Sequence[Workload]) -> Workload:
+    """One call that does the work of all `parts`: `share` backwards, and as much an estimate.
+
+    It writes all of their tokens one after another, after their mean time to the first token, and
+    reads what one of them read on average. Local work is their mean too.
+    """
+    calls = [call for part in parts for call in part.calls]
+    inputs, outputs = ([c.input_tokens for c in calls], [c.output_tokens for c in calls])
+    local_s = sum(s.duration_s for part in parts for s in part.steps if isinstance(s, Pause))
+    call = Call(
+        sum(call.first_token_s for call in calls) / len(parts),
+        sum(call.generation_s for call in calls),
+        None if None in inputs else round(sum(filter(None, inputs)) / len(parts)),
+        None if None in outputs else sum(filter(None, outputs)),
+    )
+    return Workload((call, Pause(Segment.GENERATION, local_s / len(parts))))
 
 
 def _scaled(step: Step, by: float) -> Step:

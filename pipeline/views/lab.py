@@ -40,13 +40,13 @@ _RELEASED: dict[Release, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LabFigure:
-    """One number of the lab. `against_s`: how much more than the run, where that can be said."""
+    """One number of the lab, with what kind of figure it is."""
 
     key: str
     label: str
     kind: Literal["measured", "simulated", "bound", "replayed"]
     value_s: float | None
-    against_s: float | None = None
+    share: float | None = None
     note: str = ""
 
 
@@ -59,8 +59,8 @@ def lab_gantt(schedule: Schedule, run_id: str) -> go.Figure:
     """The simulated run, drawn as real ones are, with its label in the picture itself."""
     figure = gantt_figure(schedule.plan, schedule_timing(schedule), chain_points(schedule))
     figure.update_layout(
-        title={"text": origin(run_id), "font": {"size": 13}, "x": 0, "xref": "paper"},
-        margin={"t": 40},
+        title={"text": origin(run_id), "font": {"size": 12}, "x": 0.01, "xref": "container"},
+        margin={"t": 44},
     )
     return figure
 
@@ -91,7 +91,15 @@ def lab_figures(schedule: Schedule, measured: RunTiming) -> tuple[LabFigure, ...
     difference_s = None if took_s is None else schedule.makespan_s - took_s
     return (
         LabFigure("measured", "This run", "measured", took_s, note=_pauses(measured)),
-        LabFigure("simulated", "This plan", "simulated", schedule.makespan_s, difference_s),
+        LabFigure("simulated", "This plan", "simulated", schedule.makespan_s),
+        LabFigure(
+            "difference",
+            "Shorter" if difference_s is None or difference_s < 0 else "Longer",
+            "simulated",
+            None if difference_s is None else abs(difference_s),
+            abs(difference_s) / took_s if difference_s is not None and took_s else None,
+            note="This plan against the run as it was measured.",
+        ),
         LabFigure("bound", "Least possible", "bound", schedule.bound_s),
         LabFigure("sequential", "One after another", "replayed", schedule.sequential_s),
     )
@@ -142,11 +150,11 @@ def left_out(measured: RunTiming) -> str:
 
 def curve_figure(points: Sequence[CurvePoint], now: Schedule, limits: Limits) -> go.Figure:
     """Makespan against calls at once, one line per mode; the current setting is ringed."""
-    figure = go.Figure([_curve(mode, points) for mode in Mode])
+    figure = go.Figure([_curve(mode, points) for mode in Mode if _of_mode(mode, points)])
     last = max(point.max_in_flight for point in points)
     figure.add_trace(
         go.Scatter(
-            name="as set",
+            name="as set" if limits.max_in_flight else "as set, no limit",
             x=[min(limits.max_in_flight or last, last)],
             y=[now.makespan_s],
             mode="markers",
@@ -167,9 +175,13 @@ def curve_figure(points: Sequence[CurvePoint], now: Schedule, limits: Limits) ->
     return figure
 
 
+def _of_mode(mode: Mode, points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    return [point for point in points if point.mode is mode]
+
+
 def _curve(mode: Mode, points: Sequence[CurvePoint]) -> go.Scatter:
     colour, dash, symbol = _MODE_LOOKS[mode]
-    own = [point for point in points if point.mode is mode]
+    own = _of_mode(mode, points)
     return go.Scatter(
         name=mode.value.capitalize(),
         x=[point.max_in_flight for point in own],
@@ -183,7 +195,7 @@ def _curve(mode: Mode, points: Sequence[CurvePoint]) -> go.Scatter:
 
 def enough_calls(points: Sequence[CurvePoint], mode: Mode) -> int:
     """The fewest calls at once that come within 1 % of the least makespan on the curve."""
-    own = [point for point in points if point.mode is mode]
+    own = _of_mode(mode, points)
     least_s = min(point.makespan_s for point in own)
     return next(p.max_in_flight for p in own if p.makespan_s <= least_s * (1 + ENOUGH))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.agents.roster import ROSTER
-from pipeline.models import AgentSpec, AgentState, Mode
+from pipeline.models import AgentSpec, AgentState, Mode, Need
 from pipeline.plan import Plan, make_plan
 from pipeline.simulate import Limits, Release, simulate
 from pipeline.timing import run_timing
@@ -131,6 +131,32 @@ def test_what_needed_the_writer_waits_for_the_join() -> None:
     assert plan.predecessors("content_writer") == {f"content_writer/{n}" for n in (1, 2, 3)}
     assert "content_writer" in plan.predecessors("editor")
     assert loads.keys() == set(plan.names)
+
+
+@pytest.mark.parametrize("sections", [1, 3, 8])
+def test_a_run_that_was_divided_can_be_divided_otherwise(sections: int) -> None:
+    roster, loads = in_sections(ROSTER, FIXED, SECTION_AGENT, 6)
+
+    for mode in Mode:
+        anew = answer(roster, loads, Question(mode, sections=sections))
+        at_first = answer(ROSTER, FIXED, Question(mode, sections=sections))
+        assert anew.plan.names == at_first.plan.names
+        assert anew.makespan_s == pytest.approx(at_first.makespan_s)
+
+
+def test_whoever_needed_a_part_needs_the_whole_once_there_are_none() -> None:
+    roster, loads = in_sections(ROSTER, FIXED, SECTION_AGENT, 3)
+    picky = [
+        replace(a, needs=(Need("content_writer/1"), Need("content_writer/2"), Need("editor")))
+        if a.name == "publisher"
+        else a
+        for a in roster
+    ]
+
+    whole, _ = in_sections(picky, loads, SECTION_AGENT, 1)
+
+    publisher = next(agent for agent in whole if agent.name == "publisher")
+    assert [need.agent for need in publisher.needs] == ["content_writer", "editor"]
 
 
 def test_a_faster_agent_shortens_the_run_only_on_the_critical_path() -> None:

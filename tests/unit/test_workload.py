@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
 from pipeline.spans import Segment
 from pipeline.timing import run_timing
-from pipeline.workload import Call, Pause, Workload, workloads_of
+from pipeline.workload import Call, Pause, Workload, merged, workloads_of
 from tests.unit.simulated import Attempt, Script, Simulation, roster_of, simulations, unhurried
 
 
@@ -81,6 +82,17 @@ def test_a_share_waits_as_long_for_its_first_token_and_reads_everything() -> Non
     assert load.share(1) == load
     with pytest.raises(ValueError, match="at least 1"):
         load.share(0)
+
+
+@given(st.integers(1, 8))
+def test_merged_shares_are_the_work_again(parts: int) -> None:
+    load = Workload((Call(1.0, 6.0, 100, 50 * parts), Pause(Segment.GENERATION, 0.5)))
+
+    whole = merged([load.share(parts)] * parts)
+
+    assert whole.calls[0].output_tokens == 50 * parts
+    assert whole.calls[0].input_tokens == 100
+    assert [s.duration_s for s in whole.steps] == pytest.approx([s.duration_s for s in load.steps])
 
 
 def test_tokens_are_unknown_when_either_side_is() -> None:
