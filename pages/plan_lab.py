@@ -254,7 +254,7 @@ def _limit_controls(knows_tokens: bool) -> Limits:
         key="lab_tpm",
         format_func=_or_no_limit,
         disabled=not knows_tokens,
-        help="Input and output, paced evenly."
+        help="Input and output. A minute's tokens may be used in one go, then they come back evenly."
         if knows_tokens
         else "The provider of this run did not tell how many tokens its calls took.",
     )

@@ -38,17 +38,18 @@ from pipeline.workload import Call, Step, Workload
 class Limits:
     """What the gate allows; None is no limit.
 
-    Rates are paced evenly: after a call the next waits until its share of the minute is over.
-    `request_burst` calls may go at once after a rest, and `token_burst` tokens may be owed.
-    In any window of W seconds at most `request_burst` + W ÷ 60 × `requests_per_minute` calls are
-    admitted, and the tokens of all but the last at most `token_burst` + W ÷ 60 × the limit.
+    Each rate fills a bucket evenly. A call goes when the bucket holds what it takes, or is full,
+    and may leave a debt when it takes more than the bucket can hold. As at the gate, requests are
+    spread evenly (`request_burst` 1) and a whole minute's tokens may be used in one go
+    (`token_burst` None). So in any window of W seconds at most `request_burst` + W ÷ 60 ×
+    `requests_per_minute` calls are admitted, and tokens likewise.
     """
 
     max_in_flight: int | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     request_burst: int = 1
-    token_burst: int = 0
+    token_burst: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_in_flight is not None and self.max_in_flight < 1:
@@ -57,8 +58,10 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value:g}; use None for no limit")
-        if self.request_burst < 1 or self.token_burst < 0:
-            raise ValueError("request_burst must be at least 1 and token_burst at least 0")
+        for name in ("request_burst", "token_burst"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 NO_LIMITS = Limits()
@@ -191,20 +194,20 @@ def _neighbours(plan: Plan) -> tuple[dict[str, list[str]], dict[str, list[str]]]
 
 @dataclass(slots=True)
 class _Bucket:
-    """Even pacing: a call may go when all that went before has been paid off but `allowance_s`."""
+    """Holds at most `capacity` units and is full again at `full_s`."""
 
     release: Release
+    capacity: float
     s_per_unit: float
-    allowance_s: float
-    paid_off_s: float = float("-inf")
+    full_s: float = float("-inf")
     last: tuple[str, int] = ("", -1)  # the agent and step charged last
 
-    @property
-    def ready_s(self) -> float:
-        return self.paid_off_s - self.allowance_s
+    def ready_s(self, units: int) -> float:
+        """When it holds `units`, or is full."""
+        return self.full_s - max(0.0, self.capacity - units) * self.s_per_unit
 
     def charge(self, units: int, now_s: float, agent: str, step: int) -> None:
-        self.paid_off_s = max(self.paid_off_s, now_s) + units * self.s_per_unit
+        self.full_s = max(self.full_s, now_s) + units * self.s_per_unit
         self.last = (agent, step)
 
 
@@ -237,7 +240,7 @@ class _Simulation:
         self.ends: list[tuple[float, int, str]] = []
         self.gate: list[tuple[float, float, int, str]] = []  # who waits, first in line first
         self.in_flight = self.peak = self.count = 0
-        self.freed = AT_ONCE  # the call that gave its slot back last
+        self.freed, self.freed_s = AT_ONCE, -1.0  # the call that gave its slot back last, and when
         self.now_s = 0.0
 
     def run(self) -> Schedule:
@@ -263,7 +266,7 @@ class _Simulation:
         if work.step < 0:
             work.started_s = self.now_s
         elif isinstance(work.steps[work.step], Call):
-            self.freed = Cause(Release.SLOT, name, work.step)
+            self.freed, self.freed_s = Cause(Release.SLOT, name, work.step), self.now_s
             self.in_flight -= 1
         work.step += 1
         if work.step == len(work.steps):
@@ -296,27 +299,32 @@ class _Simulation:
     def _admit(self) -> None:
         """Let calls go, first in line first, while the limits allow; else come back when they do."""
         while self.gate and (self.cap is None or self.in_flight < self.cap):
-            ready_s = max((bucket.ready_s for bucket in self.buckets), default=self.now_s)
-            if ready_s > self.now_s:
-                self._at(ready_s, "")
-                return
-            *_, name = heapq.heappop(self.gate)
+            name = self.gate[0][-1]
             work = self.work[name]
+            step = work.steps[work.step]
+            ready = [bucket.ready_s(_units(bucket, step)) for bucket in self.buckets]
+            if max(ready, default=self.now_s) > self.now_s:
+                self._at(max(ready), "")
+                return
+            heapq.heappop(self.gate)
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
-            cause = self._cause(work)
+            cause = self._cause(work, ready)
             for bucket in self.buckets:
-                bucket.charge(_units(bucket, work.steps[work.step]), self.now_s, name, work.step)
+                bucket.charge(_units(bucket, step), self.now_s, name, work.step)
             self._place(name, work, cause)
 
-    def _cause(self, work: _Work) -> Cause:
+    def _cause(self, work: _Work, ready: list[float]) -> Cause:
         """Of all that had to hold for this admission, what came true only now."""
         if work.queued_s == self.now_s:
             return AT_ONCE
-        for bucket in self.buckets:
-            if bucket.ready_s == self.now_s:
+        for bucket, ready_s in zip(self.buckets, ready, strict=True):
+            if ready_s == self.now_s:
                 return Cause(bucket.release, *bucket.last)
-        return self.freed
+        if self.freed_s == self.now_s or not self.buckets:
+            return self.freed
+        # it stood behind a call that takes more, and that one went only now
+        return Cause(self.buckets[-1].release, *self.buckets[-1].last)
 
     def _schedule(self) -> Schedule:
         agents = {
@@ -340,10 +348,10 @@ def _buckets(limits: Limits) -> list[_Bucket]:
     found = []
     if limits.requests_per_minute is not None:
         pause_s = 60.0 / limits.requests_per_minute
-        found.append(_Bucket(Release.REQUESTS, pause_s, (limits.request_burst - 1) * pause_s))
+        found.append(_Bucket(Release.REQUESTS, limits.request_burst, pause_s))
     if limits.tokens_per_minute is not None:
-        pause_s = 60.0 / limits.tokens_per_minute
-        found.append(_Bucket(Release.TOKENS, pause_s, limits.token_burst * pause_s))
+        capacity = limits.token_burst or limits.tokens_per_minute
+        found.append(_Bucket(Release.TOKENS, capacity, 60.0 / limits.tokens_per_minute))
     return found
 
 
