@@ -323,7 +323,7 @@ class _Simulation:
                 return Cause(bucket.release, *bucket.last)
         if self.freed_s == self.now_s or not self.buckets:
             return self.freed
-        # it stood behind a call that takes more, and that one went only now
+        # by a rounding error: it stood behind a call that takes more, and that one went only now
         return Cause(self.buckets[-1].release, *self.buckets[-1].last)
 
     def _schedule(self) -> Schedule:

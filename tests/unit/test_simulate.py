@@ -395,16 +395,30 @@ def test_a_slot_is_free_while_tools_run() -> None:
     assert schedule.peak_in_flight == 1
 
 
-def test_the_chain_passes_through_the_call_that_gave_its_slot_back() -> None:
-    roster = roster_of({"a": [], "b": []}, {"a": "p", "b": "p"})
-    plan = make_plan(roster, Mode.DATAFLOW)
+@pytest.mark.parametrize("requests_per_minute", [None, 600])
+def test_the_chain_passes_through_the_call_that_gave_its_slot_back(
+    requests_per_minute: int | None,
+) -> None:
+    plan = make_plan(roster_of({"a": [], "b": []}, {"a": "p", "b": "p"}), Mode.DATAFLOW)
 
-    schedule = simulate(plan, chain(a=2.0, b=1.0), Limits(1))
+    schedule = simulate(plan, chain(a=2.0, b=1.0), Limits(1, requests_per_minute))
 
     assert [(link.agent, link.release) for link in schedule.critical] == [
         ("a", Release.START),
         ("b", Release.SLOT),
     ]
+
+
+def test_of_equal_paths_the_one_that_waited_longer_goes_first() -> None:
+    needs: dict[str, list[str]] = {"starter": [], "late": ["starter"], "long": [], "early": []}
+    plan = make_plan(roster_of(needs, dict.fromkeys(needs, "p")), Mode.DATAFLOW)
+    loads = chain(starter=1.0, late=1.0, long=4.0, early=1.0)
+    loads["starter"] = Workload((Pause(Segment.TOOLS, 1.0),))
+
+    schedule = simulate(plan, loads, Limits(1))
+
+    assert schedule.agent("early").steps[0].start_s == 4.0
+    assert schedule.agent("late").steps[0].start_s == 5.0
 
 
 def test_a_minute_of_tokens_may_be_used_in_one_go_as_at_the_gate() -> None:
