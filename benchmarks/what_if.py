@@ -4,8 +4,9 @@
 
 Runs the real engine (store, admission, timing) on the real demo provider in its own process: one
 run per setting and seed, sequential once and phases and dataflow with every combination of
-switches, in shuffled order. The demo draws latencies from (seed, agent, call number), so runs of
-one seed make equal calls. Then every run predicts the makespan of every other run of its seed.
+switches, in shuffled order; then dataflow under a few limits, each at a gate of its own. The demo
+draws latencies from (seed, agent, call number), so runs of one seed make equal calls. Then every
+run without limits predicts the makespan of every other run of its seed.
 Error = (predicted − measured) ÷ measured. A run's prediction of itself shows what the model alone
 gets wrong; the rest is how much call times differ from run to run. Also times one simulation of
 the ten-agent plan.
@@ -22,9 +23,9 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,6 +35,7 @@ from pipeline.engine.runtime import Runtime
 from pipeline.models import Mode, RunSpec, RunStatus, Speed
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings
+from pipeline.simulate import NO_LIMITS, Limits
 from pipeline.timing import RunTiming, run_timing
 from pipeline.what_if import Question, answer
 from pipeline.workload import Workload, workloads_of
@@ -48,18 +50,24 @@ FLOOR = 0.03  # the median error the issue asks for
 @dataclass(frozen=True)
 class Setting:
     mode: Mode
-    switches: Mapping[str, bool]
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
 
     @property
     def label(self) -> str:
         off = [phase for phase, on in self.switches.items() if not on]
-        if self.mode is Mode.SEQUENTIAL or not off:
-            return self.mode.value
-        return f"{self.mode.value}, {', '.join(off)} off"
+        words = [self.mode.value]
+        if off and self.mode is not Mode.SEQUENTIAL:
+            words.append(f"{', '.join(off)} off")
+        if self.limits.max_in_flight:
+            words.append(f"{self.limits.max_in_flight} at once")
+        if self.limits.requests_per_minute:
+            words.append(f"{self.limits.requests_per_minute:g} requests/min")
+        return ", ".join(words)
 
     @property
     def question(self) -> Question:
-        return Question(self.mode, self.switches)
+        return Question(self.mode, self.switches, self.limits)
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,17 @@ class Measured:
 def settings() -> Iterator[Setting]:
     """Sequential, and phases and dataflow with every combination of switches: 17 of them."""
     phases = switchable_phases(ROSTER)
-    yield Setting(Mode.SEQUENTIAL, {})
+    yield Setting(Mode.SEQUENTIAL)
     for mode in (Mode.PHASES, Mode.DATAFLOW):
         for on in itertools.product((True, False), repeat=len(phases)):
             yield Setting(mode, dict(zip(phases, on, strict=True)))
+
+
+def limited_settings(speed: Speed) -> list[Setting]:
+    """Dataflow with fewer slots than it is wide, and at a rate that binds."""
+    rate = 30 if speed == "realistic" else 300
+    limits = [Limits(1), Limits(2), Limits(3), Limits(requests_per_minute=rate)]
+    return [Setting(Mode.DATAFLOW, limits=limit) for limit in limits]
 
 
 def measure(runtime: Runtime, setting: Setting, speed: Speed, seed: int) -> Measured:
@@ -102,23 +117,40 @@ def _timing(runtime: Runtime, run_id: str, setting: Setting) -> RunTiming:
 
 
 def measure_all(speed: Speed, seeds: int, at_once: int) -> list[Measured]:
-    work = [(setting, seed) for seed in range(1, seeds + 1) for setting in settings()]
-    random.Random(1).shuffle(work)  # drift of the machine must not look like an effect of a mode
+    """Every setting and seed: first those without limits, then each limit at its own gate."""
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "DATABASE_"))]:
         del os.environ[name]
+    work = [(setting, seed) for seed in range(1, seeds + 1) for setting in settings()]
+    random.Random(1).shuffle(work)  # drift of the machine must not look like an effect of a mode
+    runs = measure_at_one_gate(work, Limits(CALLS * at_once), speed, at_once)
+    for setting in limited_settings(speed):
+        each = [(setting, seed) for seed in range(1, seeds + 1)]
+        runs += measure_at_one_gate(each, setting.limits, speed, 1)
+    return runs
+
+
+def measure_at_one_gate(
+    work: Sequence[tuple[Setting, int]], limits: Limits, speed: Speed, at_once: int
+) -> list[Measured]:
+    rate = limits.requests_per_minute
     with tempfile.TemporaryDirectory() as folder:
-        own = Settings(data_dir=Path(folder), demo_speed=speed, max_in_flight=CALLS * at_once)
+        own = Settings(
+            data_dir=Path(folder),
+            demo_speed=speed,
+            max_in_flight=limits.max_in_flight or CALLS,
+            requests_per_minute=None if rate is None else round(rate),
+        )
         with build_runtime(own) as runtime, ThreadPoolExecutor(at_once) as threads:
-            measure(runtime, Setting(Mode.PHASES, {}), "instant", 0)  # warm-up
+            measure(runtime, Setting(Mode.PHASES), "instant", 0)  # warm-up
             return list(threads.map(lambda w: measure(runtime, w[0], speed, w[1]), work))
 
 
 def errors(runs: list[Measured], *, own: bool = False) -> list[dict[str, Any]]:
-    """Every run predicts every other run of its seed; with `own`, only itself."""
+    """Every run without limits predicts every other run of its seed; with `own`, only itself."""
     pairs = zip(runs, runs, strict=True) if own else itertools.permutations(runs, 2)
     found = []
     for source, target in pairs:
-        if source.seed != target.seed:
+        if source.seed != target.seed or source.setting.limits != NO_LIMITS:
             continue
         predicted_s = answer(ROSTER, source.workloads, target.setting.question).makespan_s
         found.append(
@@ -147,7 +179,10 @@ def simulation_ms(run: Measured) -> float:
 
 def result(runs: list[Measured], speed: Speed, at_once: int) -> dict[str, Any]:
     found = errors(runs)
-    sizes = sorted(abs(error["error"]) for error in found)
+    unlimited = {setting.label for setting in settings()}
+    plain = [error["error"] for error in found if error["to"] in unlimited]
+    limited = [abs(error["error"]) for error in found if error["to"] not in unlimited]
+    sizes = sorted(map(abs, plain))
     own = [abs(error["error"]) for error in errors(runs, own=True)]
     return {
         "benchmark": "what_if",
@@ -156,11 +191,14 @@ def result(runs: list[Measured], speed: Speed, at_once: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "runs": len(runs),
-        "predictions": len(found),
+        "predictions": len(plain),
         "median_error": statistics.median(sizes),
         "p95_error": sizes[int(0.95 * (len(sizes) - 1))],
         "max_error": sizes[-1],
-        "mean_signed_error": statistics.fmean(error["error"] for error in found),
+        "mean_signed_error": statistics.fmean(plain),
+        "limited_predictions": len(limited),
+        "limited_median_error": statistics.median(limited),
+        "limited_max_error": max(limited),
         "own_median_error": statistics.median(own),
         "own_max_error": max(own),
         "floor": FLOOR,
@@ -184,17 +222,26 @@ def table(found: dict[str, Any]) -> str:
         "| predicted setting | measured makespan, s | median error | largest error |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for setting in dict.fromkeys(s.label for s in settings()):
+    for setting in dict.fromkeys(error["to"] for error in _in_order(found)):
         times = [run["makespan_s"] for run in found["measured"] if run["setting"] == setting]
         sizes = [abs(error["error"]) for error in found["errors"] if error["to"] == setting]
         lines.append(
             f"| {setting} | {_spread(times)} | {statistics.median(sizes):.2%} | {max(sizes):.2%} |"
         )
-    lines.append(
-        f"| **all {found['predictions']:,} predictions from {found['runs']} runs** | | "
-        f"**{found['median_error']:.2%}** | **{found['max_error']:.2%}** |"
-    )
+    for what, key in (("modes and switches", ""), ("limits", "limited_")):
+        lines.append(
+            f"| **{what}: {found[f'{key}predictions']:,} predictions** | | "
+            f"**{found[f'{key}median_error']:.2%}** | **{found[f'{key}max_error']:.2%}** |"
+        )
     return "\n".join(lines)
+
+
+def _in_order(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Errors by setting as `settings` lists them, limits last."""
+    order = [setting.label for setting in settings()]
+    return sorted(
+        found["errors"], key=lambda e: order.index(e["to"]) if e["to"] in order else len(order)
+    )
 
 
 def _spread(times: list[float]) -> str:
