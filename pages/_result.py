@@ -13,11 +13,14 @@ import streamlit as st
 
 from pages._outcome import draw_outcome
 from pages._runtime import get_runtime
+from pages._state import RUN_PARAM
 from pages._tabs import draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
+
+PLAN_LAB: Final = "plan_lab.py"
 
 Colour = Literal["red", "orange", "blue", "green", "gray"]
 STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
@@ -65,6 +68,13 @@ def draw_ended(run: RunRecord) -> None:
     draw_outcome(bundle)
     draw_headline(bundle)
     draw_timing_chart(bundle)
+    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED):
+        st.page_link(
+            PLAN_LAB,
+            label="What if? Open in Plan lab",
+            icon=":material/experiment:",
+            query_params={RUN_PARAM: bundle.run.id},
+        )
     _downloads(bundle)
     draw_tabs(bundle)
 

@@ -14,6 +14,9 @@ _HERE = Path(__file__).parent
 _PAGES = [
     st.Page(_HERE / "studio.py", title="Studio", icon=":material/bolt:", default=True),
     st.Page(_HERE / "history.py", title="History", icon=":material/history:", url_path="history"),
+    st.Page(
+        _HERE / "plan_lab.py", title="Plan lab", icon=":material/experiment:", url_path="plan_lab"
+    ),
 ]
 
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.

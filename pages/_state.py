@@ -32,6 +32,15 @@ def current_run_id() -> str | None:
     return asked
 
 
+def asked_run_id() -> str | None:
+    """The run a page that shows finished runs was asked for: in the address, else the one on screen.
+
+    Leaves the run on screen as it is.
+    """
+    asked = st.query_params.get(RUN_PARAM) or st.session_state.get(_CURRENT_RUN)
+    return asked if isinstance(asked, str) and _RUN_ID.fullmatch(asked) else None
+
+
 def open_run(run_id: str) -> None:
     st.session_state[_CURRENT_RUN] = run_id
     st.query_params[RUN_PARAM] = run_id

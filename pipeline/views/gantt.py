@@ -70,14 +70,22 @@ _EXPLAINED = {
 _WAITS = {Segment.WAITING, Segment.ADMISSION, Segment.BACKOFF}
 
 
-def gantt_figure(plan: Plan, timing: RunTiming) -> go.Figure:
-    """The Gantt of a run. Height follows the number of agents, width the page."""
+def gantt_figure(
+    plan: Plan, timing: RunTiming, chain: Sequence[tuple[str, float]] | None = None
+) -> go.Figure:
+    """The Gantt of a run. Height follows the number of agents, width the page.
+
+    `chain` says where the critical path passes, as agents and seconds; without it, at the end of
+    each agent of `timing.critical`.
+    """
     bars = gantt_bars(timing)
     figure = go.Figure()
     figure.add_traces(_row_traces(plan, timing, bars))
     figure.add_trace(_strip_trace(plan, timing))
-    if timing.critical:
-        figure.add_trace(_critical_trace(plan, timing))
+    if chain is None:
+        chain = [(name, timing.agent(name).finished_s or 0.0) for name in timing.critical]
+    if chain:
+        figure.add_trace(_critical_trace(plan, timing, chain))
     figure.add_traces(_keys(plan, bars))
     figure.update_layout(_layout(plan, timing))
     _mark_gaps(figure, timing)
@@ -168,15 +176,16 @@ def _strip_label(timing: RunTiming) -> str:
     return f"<b>Sequential</b><br><i>{timing.sequential_kind}</i>"
 
 
-def _critical_trace(plan: Plan, timing: RunTiming) -> go.Scatter:
-    """A diamond at the end of each agent on the critical path."""
+def _critical_trace(
+    plan: Plan, timing: RunTiming, chain: Sequence[tuple[str, float]]
+) -> go.Scatter:
+    """A diamond where the critical path leaves each agent on it."""
     clock, labels = ChartClock(timing.gaps), row_labels(plan)
-    ends = [(name, timing.agent(name).finished_s or 0.0) for name in timing.critical]
     return go.Scatter(
         name="critical path",
         mode="lines+markers",
-        x=[clock.at(end_s) for _, end_s in ends],
-        y=[labels[name] for name, _ in ends],
+        x=[clock.at(end_s) for _, end_s in chain],
+        y=[labels[name] for name, _ in chain],
         line={"color": NEUTRAL, "width": 1, "dash": "dot", "shape": "vh"},
         marker={
             "symbol": "diamond",
@@ -185,8 +194,8 @@ def _critical_trace(plan: Plan, timing: RunTiming) -> go.Scatter:
             "line": {"color": "#3A3D4A", "width": 1.5},
         },
         customdata=[
-            f"<b>{plan.agent(name).title}</b><br>on the critical path, settled at {end_s:.2f} s"
-            for name, end_s in ends
+            f"<b>{plan.agent(name).title}</b><br>on the critical path until {end_s:.2f} s"
+            for name, end_s in chain
         ],
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=True,

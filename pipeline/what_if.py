@@ -1,0 +1,259 @@
+"""Ask of a finished run: what if it had been planned, limited or staffed otherwise?
+
+Pure: a question and a run's workloads in, a schedule out, without a call. Decides what a question
+can change and how it changes plan and workloads; `simulate.py` lays them out. What comes out is
+simulated from that run, never measured, and whoever shows it says so.
+
+Every answer assumes that each call takes as long as it took in the run. That does not hold when
+the provider slows calls that run side by side, when prompts would differ (a run that lost a
+researcher, section writing), or when a call would have failed and been tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.errors import PlanError
+from pipeline.events import (
+    AdmissionQueued,
+    AgentFinished,
+    AgentStarted,
+    AnyEvent,
+    CallAdmitted,
+    CallFinished,
+    CallSent,
+    Event,
+    FirstToken,
+    RunFinished,
+    RunStarted,
+    ToolsFinished,
+    ToolsStarted,
+)
+from pipeline.models import AgentSpec, AgentState, Mode, Need, RunStatus
+from pipeline.plan import Plan, make_plan, switchable_phases
+from pipeline.simulate import NO_LIMITS, AgentSchedule, Limits, PlacedStep, Schedule, simulate
+from pipeline.spans import Segment
+from pipeline.timing import RunTiming, run_timing
+from pipeline.workload import Call, Workload, merged
+
+SECTION_AGENT = "content_writer"  # whose work sections divide
+MAX_SECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to change. `faster` holds agent → how many times as fast.
+
+    `sections` says in how many parts the writing is done; 1 is one call, None as it was done.
+    """
+
+    mode: Mode
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
+    faster: Mapping[str, float] = field(default_factory=dict)
+    sections: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The makespan of `mode` when at most `max_in_flight` calls may be out at once."""
+
+    mode: Mode
+    max_in_flight: int
+    makespan_s: float
+
+
+def answer(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
+) -> Schedule:
+    """The schedule the run would have had. Raises `PlanError` when it cannot be simulated."""
+    plan, work = _prepared(roster, workloads, question)
+    return simulate(plan, work, question.limits)
+
+
+def plan_of(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
+) -> Plan:
+    """The plan behind the answer."""
+    return _prepared(roster, workloads, question)[0]
+
+
+def concurrency_curve(
+    roster: Sequence[AgentSpec],
+    workloads: Mapping[str, Workload],
+    question: Question,
+    caps: Iterable[int],
+) -> list[CurvePoint]:
+    """The question in every mode and under every cap, all else equal; mode by mode.
+
+    A mode in which the agents make no valid plan has no points.
+    """
+    points = []
+    caps = tuple(caps)
+    for mode in Mode:
+        try:
+            plan, work = _prepared(roster, workloads, replace(question, mode=mode))
+        except PlanError:
+            continue
+        for cap in caps:
+            limits = replace(question.limits, max_in_flight=cap)
+            points.append(CurvePoint(mode, cap, simulate(plan, work, limits).makespan_s))
+    return points
+
+
+def _prepared(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
+) -> tuple[Plan, dict[str, Workload]]:
+    work = {
+        name: load.faster(question.faster[name]) if name in question.faster else load
+        for name, load in workloads.items()
+    }
+    if question.sections is not None:
+        roster, work = in_sections(roster, work, SECTION_AGENT, question.sections)
+    known = switchable_phases(roster)
+    switches = {phase: on for phase, on in question.switches.items() if phase in known}
+    return make_plan(roster, question.mode, switches), work
+
+
+def in_sections(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str, sections: int
+) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
+    """Let agent `name` do its work in `sections` equal parts and a join that makes no call.
+
+    An estimate (`workload.share`, `workload.merged`). Takes a run whose agent worked in parts
+    (`name/1`, `name/2`, …) as well as one whose agent made one call. The one place that knows
+    how a plan grows here.
+    """
+    roster, work = _in_one_call(roster, workloads, name)
+    if sections == 1:
+        return roster, work
+    grown: list[AgentSpec] = []
+    for agent in roster:
+        if agent.name == name:
+            parts = [
+                replace(agent, name=f"{name}/{n}", title=f"{agent.title} {n}")
+                for n in range(1, sections + 1)
+            ]
+            grown += [*parts, replace(agent, needs=tuple(Need(part.name) for part in parts))]
+        else:
+            grown.append(agent)
+    shared = work[name].share(sections)
+    work |= {f"{name}/{n}": shared for n in range(1, sections + 1)} | {name: Workload()}
+    return tuple(grown), work
+
+
+def _in_one_call(
+    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str
+) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
+    """The agents before `name` was divided; as they are when it was not."""
+    parts = {agent.name: agent for agent in roster if agent.name.startswith(f"{name}/")}
+    if not parts:
+        return tuple(roster), dict(workloads)
+    own_needs = next(iter(parts.values())).needs
+    whole = [
+        replace(agent, needs=own_needs if agent.name == name else _rejoined(agent, parts, name))
+        for agent in roster
+        if agent.name not in parts
+    ]
+    work = {agent.name: workloads[agent.name] for agent in whole}
+    return tuple(whole), work | {name: merged([workloads[part] for part in parts])}
+
+
+def _rejoined(agent: AgentSpec, parts: Container[str], name: str) -> tuple[Need, ...]:
+    """The needs of `agent` when there is only `name` where its parts were."""
+    renamed = (replace(n, agent=name) if n.agent in parts else n for n in agent.needs)
+    return tuple({need.agent: need for need in renamed}.values())
+
+
+def width(plan: Plan, *, data_only: bool = False) -> int:
+    """The most agents of `plan` that could ever be at work at once, whatever they take.
+
+    The largest set of agents none of which waits for another, by Dilworth's theorem: agents less
+    a largest matching of the order's pairs. `data_only` leaves the order edges out.
+    """
+    edges = plan.data_edges if data_only else plan.data_edges | plan.order_edges
+    after = _all_after(plan, edges)
+    partner: dict[str, str] = {}  # a later agent → the earlier one it is matched with
+
+    def matched(name: str, tried: set[str]) -> bool:
+        for later in after[name]:
+            if later not in tried:
+                tried.add(later)
+                if later not in partner or matched(partner[later], tried):
+                    partner[later] = name
+                    return True
+        return False
+
+    return len(plan.names) - sum(matched(name, set()) for name in plan.names)
+
+
+def _all_after(plan: Plan, edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Agent → every agent that waits for it, directly or not, in roster order."""
+    edges = tuple(edges)
+    found: dict[str, list[str]] = {}
+    for name in plan.names:
+        reached, new = set[str](), {name}
+        while new:
+            new = {later for first, later in edges if first in new} - reached
+            reached |= new
+        found[name] = [n for n in plan.names if n in reached]
+    return found
+
+
+def schedule_timing(schedule: Schedule) -> RunTiming:
+    """The schedule as the timing of a run, so that every view draws it as it draws a real one.
+
+    Sequential figures are replayed, whatever the mode: nothing here was measured.
+    """
+    timing = run_timing(schedule.plan, facts(schedule))
+    chain = tuple(dict.fromkeys(link.agent for link in schedule.critical))
+    return replace(
+        timing,
+        sequential_s=schedule.sequential_s,
+        sequential_kind="replayed",
+        saved_s=schedule.sequential_s - schedule.makespan_s,
+        critical=chain,
+    )
+
+
+def facts(schedule: Schedule) -> list[AnyEvent]:
+    """What a journal would hold of such a run. For views; never stored."""
+    found: list[tuple[float, type[Event], dict[str, object]]] = []
+    for agent in schedule.agents:
+        found.extend(_facts_of(agent))
+    found.sort(key=lambda fact: fact[0])
+    found.insert(0, (0.0, RunStarted, {"wall_at": ""}))
+    found.append((schedule.makespan_s, RunFinished, {"status": RunStatus.DONE.value}))
+    return [
+        make(epoch=1, seq=seq, at_s=at_s, **fields)  # type: ignore[misc]
+        for seq, (at_s, make, fields) in enumerate(found, 1)
+    ]
+
+
+def _facts_of(agent: AgentSchedule) -> Iterator[tuple[float, type[Event], dict[str, object]]]:
+    names: dict[str, object] = {"agent": agent.agent}
+    yield agent.started_s, AgentStarted, names
+    call = 0
+    for placed in agent.steps:
+        if isinstance(placed.step, Call):
+            call += 1
+            yield from _facts_of_call(placed, placed.step, names | {"call": call, "attempt": 1})
+        elif placed.step.segment is Segment.TOOLS:
+            yield placed.start_s, ToolsStarted, names | {"calls": []}
+            yield placed.end_s, ToolsFinished, names
+    yield agent.settled_s, AgentFinished, names | {"state": AgentState.DONE.value}
+
+
+def _facts_of_call(
+    placed: PlacedStep, call: Call, names: dict[str, object]
+) -> Iterator[tuple[float, type[Event], dict[str, object]]]:
+    yield placed.queued_s, AdmissionQueued, names
+    yield placed.start_s, CallAdmitted, names
+    yield placed.start_s, CallSent, names
+    yield placed.start_s + call.first_token_s, FirstToken, names
+    tokens: dict[str, object] = {
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+    }
+    yield placed.end_s, CallFinished, names | tokens | {"outcome": "used"}
