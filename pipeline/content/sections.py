@@ -170,9 +170,11 @@ def read_section(text: str, heading: str, *, opens: bool) -> Section:
     """
     lines = _atx(unwrap(text)).strip().split("\n")
     titles = {index: title for index, title in _headings(lines).items() if title[0] <= 2}
-    own = _own_heading(titles, heading)
+    # a line that cites is a claim, whatever stands before or below it: it is never dropped
+    bare = {index: title for index, title in titles.items() if not cited_ids(title[1])}
+    own = _own_heading(bare, heading)
     for index, (level, title) in titles.items():
-        is_title = index == 0 and level == 1 and own is not None
+        is_title = index == 0 and level == 1 and own is not None and index in bare
         lines[index] = "" if is_title or index == own else f"### {title}".rstrip()
     lead, body = ([], lines) if own is None else (lines[:own], lines[own + 1 :])
     before, below = "\n".join(lead).strip(), "\n".join(body).strip()

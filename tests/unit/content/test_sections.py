@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.content.findings import kept_findings
@@ -93,6 +93,7 @@ LINES = st.sampled_from(
 )
 
 
+@example("word [S1a2b3].\n=====", True)
 @given(st.lists(LINES, max_size=12).map("\n".join), st.booleans())
 def test_whatever_comes_back_there_is_one_second_level_heading_and_no_first(
     reply: str, opens: bool
