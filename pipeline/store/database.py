@@ -9,10 +9,11 @@ same functions). Everything else in the store is the same for both.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ from pipeline.settings import Settings
 DATABASE_FILE = "gantry.sqlite3"
 SQLITE_HEADER = b"SQLite format 3\0"
 BUSY_TIMEOUT_MS = 10_000  # how long one process waits for another's write
+FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the file
+LOG_MAX_BYTES = 32_000_000  # beyond it the writer itself folds: beside it, a busy log never empties
 READERS = 2  # threads; a page's question must not wait behind another's long answer
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
@@ -41,6 +44,7 @@ _ADVICE = {
 }
 
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -84,7 +88,8 @@ class Database:
         self.engine = engine
         self._readers = ThreadPoolExecutor(READERS, "store-read")
         self._writer = ThreadPoolExecutor(1, "store-write")
-        self._writing: Connection | None = None  # used by the writer's thread only
+        self._writing: Connection | None = None  # used by the writer's thread only, like the next
+        self._unfolded = 0  # transactions since the log was folded
 
     @property
     def url(self) -> URL:
@@ -112,10 +117,30 @@ class Database:
                 self._writing = self.engine.connect().execution_options(**{WRITES: True})
             try:
                 with self._writing.begin():
-                    return change(self._writing)
+                    result = change(self._writing)
             except BaseException:
                 self._disconnect()  # whatever was wrong with it, the next one begins afresh
                 raise
+        self._unfolded += 1
+        if self._unfolded >= FOLD_EVERY:
+            self._unfolded = 0
+            if self._log_bytes() > LOG_MAX_BYTES:
+                self._fold()
+            else:
+                self._readers.submit(self._fold)
+        return result
+
+    def _log_bytes(self) -> int:
+        log = database_file(self.url)
+        return log.with_name(f"{log.name}-wal").stat().st_size
+
+    def _fold(self) -> None:
+        """Beside the writer: SQLite by itself would do it inside somebody's commit, for 10 ms or more."""
+        try:
+            with translated(self.url), closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except StoreError as error:
+            logger.warning("The write-ahead log stays as it is for now: %s", error)
 
     def _disconnect(self) -> None:
         connection, self._writing = self._writing, None
@@ -210,6 +235,7 @@ def _prepare_sqlite(engine: Engine) -> None:
                 "PRAGMA synchronous = FULL"
             )  # NORMAL may lose paid work in a power cut
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Database` does it
         except BaseException:
             connection.close()  # it never joins the pool, so nobody else would
             raise

@@ -135,9 +135,10 @@ class Writer:
     async def _run(self) -> None:
         while not (self._closing and not self._facts and not self._wanted):
             await self._something.wait()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FACTS_WAIT_S):
-                    await self._urgent.wait()
+            if not self._urgent.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FACTS_WAIT_S):
+                        await self._urgent.wait()
             facts, wanted = self._take()
             if not facts and not wanted:
                 continue

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
 from pipeline.errors import StoreError
 from pipeline.settings import Settings
+from pipeline.store import database as database_module
 from pipeline.store import database_file, database_url, migrate
 from pipeline.store.database import open_database
 from pipeline.store.tables import metadata
@@ -37,6 +38,28 @@ async def test_a_new_database_is_set_up_to_survive_a_power_cut(tmp_path: Path) -
     assert found["synchronous"] == full
     assert found["foreign_keys"] == 1
     assert found["busy_timeout"] >= 5_000
+
+
+async def test_the_write_ahead_log_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FOLD_EVERY", 5)
+    monkeypatch.setattr(database_module, "LOG_MAX_BYTES", 5_000_000)
+    database = await open_database(database_url(settings_for(tmp_path)))
+    log = tmp_path / "gantry.sqlite3-wal"
+
+    def write(connection: Connection) -> None:
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS blobs (value BLOB)")
+        connection.exec_driver_sql("DELETE FROM blobs")
+        connection.exec_driver_sql("INSERT INTO blobs VALUES (zeroblob(500000))")
+
+    for _ in range(60):
+        await database.write(write)
+        await database.read(lambda connection: connection.exec_driver_sql("SELECT 1").all())
+    size = log.stat().st_size
+    await database.aclose()
+
+    assert size < 10_000_000  # without folding it holds all 30 MB
 
 
 def test_migrations_lead_to_the_tables_the_code_uses_and_can_run_twice(tmp_path: Path) -> None:
