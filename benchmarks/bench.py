@@ -90,7 +90,7 @@ def _measure(scenario: Scenario, entry: Entry) -> dict[str, Any]:
         order = {
             "adapter": entry.adapter,
             "measure": scenario.measure,
-            "arguments": dict(scenario.arguments),
+            "arguments": {**scenario.arguments, **entry.arguments},
             "config": {**entry.config, "base_url": server.base_url},
             "core": client_core,
         }
