@@ -12,11 +12,12 @@ import streamlit as st
 
 from pages._runtime import get_runtime
 from pages._text import escaped, seconds
+from pipeline.base_url import check_base_url
 from pipeline.errors import GantryError, SpecError
 from pipeline.llm.client import make_client
 from pipeline.llm.endpoint import ConnectionReport, test_connection
 from pipeline.models import DEMO_LABEL, Endpoint
-from pipeline.settings import KEYLESS, Settings
+from pipeline.settings import KEYLESS, Settings, load_settings
 
 Choice = Literal["demo", "configured", "typed"]
 LABELS: Final[dict[str, str]] = {
@@ -33,7 +34,7 @@ _RESULT: Final = "_connection_result"
 
 def provider_panel() -> None:
     """Draw the panel. The configured endpoint, where there is one, comes first and is chosen."""
-    settings = Settings()
+    settings = load_settings()
     choices: list[Choice] = ["demo", "typed"]
     if settings.has_endpoint:
         choices.insert(0, "configured")
@@ -109,7 +110,7 @@ def _model_choice(settings: Settings) -> None:
 
 def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session."""
-    state, settings = st.session_state, Settings()
+    state, settings = st.session_state, load_settings()
     choice = state.get("provider") or ("configured" if settings.has_endpoint else "demo")
     if choice == "demo":
         return {"provider": "demo"}, None
@@ -135,10 +136,8 @@ def typed_endpoint(base_url: str | None = None) -> Endpoint:
     state = st.session_state
     url = (state.get("endpoint_url") or "").strip() or base_url
     key = (state.get("resume_key") or state.get("endpoint_key") or "").strip()
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise SpecError(
-            f"{url} is not an address of an endpoint.", "It begins with http:// or https://."
-        )
+    if url is not None:
+        url = check_base_url(url)
     if url is None and not key:
         raise SpecError(
             "No API key is typed.", "Open the provider panel and type one, or use the offline demo."
@@ -148,7 +147,7 @@ def typed_endpoint(base_url: str | None = None) -> Endpoint:
 
 def _test_connection() -> None:
     """Ask the chosen endpoint (callback); the answer stays on the panel."""
-    settings, state = Settings(), st.session_state
+    settings, state = load_settings(), st.session_state
     try:
         typed = state["provider"] == "typed"
         endpoint = typed_endpoint() if typed else settings.configured_endpoint()

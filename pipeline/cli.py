@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 from pipeline.views.progress import progress_line
 
 if TYPE_CHECKING:
@@ -186,10 +185,9 @@ def demo_provider(
 
 def _settings() -> Settings:
     try:
-        return Settings()
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        _stop(SpecError("A setting cannot be used. " + "; ".join(lines)), BAD_USAGE)
+        return load_settings()
+    except SpecError as error:
+        _stop(error, BAD_USAGE)
 
 
 def _spec(

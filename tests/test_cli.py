@@ -197,7 +197,7 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("plan")
 
     assert result.exit_code == 2
-    assert "max_in_flight" in result.stderr
+    assert "GANTRY_MAX_IN_FLIGHT" in result.stderr
 
 
 def test_a_data_folder_that_cannot_be_made_is_said(

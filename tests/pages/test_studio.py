@@ -221,3 +221,27 @@ def test_a_phase_that_will_grow_gets_its_switch(app: AppTest) -> None:
     assert record is not None and record.spec.switches["writing"] is False
     assert "writing off" in said(app)
     assert app.expander(key="agent_content_writer/3").label.startswith("Section writer 3: done")
+
+
+def test_a_setting_that_cannot_be_used_is_said_with_a_way_on(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANTRY_MAX_IN_FLIGHT", "abc")
+
+    app.run()
+
+    assert not app.exception
+    assert "MAX" in app.error[0].value and "integer" in app.error[0].value
+    assert app.button(key="try_again").label == "Try again"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:abc/v1", "http://a\u202eb/v1", "http://[x/v1"])
+def test_an_address_that_is_none_is_said_by_the_connection_test(app: AppTest, url: str) -> None:
+    app.run()
+    app.segmented_control(key="provider").set_value("typed").run()
+    app.text_input(key="endpoint_url").input(url).run()
+
+    app.button(key="test_connection").click().run()
+
+    assert not app.exception
+    assert "not the address of an endpoint" in app.error[0].value
