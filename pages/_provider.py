@@ -12,11 +12,11 @@ import streamlit as st
 
 from pages._runtime import get_runtime
 from pages._text import escaped, seconds
-from pipeline.base_url import check_base_url
+from pipeline.base_url import check_base_url, same_base_url
 from pipeline.errors import GantryError, SpecError
 from pipeline.llm.client import make_client
 from pipeline.llm.endpoint import ConnectionReport, test_connection
-from pipeline.models import DEMO_LABEL, Endpoint
+from pipeline.models import DEMO_LABEL, Endpoint, RunRecord, RunStatus
 from pipeline.settings import KEYLESS, Settings, load_settings
 
 Choice = Literal["demo", "configured", "typed"]
@@ -25,6 +25,7 @@ LABELS: Final[dict[str, str]] = {
     "configured": "Configured endpoint",
     "typed": "My own endpoint",
 }
+TYPED: Final = "typed for this session"
 TEST_TIMEOUT_S: Final = 45.0
 SPEEDS: Final = ("instant", "fast", "realistic")
 KEEP: Final = "session"
@@ -128,21 +129,44 @@ def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     return {"provider": "openai", "model": model, **fields}, endpoint
 
 
-def typed_endpoint(base_url: str | None = None) -> Endpoint:
-    """The endpoint typed in this session; `base_url` is the address of a run that continues.
-
-    Raises `SpecError` when address or key cannot be used.
-    """
-    state = st.session_state
-    url = (state.get("endpoint_url") or "").strip() or base_url
-    key = (state.get("resume_key") or state.get("endpoint_key") or "").strip()
+def typed_endpoint() -> Endpoint:
+    """The endpoint typed into the panel. Raises `SpecError` when address or key cannot be used."""
+    url, key = _panel("endpoint_url") or None, _panel("endpoint_key")
     if url is not None:
         url = check_base_url(url)
-    if url is None and not key:
+    elif not key:
         raise SpecError(
             "No API key is typed.", "Open the provider panel and type one, or use the offline demo."
         )
-    return Endpoint(url, key or KEYLESS, "typed for this session")
+    return Endpoint(url, key or KEYLESS, TYPED)
+
+
+def endpoint_to_continue(run: RunRecord) -> Endpoint | None:
+    """Where a run on a typed key goes on: always its own address, with the key typed for that.
+
+    A key in the panel counts only while the panel names the same address; one key never goes to
+    another's host. None: no key is typed now, and the one typed before may still be known.
+    Raises `SpecError` when it is known to be gone.
+    """
+    url, key = run.spec.base_url, _panel(resume_key(run.id))
+    if not key and same_base_url(_panel("endpoint_url"), url):
+        key = _panel("endpoint_key")
+    if key:
+        return Endpoint(url, key, TYPED)
+    if run.status is not RunStatus.NEEDS_KEY:
+        return None
+    if url is None:
+        raise SpecError("No API key is typed.", "Type it beside Continue.")
+    return Endpoint(url, KEYLESS, TYPED)  # a local endpoint may need none
+
+
+def resume_key(run_id: str) -> str:
+    """The widget's key, one per run: what is typed for one run must not stand in another's field."""
+    return f"resume_key_{run_id}"
+
+
+def _panel(key: str) -> str:
+    return (st.session_state.get(key) or "").strip()
 
 
 def _test_connection() -> None:

@@ -12,6 +12,7 @@ import logging
 import secrets
 from contextlib import suppress
 
+from pipeline.base_url import address, same_base_url
 from pipeline.engine.executor import Executor
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
@@ -111,9 +112,13 @@ class RunService:
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
         if typed_endpoint is not None:
+            _check_same_place(spec, typed_endpoint)
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
         elif spec.key_source == "typed" and not self._keys.find(run_id, owner, spec.base_url):
-            raise SpecError("The key of this run is gone.", "Type it again to continue.")
+            raise SpecError(
+                "The key of this run is gone.",
+                "Type it again to continue (any word where the endpoint needs none).",
+            )
         await self.store.requeue(run_id, owner, spec)
         await self._hand_over(run_id)
 
@@ -206,3 +211,12 @@ class RunService:
             logger.warning("Runs did not stop in time: %s", ", ".join(self.executor.busy))
             self._serving.cancel()
         await asyncio.wait({self._serving}, timeout=1.0)
+
+
+def _check_same_place(spec: RunSpec, endpoint: Endpoint) -> None:
+    """A run's prompts, and a key typed for it, go to the run's own address and nowhere else."""
+    if spec.key_source != "typed" or not same_base_url(spec.base_url, endpoint.base_url):
+        raise SpecError(
+            f"This run does not use {address(endpoint.base_url)}.",
+            "Start a new run to use another endpoint.",
+        )

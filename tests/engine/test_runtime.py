@@ -247,9 +247,23 @@ def test_a_run_whose_typed_key_is_gone_waits_for_it(
     assert status_after(second, run_id) is RunStatus.NEEDS_KEY
     with pytest.raises(SpecError, match="key of this run is gone"):
         second.resume(run_id)
+    with pytest.raises(SpecError, match=r"does not use http://other\.example/v1"):
+        second.resume(run_id, typed_endpoint=Endpoint("http://other.example/v1", KEY.api_key))
     second.resume(run_id, typed_endpoint=KEY)
     assert status_after(second, run_id) is RunStatus.DONE
     assert pipeline.worked == ["planner", "writer", "writer", "editor"]
+
+
+def test_a_typed_key_serves_the_same_address_only(
+    runtime: Runtime, pipeline: ScriptedPipeline
+) -> None:
+    status_after(runtime, runtime.submit(SPEC, typed_endpoint=KEY))
+    same = SPEC.model_copy(update={"key_source": "typed", "base_url": f"{KEY.base_url}/"})
+    other = SPEC.model_copy(update={"key_source": "typed", "base_url": "http://other.example/v1"})
+
+    assert status_after(runtime, runtime.submit(same)) is RunStatus.DONE
+    assert status_after(runtime, runtime.submit(other)) is RunStatus.NEEDS_KEY
+    assert pipeline.contexts[-1].typed_endpoint == KEY
 
 
 def test_closing_leaves_runs_running_and_the_next_start_continues_them(
