@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages._runtime import get_runtime
 from pages._text import escaped, seconds
-from pipeline.base_url import check_base_url, same_base_url
+from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.errors import GantryError, SpecError
 from pipeline.llm.client import make_client
 from pipeline.llm.endpoint import ConnectionReport, test_connection
@@ -84,7 +84,7 @@ def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
             persist_state=KEEP,
         )
     else:
-        where = settings.openai_base_url or "OpenAI"
+        where = address(settings.openai_base_url)
         st.caption(f"{escaped(where)}, with the key of this installation.")
     _model_choice(settings)
     st.button(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI
 
+from pipeline.base_url import address
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
@@ -104,7 +105,7 @@ class ModelAccess:
         configured = self._settings.configured_endpoint()
         if spec.base_url and spec.base_url != configured.base_url:
             raise SpecError(
-                f"This run uses {spec.base_url}, which is not the configured endpoint.",
+                f"This run uses {address(spec.base_url)}, which is not the configured endpoint.",
                 "Type its key again and continue the run.",
             )
         return configured

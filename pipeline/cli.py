@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from pipeline.agents.roster import ROSTER
+from pipeline.base_url import address
 from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
@@ -303,7 +304,7 @@ def _run(
 
 
 def _where(spec: RunSpec) -> str:
-    return f"offline demo ({spec.speed})" if spec.is_demo else (spec.base_url or "OpenAI")
+    return f"offline demo ({spec.speed})" if spec.is_demo else address(spec.base_url)
 
 
 def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:

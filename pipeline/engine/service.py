@@ -12,7 +12,7 @@ import logging
 import secrets
 from contextlib import suppress
 
-from pipeline.base_url import address, same_base_url
+from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.engine.executor import Executor
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
@@ -78,8 +78,14 @@ class RunService:
         typed_endpoint: Endpoint | None = None,
         run_id: str | None = None,
     ) -> str:
-        """Store the run and have it executed. The same `run_id` again is the same run."""
+        """Store the run and have it executed. The same `run_id` again is the same run.
+
+        Raises `SpecError` for an address that holds a secret or is none: rows are kept and shown.
+        """
         run_id = run_id or secrets.token_urlsafe(16)
+        base_url = typed_endpoint.base_url if typed_endpoint is not None else spec.base_url
+        if base_url is not None:
+            check_base_url(base_url)
         if typed_endpoint is not None:
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
         await self.store.insert_run(run_id, owner, spec)

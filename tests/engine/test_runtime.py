@@ -254,6 +254,24 @@ def test_a_run_whose_typed_key_is_gone_waits_for_it(
     assert pipeline.worked == ["planner", "writer", "writer", "editor"]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://user:CANARY@host/v1", "http://host/v1?api-key=CANARY", "CANARY@host"]
+)
+@pytest.mark.parametrize("typed", [True, False])
+def test_an_address_that_holds_a_secret_is_refused_and_not_stored(
+    runtime: Runtime, settings: Settings, url: str, typed: bool
+) -> None:
+    spec = SPEC.model_copy(update={"provider": "openai", "base_url": None if typed else url})
+
+    with pytest.raises(SpecError, match="base URL") as caught:
+        runtime.submit(spec, typed_endpoint=Endpoint(url, "sk-typed") if typed else None)
+
+    assert "CANARY" not in str(caught.value)
+    runtime.close()
+    stored = b"".join(path.read_bytes() for path in settings.data_dir.iterdir() if path.is_file())
+    assert b"CANARY" not in stored
+
+
 def test_a_typed_key_serves_the_same_address_only(
     runtime: Runtime, pipeline: ScriptedPipeline
 ) -> None:
