@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI
 
-from pipeline.base_url import address
+from pipeline.base_url import address, same_base_url
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
@@ -96,17 +96,26 @@ class ModelAccess:
     async def endpoint(self, spec: RunSpec, typed: Endpoint | None = None) -> Endpoint:
         """Where a run's calls go. A typed address never gets the configured key.
 
-        Raises `SpecError` when the run asks for an address that came without a key.
+        Raises `SpecError` when the run asks for an address whose key this process does not have:
+        prompts never go to another host than the one the run was asked for.
         """
         if spec.is_demo:
             return await self._demo_endpoint()
         if typed is not None:
             return typed
+        if not self._settings.has_endpoint:
+            raise SpecError(
+                "This run uses the configured endpoint, and none is configured here.",
+                "Set OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint than OpenAI's), start "
+                "again and continue the run.",
+            )
         configured = self._settings.configured_endpoint()
-        if spec.base_url and spec.base_url != configured.base_url:
+        # a spec of the library's that names no address means whatever is configured
+        named = spec.base_url is not None or spec.key_source != "none"
+        if named and not same_base_url(spec.base_url, configured.base_url):
             raise SpecError(
                 f"This run uses {address(spec.base_url)}, which is not the configured endpoint.",
-                "Type its key again and continue the run.",
+                "Set OPENAI_BASE_URL and its key again and continue the run, or start a new run.",
             )
         return configured
 
