@@ -179,8 +179,6 @@ def _test_connection() -> None:
         report = get_runtime().call(_ask(endpoint, model), TEST_TIMEOUT_S)
     except GantryError as error:
         report = ConnectionReport(False, error.message, error.hint)
-    except TimeoutError:
-        report = ConnectionReport(False, f"No answer within {TEST_TIMEOUT_S:g} s.")
     state[_RESULT] = report
     state[_MODELS] = report.models
 

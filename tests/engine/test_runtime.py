@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import RunOutcome, Runtime
-from pipeline.errors import GantryError, PlanError, SpecError, StoreError, Superseded
+from pipeline.engine.service import WATCH_S
+from pipeline.errors import GantryError, NoAnswer, PlanError, SpecError, StoreError, Superseded
 from pipeline.events import AgentFinished, RunFinished
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.store import database, database_file, database_url
 from tests.engine.conftest import StartRuntime
 from tests.engine.scripted import AGENTS, ScriptedPipeline
 
@@ -394,5 +397,61 @@ def test_a_data_folder_that_cannot_be_used_is_said_at_the_start(
 
 
 def test_a_call_that_takes_too_long_is_given_up(runtime: Runtime) -> None:
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NoAnswer, match=r"within 0\.05 s") as caught:
         runtime.call(asyncio.Event().wait(), 0.05)
+
+    assert "try again" in caught.value.hint
+
+
+def test_a_locked_database_is_said_in_words_and_the_run_is_not_stored(
+    settings: Settings, pipeline: ScriptedPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    with Runtime(settings, pipeline) as runtime:
+        other = sqlite3.connect(
+            database_file(database_url(settings)), isolation_level=None, timeout=10
+        )
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked by another program"):
+            runtime.submit(SPEC)
+        other.execute("ROLLBACK")
+        other.close()
+
+        runtime.call(runtime._running.store.writer.flush())
+        assert runtime.count() == 0
+
+
+def test_a_run_left_for_later_is_logged_once_and_executed_when_it_can_be(
+    runtime: Runtime,
+    pipeline: ScriptedPipeline,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damage = sqlite3.connect(database_file(database_url(settings)), timeout=10)
+    run_id = held_run(runtime, pipeline, "writer")
+    damage.execute(
+        "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    damage.commit()
+    second = runtime.submit(SPEC)
+    started = threading.Event()
+    while caplog.text.count(f"{second} is left for later") < 1:
+        started.wait(0.05)
+    started.wait(2.5 * WATCH_S)  # it has been tried again meanwhile
+    damage.execute("DROP TRIGGER full")
+    damage.commit()
+    damage.close()
+    pipeline.held.clear()
+
+    assert status_after(runtime, second) is RunStatus.DONE
+    assert caplog.text.count(f"{second} is left for later") == 1
+    runtime.cancel(run_id)
+
+
+def test_a_time_out_inside_a_call_is_its_own(runtime: Runtime) -> None:
+    async def gives_up() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        runtime.call(gives_up())
