@@ -179,9 +179,9 @@ class ModelAccess:
 
 def _failed_early(journal: Journal, error: GantryError) -> RunOutcome:
     """A run that could not begin leaves the same facts as one that failed on its way."""
-    resumed = bool(journal.events)
-    if not resumed or isinstance(journal.events[-1], RunFinished):
-        journal.record(RunStarted, wall_at=wall_now(), resumed=resumed)
+    begun = any(isinstance(e, RunStarted) and e.epoch == journal.epoch for e in journal.events)
+    if not begun:
+        journal.record(RunStarted, wall_at=wall_now(), resumed=bool(journal.events))
     journal.record(
         RunFinished,
         status=RunStatus.FAILED.value,

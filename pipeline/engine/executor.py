@@ -148,7 +148,7 @@ class Executor:
         if now is not None and now.epoch == record.epoch:
             if now.status is RunStatus.RUNNING:
                 await self._store.release(record.id, record.epoch)  # continues at the next start
-            else:
+            elif now.status.is_final:  # queued: cancelled and continued while this was closing
                 _tell(journal, RunOutcome(now.status))
         await self._store.writer.flush()
 

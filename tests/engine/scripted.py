@@ -27,6 +27,8 @@ class ScriptedPipeline:
     def __init__(self) -> None:
         self.held: set[str] = set()
         self.bugs: dict[str, Exception] = {}
+        self.closing = asyncio.Event()  # a cancelled agent waits for it before it lets go
+        self.closing.set()
         self.outcome = RunOutcome(RunStatus.DONE, makespan_s=1.0)
         self.worked: list[str] = []
         self.contexts: list[RunContext] = []
@@ -59,6 +61,7 @@ class ScriptedPipeline:
             if agent in self.held:
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
+            await self.closing.wait()
             journal.record(AgentFinished, agent=agent, state=AgentState.CANCELLED.value)
             raise
         output = AgentOutput(f"{agent} in epoch {journal.epoch}")

@@ -133,6 +133,26 @@ def test_a_cancelled_run_continues_from_its_last_finished_agent(
     assert {event.epoch for event in runtime.events(run_id)} == {1, 2}
 
 
+def test_a_run_continued_while_its_calls_still_close_is_told_as_what_it_was(
+    runtime: Runtime, pipeline: ScriptedPipeline
+) -> None:
+    run_id = held_run(runtime, pipeline, "writer")
+    pipeline.closing.clear()
+    runtime.cancel(run_id)
+    pipeline.held.clear()
+
+    runtime.resume(run_id)
+    runtime.call(let_go(pipeline))
+
+    assert status_after(runtime, run_id) is RunStatus.DONE
+    ends = [event for event in runtime.events(run_id) if isinstance(event, RunFinished)]
+    assert [(end.epoch, end.status) for end in ends] == [(2, "done")]
+
+
+async def let_go(pipeline: ScriptedPipeline) -> None:
+    pipeline.closing.set()
+
+
 def test_a_bug_fails_the_run_with_its_words_and_the_run_can_be_continued(
     runtime: Runtime, pipeline: ScriptedPipeline, caplog: pytest.LogCaptureFixture
 ) -> None:

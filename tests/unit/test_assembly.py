@@ -10,7 +10,7 @@ import pytest
 from pipeline.assembly import ModelAccess
 from pipeline.engine.port import RunContext
 from pipeline.errors import SpecError
-from pipeline.events import RunFinished
+from pipeline.events import RunFinished, RunStarted, UsageUpdated
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -78,3 +78,40 @@ async def test_a_typed_endpoint_needs_no_configuration(tmp_path: Path) -> None:
     found = await ModelAccess(settings(tmp_path)).endpoint(asked(THEIRS, "typed"), typed)
 
     assert found is typed
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_run_that_cannot_begin_again_has_both_ends_in_every_epoch(
+    tmp_path: Path, late: bool
+) -> None:
+    first = Journal("r1")
+    first.record(RunStarted, wall_at="")
+    first.record(RunFinished, status="failed")
+    if late:
+        first.record(UsageUpdated, agent="editor", call=1, input_tokens=1, output_tokens=1)
+    second = Journal("r1", epoch=2, offset_s=5.0, events=first.events)
+    configuration = settings(tmp_path)
+
+    await ModelAccess(configuration).handle_run(
+        asked(None), second, RunContext(configuration, "local")
+    )
+
+    told = [(e.kind, e.epoch) for e in second.events if e.kind != "usage_updated"]
+    assert told == [
+        ("run_started", 1),
+        ("run_finished", 1),
+        ("run_started", 2),
+        ("run_finished", 2),
+    ]
+    assert second.events[-2].resumed  # type: ignore[union-attr]
+
+
+async def test_a_run_that_had_begun_is_not_begun_again(tmp_path: Path) -> None:
+    journal, configuration = Journal("r1"), settings(tmp_path)
+    journal.record(RunStarted, wall_at="")
+
+    await ModelAccess(configuration).handle_run(
+        asked(None), journal, RunContext(configuration, "local")
+    )
+
+    assert [e.kind for e in journal.events] == ["run_started", "run_finished"]
