@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 FOLLOW_EVERY_S = 0.05
+SAY_AGAIN_S = 30.0  # how often a wait is said
 
 app = typer.Typer(
     add_completion=False,
@@ -287,7 +289,7 @@ def _run(
 
     runtime = build_runtime(settings)
     runtime.start()
-    run_id = ""
+    run_id, interrupted = "", False
     try:
         run_id = runtime.submit(spec)
         typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
@@ -295,11 +297,15 @@ def _run(
             typer.echo(line, err=True)
         return _write_results(runtime, run_id, json_file, markdown_file)
     except KeyboardInterrupt:
+        interrupted = True
         if run_id:
             runtime.cancel(run_id)
         typer.echo("cancelled", err=True)
         return INTERRUPTED
     finally:
+        with suppress(KeyboardInterrupt):
+            if not interrupted:
+                _let_others_finish(runtime)
         runtime.close()
 
 
@@ -322,6 +328,21 @@ def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
         seen = len(events)
         if record.status.is_final or record.status is RunStatus.NEEDS_KEY:
             return
+        time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
+
+
+def _let_others_finish(runtime: Runtime) -> None:
+    """Runs of other command lines execute here when this one came first: do not cut them off."""
+    said_at_s = float("-inf")
+    while others := runtime.drain():
+        if time.monotonic() - said_at_s >= SAY_AGAIN_S:
+            said_at_s = time.monotonic()
+            runs = f"run {next(iter(others))}" if len(others) == 1 else f"{len(others)} runs"
+            typer.echo(
+                f"waiting for {runs} of the same data folder to finish here; Ctrl+C leaves that "
+                "to the next process",
+                err=True,
+            )
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
 
 

@@ -92,6 +92,13 @@ class Runtime:
         """True when runs execute in this process; else another one has the data folder's engine."""
         return self._running.is_engine
 
+    def drain(self) -> frozenset[str]:
+        """Take no more runs, before closing; the ids of those that still execute here.
+
+        Closing now would interrupt them. Another process takes the next runs once this one closed.
+        """
+        return self.call(self._running.drain())
+
     def submit(
         self,
         spec: RunSpec,

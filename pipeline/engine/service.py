@@ -42,6 +42,7 @@ class RunService:
         self._engine: Engine | None = None
         self._serving: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._draining = False
 
     @classmethod
     async def start(cls, settings: Settings, handler: RunHandler) -> RunService:
@@ -70,6 +71,18 @@ class RunService:
     @property
     def is_engine(self) -> bool:
         return self._engine is not None
+
+    async def drain(self) -> frozenset[str]:
+        """Take no more runs; the ids of those still executing here. Meant to be asked again.
+
+        What is queued stays so in the store, for the process that becomes the engine next.
+        """
+        begins, self._draining = not self._draining, True
+        if begins and self._engine is not None:
+            for run in await self.store.unfinished_runs():
+                if run.id not in self.executor.busy:
+                    await self._engine.cancel(run.id)
+        return self.executor.busy
 
     async def submit(
         self,
@@ -166,7 +179,7 @@ class RunService:
         return spec.model_copy(update={"key_source": "typed", "base_url": endpoint.base_url})
 
     async def _hand_over(self, run_id: str) -> None:
-        if self._engine is not None:
+        if self._engine is not None and not self._draining:
             await self._engine.submit(run_id)
 
     async def _watch(self) -> None:
@@ -185,7 +198,7 @@ class RunService:
         if self._serving is not None and self._serving.done():
             logger.error("The queue stopped, starting anew", exc_info=self._serving.exception())
             self._serve()
-        if self._engine is None and self._lock.acquire():
+        if self._engine is None and not self._draining and self._lock.acquire():
             self._serve()
         if self._engine is not None:
             await self._reconcile(self._engine)
@@ -204,6 +217,8 @@ class RunService:
         unfinished = await self.store.unfinished_runs()
         for run_id in busy - {run.id for run in unfinished}:
             await engine.cancel(run_id)
+        if self._draining:
+            return
         for run in unfinished:
             await engine.submit(run.id, run.priority)
 
