@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -265,9 +266,7 @@ class _Execution:
         inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
         if agent.join is not None:
             return await self._join(agent, agent.join, inputs)
-        prompt = user_prompt(
-            agent, self.spec, inputs, date=self.date, unsourced=agent.name in self.unsourced
-        )
+        prompt = await self._prompt(agent, inputs)
         key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
         earlier = self.journal.checkpoints.get(agent.name)
         if earlier is not None and earlier.key == key:
@@ -295,6 +294,12 @@ class _Execution:
         output = joined(join, inputs, fallback_title=self.spec.topic)
         self.journal.add_text(agent.name, output.text)
         return await self._settle(agent, output, key, Usage())
+
+    async def _prompt(self, agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> str:
+        unsourced = agent.name in self.unsourced
+        render = partial(user_prompt, agent, self.spec, inputs, date=self.date, unsourced=unsourced)
+        # computing facts of a long text takes a while: in a thread, so that the other runs go on
+        return await asyncio.to_thread(render) if agent.facts else render()
 
     def _refusal(self, agent: AgentSpec) -> GantryError | None:
         """Why the agent must not be asked with what settled, if so."""
