@@ -190,6 +190,7 @@ class _Execution:
     tickets: Tickets
     settled: dict[str, Settlement] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
+    failures: dict[str, GantryError] = field(default_factory=dict)  # of this epoch, by agent
     error: GantryError | None = None
     unsourced: frozenset[str] = frozenset()  # agents that work without evidence, and after them
     date: str = ""
@@ -311,10 +312,17 @@ class _Execution:
         if self.spec.allow_unsourced or self.spec.is_demo:
             self.unsourced |= {agent.name, *dependants(self.plan, agent.name)}
             return None
-        return NothingFound(
+        return self._why_nobody_looked(agent) or NothingFound(
             "No source was found for this topic.",
             "Change the topic, or allow an unsourced draft, which will be labelled as one.",
         )
+
+    def _why_nobody_looked(self, agent: AgentSpec) -> GantryError | None:
+        """The error that kept everybody from looking; None when somebody looked and found nothing."""
+        asked = [need.agent for need in agent.needs if need.kind == "any"]
+        if any(self.settled[name].empty for name in asked):
+            return None
+        return next((self.failures[name] for name in asked if name in self.failures), None)
 
     def _misses_required(self, agent: AgentSpec) -> bool:
         required = replace(agent, needs=tuple(n for n in agent.needs if n.kind != "any"))
@@ -359,6 +367,8 @@ class _Execution:
                 )
             )
         error = outcome if isinstance(outcome, GantryError) else None
+        if error is not None:
+            self.failures[agent.name] = error
         if settlement.state is AgentState.FAILED:
             self.error = self.error or error
         self.journal.record(

@@ -181,6 +181,32 @@ async def test_nothing_found_stops_before_the_writer_and_offers_a_draft(demo: Fa
     assert demo.requests["content_writer"] == 0
 
 
+async def test_researchers_that_could_not_work_fail_the_run_with_their_own_error(
+    demo: FaultyDemo,
+) -> None:
+    demo.always = dict.fromkeys(("web_researcher", "kb_researcher"), Answer(402, code="no"))
+
+    result = await run(demo)
+
+    assert result.status is RunStatus.FAILED
+    assert result.error is not None and result.error.code == "quota"
+    assert "credit" in result.error.hint
+    ended = result.journal.events[-1]
+    assert isinstance(ended, RunFinished)
+    assert (ended.error_code, ended.hint) == ("quota", result.error.hint)
+    assert demo.requests["content_writer"] == 0
+
+
+async def test_one_researcher_that_looked_and_found_nothing_is_enough_to_offer_a_draft(
+    demo: FaultyDemo,
+) -> None:
+    demo.always = {"web_researcher": REFUSED, "kb_researcher": Answer(text=NO_FINDINGS)}
+
+    result = await run(demo)
+
+    assert result.error is not None and result.error.code == "nothing_found"
+
+
 async def test_an_allowed_unsourced_draft_is_written_and_marked(demo: FaultyDemo) -> None:
     demo.always = dict.fromkeys(("web_researcher", "kb_researcher"), Answer(text=NO_FINDINGS))
 
