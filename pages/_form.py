@@ -27,7 +27,7 @@ from pipeline.chat_orchestrator import make_spec
 from pipeline.errors import GantryError
 from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunSpec
 from pipeline.plan import switchable_phases
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 
 EVERY_OPTION: Final = RunOptions.model_validate(dict.fromkeys(RunOptions.model_fields, True))
 PHASES: Final = switchable_phases(ROSTER, EVERY_OPTION)  # all that may ever have a switch
@@ -110,7 +110,7 @@ def brief_form(*, active_run: str | None) -> bool:
 
     While `active_run` is under way, Cancel is offered and Run is not.
     """
-    for key, value in form_defaults(Settings()).items():
+    for key, value in form_defaults(load_settings()).items():
         st.session_state.setdefault(key, value)
     with st.container(border=True, key="brief"):
         st.text_area(
@@ -282,7 +282,7 @@ def start_run(topic: str | None = None) -> None:
 
 
 def _form_state() -> dict[str, Any]:
-    return {key: st.session_state[key] for key in form_defaults(Settings())}
+    return {key: st.session_state[key] for key in form_defaults(load_settings())}
 
 
 def _cancel(run_id: str) -> None:

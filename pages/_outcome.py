@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._provider import typed_endpoint
+from pages._provider import endpoint_to_continue, resume_key
 from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
 from pages._text import escaped
+from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound
 from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
@@ -39,6 +40,14 @@ def _gaps(run: RunRecord) -> None:
 
 
 def _ways_on(run: RunRecord) -> None:
+    if run.spec.key_source == "typed":
+        st.text_input(
+            f"API key for {escaped(address(run.spec.base_url))}",
+            key=resume_key(run.id),
+            type="password",
+            width=360,
+            help="Empty: the key typed before, while this process still knows it.",
+        )
     with st.container(horizontal=True, vertical_alignment="center", key="ways_on"):
         st.button(
             "Continue from here",
@@ -60,14 +69,14 @@ def _ways_on(run: RunRecord) -> None:
 
 
 def _ask_for_key(run: RunRecord) -> None:
-    where = escaped(run.spec.base_url or "OpenAI")
+    where = escaped(address(run.spec.base_url))
     st.warning(
         f"This run was started with a key typed for {where}. Keys are never stored, so it is gone "
         "with the process that knew it. Type it again to go on.",
         icon=":material/key:",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="key_again"):
-        st.text_input("API key", key="resume_key", type="password", width=360)
+        st.text_input("API key", key=resume_key(run.id), type="password", width=360)
         st.button(
             "Continue",
             key="continue",
@@ -81,7 +90,7 @@ def _ask_for_key(run: RunRecord) -> None:
 def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
     """Continue (callback). A refusal is said where the outcome stands."""
     try:
-        endpoint = typed_endpoint(run.spec.base_url) if run.spec.key_source == "typed" else None
+        endpoint = endpoint_to_continue(run) if run.spec.key_source == "typed" else None
         get_runtime().resume(run.id, allow_unsourced=allow_unsourced, typed_endpoint=endpoint)
         set_run_error(run.id, "")
         note_page_change()

@@ -12,11 +12,12 @@ import streamlit as st
 
 from pages._runtime import get_runtime
 from pages._text import escaped, seconds
+from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.errors import GantryError, SpecError
 from pipeline.llm.client import make_client
 from pipeline.llm.endpoint import ConnectionReport, test_connection
-from pipeline.models import DEMO_LABEL, Endpoint
-from pipeline.settings import KEYLESS, Settings
+from pipeline.models import DEMO_LABEL, Endpoint, RunRecord, RunStatus
+from pipeline.settings import KEYLESS, Settings, load_settings
 
 Choice = Literal["demo", "configured", "typed"]
 LABELS: Final[dict[str, str]] = {
@@ -24,6 +25,7 @@ LABELS: Final[dict[str, str]] = {
     "configured": "Configured endpoint",
     "typed": "My own endpoint",
 }
+TYPED: Final = "typed for this session"
 TEST_TIMEOUT_S: Final = 45.0
 SPEEDS: Final = ("instant", "fast", "realistic")
 KEEP: Final = "session"
@@ -33,7 +35,7 @@ _RESULT: Final = "_connection_result"
 
 def provider_panel() -> None:
     """Draw the panel. The configured endpoint, where there is one, comes first and is chosen."""
-    settings = Settings()
+    settings = load_settings()
     choices: list[Choice] = ["demo", "typed"]
     if settings.has_endpoint:
         choices.insert(0, "configured")
@@ -82,7 +84,7 @@ def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
             persist_state=KEEP,
         )
     else:
-        where = settings.openai_base_url or "OpenAI"
+        where = address(settings.openai_base_url)
         st.caption(f"{escaped(where)}, with the key of this installation.")
     _model_choice(settings)
     st.button(
@@ -109,7 +111,7 @@ def _model_choice(settings: Settings) -> None:
 
 def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session."""
-    state, settings = st.session_state, Settings()
+    state, settings = st.session_state, load_settings()
     choice = state.get("provider") or ("configured" if settings.has_endpoint else "demo")
     if choice == "demo":
         return {"provider": "demo"}, None
@@ -127,28 +129,49 @@ def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     return {"provider": "openai", "model": model, **fields}, endpoint
 
 
-def typed_endpoint(base_url: str | None = None) -> Endpoint:
-    """The endpoint typed in this session; `base_url` is the address of a run that continues.
-
-    Raises `SpecError` when address or key cannot be used.
-    """
-    state = st.session_state
-    url = (state.get("endpoint_url") or "").strip() or base_url
-    key = (state.get("resume_key") or state.get("endpoint_key") or "").strip()
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise SpecError(
-            f"{url} is not an address of an endpoint.", "It begins with http:// or https://."
-        )
-    if url is None and not key:
+def typed_endpoint() -> Endpoint:
+    """The endpoint typed into the panel. Raises `SpecError` when address or key cannot be used."""
+    url, key = _panel("endpoint_url") or None, _panel("endpoint_key")
+    if url is not None:
+        url = check_base_url(url)
+    elif not key:
         raise SpecError(
             "No API key is typed.", "Open the provider panel and type one, or use the offline demo."
         )
-    return Endpoint(url, key or KEYLESS, "typed for this session")
+    return Endpoint(url, key or KEYLESS, TYPED)
+
+
+def endpoint_to_continue(run: RunRecord) -> Endpoint | None:
+    """Where a run on a typed key goes on: always its own address, with the key typed for that.
+
+    A key in the panel counts only while the panel names the same address; one key never goes to
+    another's host. None: no key is typed now, and the one typed before may still be known.
+    Raises `SpecError` when it is known to be gone.
+    """
+    url, key = run.spec.base_url, _panel(resume_key(run.id))
+    if not key and same_base_url(_panel("endpoint_url"), url):
+        key = _panel("endpoint_key")
+    if key:
+        return Endpoint(url, key, TYPED)
+    if run.status is not RunStatus.NEEDS_KEY:
+        return None
+    if url is None:
+        raise SpecError("No API key is typed.", "Type it beside Continue.")
+    return Endpoint(url, KEYLESS, TYPED)  # a local endpoint may need none
+
+
+def resume_key(run_id: str) -> str:
+    """The widget's key, one per run: what is typed for one run must not stand in another's field."""
+    return f"resume_key_{run_id}"
+
+
+def _panel(key: str) -> str:
+    return (st.session_state.get(key) or "").strip()
 
 
 def _test_connection() -> None:
     """Ask the chosen endpoint (callback); the answer stays on the panel."""
-    settings, state = Settings(), st.session_state
+    settings, state = load_settings(), st.session_state
     try:
         typed = state["provider"] == "typed"
         endpoint = typed_endpoint() if typed else settings.configured_endpoint()
@@ -156,8 +179,6 @@ def _test_connection() -> None:
         report = get_runtime().call(_ask(endpoint, model), TEST_TIMEOUT_S)
     except GantryError as error:
         report = ConnectionReport(False, error.message, error.hint)
-    except TimeoutError:
-        report = ConnectionReport(False, f"No answer within {TEST_TIMEOUT_S:g} s.")
     state[_RESULT] = report
     state[_MODELS] = report.models
 

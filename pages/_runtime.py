@@ -13,7 +13,7 @@ import streamlit as st
 
 from pipeline.assembly import build_runtime
 from pipeline.engine.runtime import Runtime
-from pipeline.settings import Settings
+from pipeline.settings import load_settings
 
 
 @dataclass(slots=True)
@@ -28,11 +28,11 @@ def _holder() -> _Holder:
 
 
 def get_runtime() -> Runtime:
-    """The started runtime. Raises `GantryError` when data folder or database cannot be used."""
+    """The started runtime. Raises `GantryError` when settings, data folder or database cannot be used."""
     holder = _holder()
     with holder.lock:
         if holder.runtime is None:
-            runtime = build_runtime(Settings())
+            runtime = build_runtime(load_settings())
             runtime.start()
             holder.runtime = runtime
         return holder.runtime

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from openai import AsyncOpenAI
 
+from pipeline.base_url import address, same_base_url
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
@@ -95,17 +96,26 @@ class ModelAccess:
     async def endpoint(self, spec: RunSpec, typed: Endpoint | None = None) -> Endpoint:
         """Where a run's calls go. A typed address never gets the configured key.
 
-        Raises `SpecError` when the run asks for an address that came without a key.
+        Raises `SpecError` when the run asks for an address whose key this process does not have:
+        prompts never go to another host than the one the run was asked for.
         """
         if spec.is_demo:
             return await self._demo_endpoint()
         if typed is not None:
             return typed
-        configured = self._settings.configured_endpoint()
-        if spec.base_url and spec.base_url != configured.base_url:
+        if not self._settings.has_endpoint:
             raise SpecError(
-                f"This run uses {spec.base_url}, which is not the configured endpoint.",
-                "Type its key again and continue the run.",
+                "This run uses the configured endpoint, and none is configured here.",
+                "Set OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint than OpenAI's), start "
+                "again and continue the run.",
+            )
+        configured = self._settings.configured_endpoint()
+        # a spec of the library's that names no address means whatever is configured
+        named = spec.base_url is not None or spec.key_source != "none"
+        if named and not same_base_url(spec.base_url, configured.base_url):
+            raise SpecError(
+                f"This run uses {address(spec.base_url)}, which is not the configured endpoint.",
+                "Set OPENAI_BASE_URL and its key again and continue the run, or start a new run.",
             )
         return configured
 
@@ -169,9 +179,9 @@ class ModelAccess:
 
 def _failed_early(journal: Journal, error: GantryError) -> RunOutcome:
     """A run that could not begin leaves the same facts as one that failed on its way."""
-    resumed = bool(journal.events)
-    if not resumed or isinstance(journal.events[-1], RunFinished):
-        journal.record(RunStarted, wall_at=wall_now(), resumed=resumed)
+    begun = any(isinstance(e, RunStarted) and e.epoch == journal.epoch for e in journal.events)
+    if not begun:
+        journal.record(RunStarted, wall_at=wall_now(), resumed=bool(journal.events))
     journal.record(
         RunFinished,
         status=RunStatus.FAILED.value,

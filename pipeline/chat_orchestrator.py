@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -189,6 +190,7 @@ class _Execution:
     tickets: Tickets
     settled: dict[str, Settlement] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
+    failures: dict[str, GantryError] = field(default_factory=dict)  # of this epoch, by agent
     error: GantryError | None = None
     unsourced: frozenset[str] = frozenset()  # agents that work without evidence, and after them
     date: str = ""
@@ -265,9 +267,7 @@ class _Execution:
         inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
         if agent.join is not None:
             return await self._join(agent, agent.join, inputs)
-        prompt = user_prompt(
-            agent, self.spec, inputs, date=self.date, unsourced=agent.name in self.unsourced
-        )
+        prompt = await self._prompt(agent, inputs)
         key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
         earlier = self.journal.checkpoints.get(agent.name)
         if earlier is not None and earlier.key == key:
@@ -296,6 +296,12 @@ class _Execution:
         self.journal.add_text(agent.name, output.text)
         return await self._settle(agent, output, key, Usage())
 
+    async def _prompt(self, agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> str:
+        unsourced = agent.name in self.unsourced
+        render = partial(user_prompt, agent, self.spec, inputs, date=self.date, unsourced=unsourced)
+        # computing facts of a long text takes a while: in a thread, so that the other runs go on
+        return await asyncio.to_thread(render) if agent.facts else render()
+
     def _refusal(self, agent: AgentSpec) -> GantryError | None:
         """Why the agent must not be asked with what settled, if so."""
         problem = missing_need(agent, self.settled)
@@ -306,10 +312,17 @@ class _Execution:
         if self.spec.allow_unsourced or self.spec.is_demo:
             self.unsourced |= {agent.name, *dependants(self.plan, agent.name)}
             return None
-        return NothingFound(
+        return self._why_nobody_looked(agent) or NothingFound(
             "No source was found for this topic.",
             "Change the topic, or allow an unsourced draft, which will be labelled as one.",
         )
+
+    def _why_nobody_looked(self, agent: AgentSpec) -> GantryError | None:
+        """The error that kept everybody from looking; None when somebody looked and found nothing."""
+        asked = [need.agent for need in agent.needs if need.kind == "any"]
+        if any(self.settled[name].empty for name in asked):
+            return None
+        return next((self.failures[name] for name in asked if name in self.failures), None)
 
     def _misses_required(self, agent: AgentSpec) -> bool:
         required = replace(agent, needs=tuple(n for n in agent.needs if n.kind != "any"))
@@ -354,6 +367,8 @@ class _Execution:
                 )
             )
         error = outcome if isinstance(outcome, GantryError) else None
+        if error is not None:
+            self.failures[agent.name] = error
         if settlement.state is AgentState.FAILED:
             self.error = self.error or error
         self.journal.record(

@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from pipeline.agents.roster import ROSTER
+from pipeline.base_url import address
 from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 from pipeline.views.progress import progress_line
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 FOLLOW_EVERY_S = 0.05
+SAY_AGAIN_S = 30.0  # how often a wait is said
 
 app = typer.Typer(
     add_completion=False,
@@ -186,10 +188,9 @@ def demo_provider(
 
 def _settings() -> Settings:
     try:
-        return Settings()
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        _stop(SpecError("A setting cannot be used. " + "; ".join(lines)), BAD_USAGE)
+        return load_settings()
+    except SpecError as error:
+        _stop(error, BAD_USAGE)
 
 
 def _spec(
@@ -288,7 +289,7 @@ def _run(
 
     runtime = build_runtime(settings)
     runtime.start()
-    run_id = ""
+    run_id, interrupted = "", False
     try:
         run_id = runtime.submit(spec)
         typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
@@ -296,16 +297,20 @@ def _run(
             typer.echo(line, err=True)
         return _write_results(runtime, run_id, json_file, markdown_file)
     except KeyboardInterrupt:
+        interrupted = True
         if run_id:
             runtime.cancel(run_id)
         typer.echo("cancelled", err=True)
         return INTERRUPTED
     finally:
+        with suppress(KeyboardInterrupt):
+            if not interrupted:
+                _let_others_finish(runtime)
         runtime.close()
 
 
 def _where(spec: RunSpec) -> str:
-    return f"offline demo ({spec.speed})" if spec.is_demo else (spec.base_url or "OpenAI")
+    return f"offline demo ({spec.speed})" if spec.is_demo else address(spec.base_url)
 
 
 def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
@@ -323,6 +328,21 @@ def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
         seen = len(events)
         if record.status.is_final or record.status is RunStatus.NEEDS_KEY:
             return
+        time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
+
+
+def _let_others_finish(runtime: Runtime) -> None:
+    """Runs of other command lines execute here when this one came first: do not cut them off."""
+    said_at_s = float("-inf")
+    while others := runtime.drain():
+        if time.monotonic() - said_at_s >= SAY_AGAIN_S:
+            said_at_s = time.monotonic()
+            runs = f"run {next(iter(others))}" if len(others) == 1 else f"{len(others)} runs"
+            typer.echo(
+                f"waiting for {runs} of the same data folder to finish here; Ctrl+C leaves that "
+                "to the next process",
+                err=True,
+            )
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
 
 

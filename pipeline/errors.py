@@ -20,8 +20,10 @@ GantryError
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
 ├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
+│   └── StoreBusy             another program holds the database
 ├── Superseded                another executor owns this run now (epoch fencing)
-└── EngineBusy                another process is the engine of this data folder
+├── EngineBusy                another process is the engine of this data folder
+└── NoAnswer                  the pipeline's loop did not answer in time
 """
 
 from __future__ import annotations
@@ -179,9 +181,17 @@ class StoreError(GantryError):
     code = "store"
 
 
+class StoreBusy(StoreError):
+    code = "store_busy"
+
+
 class Superseded(GantryError):
     code = "superseded"
 
 
 class EngineBusy(GantryError):
     code = "engine_busy"
+
+
+class NoAnswer(GantryError):
+    code = "no_answer"

@@ -1,14 +1,23 @@
-"""Settings from the environment, read once and validated. Keys never leave `SecretStr`."""
+"""Settings from the environment, validated. Keys never leave `SecretStr`.
+
+Programs read them with `load_settings`, whose one error says which variable is wrong and what it
+takes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from pipeline.models import Endpoint, Speed
+from pipeline.agents.roster import ROSTER
+from pipeline.base_url import check_base_url
+from pipeline.errors import SpecError
+from pipeline.models import Endpoint, RunOptions, Speed
+from pipeline.plan import switchable_phases
 
 KEYLESS = "not-needed"  # what a local endpoint without keys is sent; the SDK wants a string
 
@@ -61,3 +70,52 @@ class Settings(BaseSettings):
         if self.parallel_phases is None:
             return dict.fromkeys(switchable, True)
         return {phase: phase in self.parallel_phases for phase in switchable}
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `SpecError` that names every variable it cannot use."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = [f"{_variable(e['loc'])}: {e['msg']}." for e in error.errors()]
+        # without its cause: that holds the values, a key among them
+        raise _refused(problems) from None
+    problems = [*_wrong_base_url(settings), *_unknown_phases(settings)]
+    if problems:
+        raise _refused(problems)
+    return settings
+
+
+def _refused(problems: Sequence[str]) -> SpecError:
+    return SpecError(
+        "A setting cannot be used. " + " ".join(problems), "Correct or unset it, and start again."
+    )
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The environment variable a problem is about: a field's name with our prefix, or an alias."""
+    name = str(location[0]) if location else "?"
+    return f"GANTRY_{name.upper()}" if name in Settings.model_fields else name
+
+
+def _wrong_base_url(settings: Settings) -> list[str]:
+    if settings.openai_base_url is None:
+        return []
+    try:
+        check_base_url(settings.openai_base_url)
+    except SpecError as error:
+        return [f"OPENAI_BASE_URL: {error}"]
+    return []
+
+
+def _unknown_phases(settings: Settings) -> list[str]:
+    """A misspelt phase would be switched off without a word."""
+    every_option = RunOptions.model_validate(dict.fromkeys(RunOptions.model_fields, True))
+    known = switchable_phases(ROSTER, every_option)
+    unknown = [phase for phase in settings.parallel_phases or () if phase not in known]
+    if not unknown:
+        return []
+    return [
+        f"GANTRY_PARALLEL_PHASES: no parallel phase is called {', '.join(map(repr, unknown))}; "
+        f"known are {', '.join(known)}."
+    ]

@@ -197,7 +197,24 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("plan")
 
     assert result.exit_code == 2
-    assert "max_in_flight" in result.stderr
+    assert "GANTRY_MAX_IN_FLIGHT" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:CANARY@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?k=CANARY"]
+)
+def test_an_address_with_a_secret_is_refused_before_it_is_stored_or_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+
+    result = call("run", "Bees", "--model", "m", "--json", str(tmp_path / "report.json"))
+
+    assert result.exit_code == 2
+    assert "OPENAI_BASE_URL" in result.stderr
+    assert "CANARY" not in result.output
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"CANARY" in path.read_bytes() for path in left)
 
 
 def test_a_data_folder_that_cannot_be_made_is_said(

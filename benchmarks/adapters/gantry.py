@@ -76,6 +76,7 @@ class Gantry:
             topic=str(script),
             provider="openai",
             model=MODEL,
+            base_url=self.runtime.settings.openai_base_url,
             key_source="configured",
             allow_unsourced=True,  # the mock server's researchers find nothing
             **self._options,

@@ -11,8 +11,8 @@ from pipeline.content.prose import map_prose, prose_of
 # Stops at white space and at what cannot stand unescaped in an address.
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"'`\\|{}\[\]]{1,2000}", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(
-    r"(?<!\\)(?P<bang>!?)\[(?P<text>[^\[\]\n]{0,400})\]\(\s*<?(?P<url>[^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*)>?"
-    r"(?:\s+[\"'(][^\n]{0,200}?[\"')])?\s*\)"
+    r"(?<!\\)(?P<bang>!?)\[(?P<text>[^\[\]\n]{0,400})\]\(\s{0,9}<?(?P<url>[^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*)>?"
+    r"(?:\s{1,9}[\"'(][^\n]{0,200}?[\"')])?\s{0,9}\)"
 )
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|mc_[ce]id|ref|ref_src", re.IGNORECASE)
 REMOVED = "(address removed: not among the sources)"

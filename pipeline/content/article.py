@@ -35,9 +35,9 @@ PASSAGE_MAX_CHARS = 100  # of a cited passage, in the list of sources
 
 UNCITED_LABEL = "No statement in this text names a source"
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n\1\s*", re.DOTALL)
-_TITLE = re.compile(r"\s*#[ \t]+(.+?)[ \t#]*(?:\n|$)")
+_TITLE = re.compile(r"\s*#[ \t]+(.+)\n?")
 _SECOND_TITLE = re.compile(r"^ {0,3}#(?=[ \t])", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.{1,400}?)(?<=\S)\1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,8 @@ def unwrap(text: str) -> str:
 def split_title(text: str) -> tuple[str, str]:
     """The first-level heading a text begins with, as plain words, and the rest of the text."""
     match = _TITLE.match(text)
-    return (plain_line(match[1]), text[match.end() :]) if match else ("", text)
+    title = match[1].rstrip(" \t#") if match else ""
+    return (plain_line(title), text[match.end() :]) if match and title else ("", text)
 
 
 def plain_line(text: str) -> str:

@@ -25,7 +25,7 @@ _MARKER = re.compile(rf"(?P<space>[ \t]{{0,4}})(?P<group>{_GROUP})(?:\([^()\s]*\
 _RAW = re.compile(
     r"(?P<space>[ \t]{0,4})(?<![\w\]\\!])\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![\[(:])"
 )
-_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
+_HEADING = re.compile(r"[ ]{0,3}#{1,6}[ \t]+(.*)")
 _REFERENCES = re.compile(
     r"(?:sources?|references?|bibliography|works cited|citations?|endnotes?|"
     r"quellen|literatur(?:verzeichnis)?|fuentes|referencias|références|bibliographie)",
@@ -138,7 +138,7 @@ def strip_references(text: str) -> str:
 def _heading_or_label(line: str) -> str:
     """The words of a heading, or of a line that is nothing but a bold or bare "Sources:"."""
     if match := _HEADING.match(line):
-        return match[2].strip(" *_:")
+        return match[1].rstrip(" \t#").strip(" *_:")
     label = line.strip()
     bare = label.strip("*_: ")
     return bare if bare != label and _REFERENCES.fullmatch(bare) else ""

@@ -24,7 +24,7 @@ _OWN_TARGET = r"(?:https?://|mailto:|#source-\d)"
 _PICTURE = re.compile(r"!\[(?P<alt>[^\[\]\n]{0,400})\]\([^()\n]{0,2000}\)")
 # An even number of backslashes before a sign leaves the sign in force.
 _BANG = re.compile(r"(?<!\\)((?:\\\\)*)!(?=\[)")
-_TAG = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
+_TAG = re.compile(r"(?<!\\)(\\*)<(?=[A-Za-z/!?])")
 _BAD_TARGET = re.compile(rf"(?<!\\)((?:\\\\)*)\](?=\((?!{_OWN_TARGET}))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^([ >\t*+\-\d.)]{0,40})\[(?=[^\]\n]{1,999}\]:)", re.MULTILINE)
 _SIGNS = re.compile(r"([\\`*_\[\]#|>~$&])")

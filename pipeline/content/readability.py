@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -17,6 +18,7 @@ from pipeline.content.citations import drop_markers, strip_references
 from pipeline.content.formulas import Counts, Metric, formulas
 from pipeline.content.syllables import syllables
 
+KEPT_TEXTS = 16
 LEAST_WORDS = 100
 WORDS_PER_MINUTE = 238
 CJK_PER_MINUTE = 500
@@ -33,8 +35,11 @@ _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 # Hiragana, katakana and Han with its extensions: scripts that do not separate words.
 _CJK = re.compile(r"[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _LETTER = re.compile(r"[^\W\d_]")
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+", re.IGNORECASE)
-_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+")
+# Every repetition before something that must follow is bounded: text from outside may have no end.
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)\S+|[^\s@]{1,64}@[^\s@.]{1,63}\.[^\s@]{1,190}", re.IGNORECASE
+)
+_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|approx|dr|mr|mrs|ms|prof|st|no|fig|vol|pp|inc|ltd|co|jr|sr)"
     r"|\b[A-Z]|\b[a-z]\.[a-z])\.$",
@@ -63,8 +68,12 @@ class ComputedMetrics:
         }
 
 
+@lru_cache(maxsize=KEPT_TEXTS)
 def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
-    """All numbers for an article in Markdown, in the language the brief names."""
+    """All numbers for an article in Markdown, in the language the brief names.
+
+    Agents, page and report ask about the same few texts: the last ones are remembered.
+    """
     paragraphs = prose_paragraphs(markdown)
     counts, words = count(paragraphs)
     is_cjk = counts.cjk > CJK_SHARE * max(1, len(_LETTER.findall(" ".join(paragraphs))))
@@ -87,6 +96,11 @@ def has_cjk(text: str) -> bool:
 
 def prose_paragraphs(markdown: str) -> list[str]:
     """The text of each paragraph, list item and quotation; nothing else."""
+    return list(_prose(markdown))
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def _prose(markdown: str) -> tuple[str, ...]:
     tokens = _parser.parse(drop_markers(strip_references(markdown)))
     found: list[str] = []
     inside = ""
@@ -99,7 +113,7 @@ def prose_paragraphs(markdown: str) -> list[str]:
             text = " ".join(_ADDRESS.sub(" ", _inline_text(token)).split())
             if text:
                 found.append(text)
-    return found
+    return tuple(found)
 
 
 def sentences(paragraph: str) -> list[str]:
@@ -107,10 +121,10 @@ def sentences(paragraph: str) -> list[str]:
     found: list[str] = []
     start = 0
     for match in _END.finditer(paragraph):
-        piece = paragraph[start : match.end()]
-        if match[0] == "." and _ABBREVIATION.search(piece[-12:]) and match.end() < len(paragraph):
+        last_words = paragraph[max(start, match.end() - 12) : match.end()]
+        if match[0] == "." and _ABBREVIATION.search(last_words) and match.end() < len(paragraph):
             continue
-        found.append(piece.strip())
+        found.append(paragraph[start : match.end()].strip())
         start = match.end()
     if rest := paragraph[start:].strip():
         found.append(rest)

@@ -37,6 +37,9 @@ class Executor:
         self._keys = keys
         self._busy: dict[str, asyncio.Event] = {}
         self._journals: dict[str, Journal] = {}
+        self._left: dict[
+            str, str
+        ] = {}  # why runs were left for later; said once, not twice a second
         self._finished: OrderedDict[str, Journal] = OrderedDict()
 
     @property
@@ -50,6 +53,7 @@ class Executor:
 
     def forget(self, run_id: str) -> None:
         self._finished.pop(run_id, None)
+        self._left.pop(run_id, None)
         self._keys.forget_run(run_id)
 
     async def ended(self, run_id: str) -> None:
@@ -63,8 +67,11 @@ class Executor:
         ended = self._busy[run_id] = asyncio.Event()
         try:
             await self._execute(run_id)
+            self._left.pop(run_id, None)
         except StoreError as error:
-            logger.error("Run %s is left for later: %s", run_id, error)
+            if self._left.get(run_id) != str(error):
+                logger.error("Run %s is left for later: %s", run_id, error)
+            self._left[run_id] = str(error)
         finally:
             del self._busy[run_id]
             ended.set()
@@ -141,7 +148,7 @@ class Executor:
         if now is not None and now.epoch == record.epoch:
             if now.status is RunStatus.RUNNING:
                 await self._store.release(record.id, record.epoch)  # continues at the next start
-            else:
+            elif now.status.is_final:  # queued: cancelled and continued while this was closing
                 _tell(journal, RunOutcome(now.status))
         await self._store.writer.flush()
 

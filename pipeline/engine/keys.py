@@ -6,23 +6,32 @@ for other runs of the same owner on the same endpoint. It is never shown, logged
 
 from __future__ import annotations
 
+from pipeline.base_url import OPENAI_URL, same_base_url
 from pipeline.models import Endpoint
 
 
 class KeyRing:
     def __init__(self) -> None:
         self._by_run: dict[str, Endpoint] = {}
-        self._by_owner: dict[tuple[str, str | None], Endpoint] = {}
+        self._by_owner: dict[tuple[str, str], Endpoint] = {}
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._by_owner)} endpoints)"
 
     def remember(self, run_id: str, owner: str, endpoint: Endpoint) -> None:
         self._by_run[run_id] = endpoint
-        self._by_owner[owner, endpoint.base_url] = endpoint
+        self._by_owner[owner, _place(endpoint.base_url)] = endpoint
 
     def find(self, run_id: str, owner: str, base_url: str | None) -> Endpoint | None:
-        return self._by_run.get(run_id) or self._by_owner.get((owner, base_url))
+        """The endpoint whose key was typed for `base_url`; a key for another address is no match."""
+        own = self._by_run.get(run_id)
+        if own is not None and same_base_url(own.base_url, base_url):
+            return own
+        return self._by_owner.get((owner, _place(base_url)))
 
     def forget_run(self, run_id: str) -> None:
         self._by_run.pop(run_id, None)
+
+
+def _place(base_url: str | None) -> str:
+    return (base_url or OPENAI_URL).rstrip("/")

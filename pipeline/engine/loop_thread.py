@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from pipeline.errors import GantryError
+from pipeline.errors import GantryError, NoAnswer
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ class LoopThread:
     def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float) -> T:
         """Run `coroutine` in the loop and return its result.
 
-        Raises `TimeoutError` when it takes longer (it is cancelled then), `GantryError` when the
-        loop is closed. Not for use inside the loop: it would wait for itself.
+        Raises `NoAnswer` when it takes longer (it is cancelled then), `GantryError` when the loop
+        is closed. Not for use inside the loop: it would wait for itself.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
@@ -42,6 +42,14 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result(timeout_s)
+        except TimeoutError as exc:
+            if future.done():
+                raise  # the coroutine's own
+            raise NoAnswer(
+                f"Gantry did not answer within {timeout_s:g} s.",
+                "The machine or the disk of the data folder is overloaded. Look whether it was "
+                "done after all, then try again.",
+            ) from exc
         except concurrent.futures.CancelledError as exc:
             raise _closed() from exc
         finally:

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.port import RunHandler
 from pipeline.engine.service import RunService
-from pipeline.errors import GantryError
+from pipeline.errors import GantryError, NoAnswer
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.settings import Settings
 
 START_TIMEOUT_S = 60.0  # migrations included
-CALL_TIMEOUT_S = 15.0
+CALL_TIMEOUT_S = 15.0  # longer than two waits for a database that is locked
 
 Hook = Callable[[], Awaitable[None]]
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Runtime:
         ends_at = time.monotonic() + timeout_s
         try:
             thread.call(self._shut(), timeout_s * 0.9)
-        except TimeoutError:
+        except NoAnswer:
             logger.error("Closing took too long; unfinished runs continue at the next start")
         finally:
             self._service = None
@@ -91,6 +91,13 @@ class Runtime:
     def is_engine(self) -> bool:
         """True when runs execute in this process; else another one has the data folder's engine."""
         return self._running.is_engine
+
+    def drain(self) -> frozenset[str]:
+        """Take no more runs, before closing; the ids of those that still execute here.
+
+        Closing now would interrupt them. Another process takes the next runs once this one closed.
+        """
+        return self.call(self._running.drain())
 
     def submit(
         self,
@@ -163,7 +170,7 @@ class Runtime:
         return self.call(self._running.wait(run_id, timeout_s), timeout_s + CALL_TIMEOUT_S)
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float = CALL_TIMEOUT_S) -> T:
-        """Run anything in the pipeline's loop. Raises `TimeoutError` when it takes longer."""
+        """Run anything in the pipeline's loop. Raises `NoAnswer` when it takes longer."""
         if self._thread is None:
             coroutine.close()
             raise _not_running()

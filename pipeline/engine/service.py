@@ -12,6 +12,7 @@ import logging
 import secrets
 from contextlib import suppress
 
+from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.engine.executor import Executor
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
@@ -41,6 +42,7 @@ class RunService:
         self._engine: Engine | None = None
         self._serving: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._draining = False
 
     @classmethod
     async def start(cls, settings: Settings, handler: RunHandler) -> RunService:
@@ -70,6 +72,18 @@ class RunService:
     def is_engine(self) -> bool:
         return self._engine is not None
 
+    async def drain(self) -> frozenset[str]:
+        """Take no more runs; the ids of those still executing here. Meant to be asked again.
+
+        What is queued stays so in the store, for the process that becomes the engine next.
+        """
+        begins, self._draining = not self._draining, True
+        if begins and self._engine is not None:
+            for run in await self.store.unfinished_runs():
+                if run.id not in self.executor.busy:
+                    await self._engine.cancel(run.id)
+        return self.executor.busy
+
     async def submit(
         self,
         spec: RunSpec,
@@ -77,8 +91,14 @@ class RunService:
         typed_endpoint: Endpoint | None = None,
         run_id: str | None = None,
     ) -> str:
-        """Store the run and have it executed. The same `run_id` again is the same run."""
+        """Store the run and have it executed. The same `run_id` again is the same run.
+
+        Raises `SpecError` for an address that holds a secret or is none: rows are kept and shown.
+        """
         run_id = run_id or secrets.token_urlsafe(16)
+        base_url = typed_endpoint.base_url if typed_endpoint is not None else spec.base_url
+        if base_url is not None:
+            check_base_url(base_url)
         if typed_endpoint is not None:
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
         await self.store.insert_run(run_id, owner, spec)
@@ -111,9 +131,13 @@ class RunService:
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
         if typed_endpoint is not None:
+            _check_same_place(spec, typed_endpoint)
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
         elif spec.key_source == "typed" and not self._keys.find(run_id, owner, spec.base_url):
-            raise SpecError("The key of this run is gone.", "Type it again to continue.")
+            raise SpecError(
+                "The key of this run is gone.",
+                "Type it again to continue (any word where the endpoint needs none).",
+            )
         await self.store.requeue(run_id, owner, spec)
         await self._hand_over(run_id)
 
@@ -155,7 +179,7 @@ class RunService:
         return spec.model_copy(update={"key_source": "typed", "base_url": endpoint.base_url})
 
     async def _hand_over(self, run_id: str) -> None:
-        if self._engine is not None:
+        if self._engine is not None and not self._draining:
             await self._engine.submit(run_id)
 
     async def _watch(self) -> None:
@@ -174,7 +198,7 @@ class RunService:
         if self._serving is not None and self._serving.done():
             logger.error("The queue stopped, starting anew", exc_info=self._serving.exception())
             self._serve()
-        if self._engine is None and self._lock.acquire():
+        if self._engine is None and not self._draining and self._lock.acquire():
             self._serve()
         if self._engine is not None:
             await self._reconcile(self._engine)
@@ -193,6 +217,8 @@ class RunService:
         unfinished = await self.store.unfinished_runs()
         for run_id in busy - {run.id for run in unfinished}:
             await engine.cancel(run_id)
+        if self._draining:
+            return
         for run in unfinished:
             await engine.submit(run.id, run.priority)
 
@@ -206,3 +232,12 @@ class RunService:
             logger.warning("Runs did not stop in time: %s", ", ".join(self.executor.busy))
             self._serving.cancel()
         await asyncio.wait({self._serving}, timeout=1.0)
+
+
+def _check_same_place(spec: RunSpec, endpoint: Endpoint) -> None:
+    """A run's prompts, and a key typed for it, go to the run's own address and nowhere else."""
+    if spec.key_source != "typed" or not same_base_url(spec.base_url, endpoint.base_url):
+        raise SpecError(
+            f"This run does not use {address(endpoint.base_url)}.",
+            "Start a new run to use another endpoint.",
+        )

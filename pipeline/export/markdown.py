@@ -18,7 +18,9 @@ from pipeline.models import DEMO_LABEL, RunRecord
 # A colon begins all of them (":red[…]", ":material/close:", ":::note"); written as an entity it looks
 # the same and begins nothing. Streamlit's logo is put in later still: an invisible character stops it.
 WORD_JOINER = "\u2060"
-_COLON = re.compile(r"^[ \t>|:\-]+$|(\\*):(?!//)", re.MULTILINE)  # the first: a table's alignment
+_COLON = re.compile(
+    r"^[ \t>|:\-]+$|(?<!\\)(\\*):(?!//)", re.MULTILINE
+)  # the first: a table's alignment
 _LOGO = re.compile(r"(?<=&#58;)(?=streamlit)")
 _DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from openai import AsyncOpenAI
 
+from pipeline.base_url import address
 from pipeline.errors import (
     AuthError,
     CallError,
@@ -30,7 +31,7 @@ from pipeline.llm.call import AttemptObserver, Deadlines, ModelReply
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.stream import StreamError, StreamReader
-from pipeline.llm.transport import address, translate, translate_midway, transport_errors
+from pipeline.llm.transport import translate, translate_midway, transport_errors
 from pipeline.llm.wire import Answer, post
 from pipeline.models import Usage
 

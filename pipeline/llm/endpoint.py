@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from openai import AsyncOpenAI
 
+from pipeline.base_url import address
 from pipeline.errors import (
     AuthError,
     CallError,
@@ -22,7 +23,7 @@ from pipeline.errors import (
 from pipeline.llm.attempt import Attempt
 from pipeline.llm.call import CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Spelling, spell
-from pipeline.llm.transport import address, translate, transport_errors
+from pipeline.llm.transport import translate, transport_errors
 from pipeline.llm.wire import RawStream
 from pipeline.models import Usage
 

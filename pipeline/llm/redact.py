@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 PROVIDER_TEXT_MAX_CHARS = 500
+_READ_MAX_CHARS = 10_000
 _HIDDEN = "[hidden]"
 _SECRET_MIN_CHARS = 6  # shorter "keys" are placeholders, and would blank out ordinary words
 _SECRETS = re.compile(
@@ -34,7 +35,10 @@ def as_sentence(words: str) -> str:
 
 def provider_words(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, on one line, redacted, at most 500 characters."""
-    line = " ".join(redact(text, secrets).split()).encode("utf-8", "replace").decode()
+    line = " ".join(text.split())
+    if len(line) > _READ_MAX_CHARS:  # patterns may take the square of a text's length
+        line = line[:_READ_MAX_CHARS].rpartition(" ")[0]  # nothing that is cut: half a key
+    line = redact(line, secrets).encode("utf-8", "replace").decode()
     if len(line) <= PROVIDER_TEXT_MAX_CHARS:
         return line
     return line[: PROVIDER_TEXT_MAX_CHARS - 1] + "…"

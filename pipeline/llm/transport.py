@@ -10,12 +10,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Collection, Iterator
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 import openai
 
+from pipeline.base_url import address
 from pipeline.errors import (
     AuthError,
     BadRequest,
@@ -127,16 +127,6 @@ def _was_connecting_too_long(causes: Collection[BaseException]) -> bool:
     if any(isinstance(c, aiohttp.ClientError) for c in causes):
         return any(isinstance(c, aiohttp.ConnectionTimeoutError) for c in causes)
     return any(isinstance(c, httpx2.ConnectTimeout | httpx2.PoolTimeout) for c in causes)
-
-
-def address(base_url: str) -> str:
-    """The address as people may see it: without user name, password and query."""
-    parts = urlsplit(base_url)
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}".rstrip("/")
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

@@ -20,6 +20,8 @@ import aiohttp
 import httpx2
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
+from pipeline.base_url import OPENAI_URL, address
+from pipeline.errors import NotAnEndpoint
 from pipeline.models import Endpoint
 
 CONNECT_TIMEOUT_S = 5.0
@@ -59,19 +61,29 @@ class Answer(Protocol):
 def make_client(endpoint: Endpoint, *, max_connections: int = MAX_CONNECTIONS) -> AsyncOpenAI:
     """A client without retries of its own, its pool far above any limit we set.
 
-    Call it inside the loop that will use the client, and close the client there.
+    Call it inside the loop that will use the client, and close the client there. Raises
+    `NotAnEndpoint` for an address that no request can be made of.
     """
-    return WiredOpenAI(
-        api_key=endpoint.api_key,
-        base_url=endpoint.base_url,
-        max_retries=0,
-        http_client=DefaultAioHttpClient(
-            limits=httpx2.Limits(
-                max_connections=max_connections, max_keepalive_connections=max_connections
-            ),
-            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S),
-        ),
+    # said outright: without an address the SDK takes OPENAI_BASE_URL, and a key that was typed for
+    # OpenAI would go there
+    base_url = endpoint.base_url or OPENAI_URL
+    timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=POOL_TIMEOUT_S)
+    limits = httpx2.Limits(
+        max_connections=max_connections, max_keepalive_connections=max_connections
     )
+    try:
+        return WiredOpenAI(
+            api_key=endpoint.api_key,
+            base_url=httpx2.URL(base_url),
+            max_retries=0,
+            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout),
+        )
+    except (httpx2.InvalidURL, ValueError) as exc:
+        raise NotAnEndpoint(
+            f"{address(base_url)} cannot be asked.",
+            "Check the base URL: http:// or https://, a host, and usually /v1 at the end. A proxy "
+            "set in the environment must be an address too.",
+        ) from exc
 
 
 class WiredOpenAI(AsyncOpenAI):

@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreBusy, StoreError
 from pipeline.settings import Settings
 
 DATABASE_FILE = "gantry.sqlite3"
 SQLITE_HEADER = b"SQLite format 3\0"
-BUSY_TIMEOUT_MS = 10_000  # how long one process waits for another's write
+# How long one process waits for another's write, which takes milliseconds. Two such waits (the one
+# under way and one's own) must fit into the time a page's question has.
+BUSY_TIMEOUT_MS = 5_000
 FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the file
 LOG_MAX_BYTES = 32_000_000  # beyond it the writer itself folds: beside it, a busy log never empties
 READERS = 2  # threads; a page's question must not wait behind another's long answer
@@ -200,18 +202,19 @@ def translated(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as exc:
-        raise StoreError(*_explain(url, exc)) from exc
+        raise _error_for(url, exc) from exc
     except SQLAlchemyError as exc:
         raise StoreError(f"The database {url.database} cannot be used: {exc}.") from exc
 
 
-def _explain(url: URL, exc: DBAPIError) -> tuple[str, str]:
+def _error_for(url: URL, exc: DBAPIError) -> StoreError:
     code = getattr(exc.orig, "sqlite_errorcode", None)
-    advice = _ADVICE.get(code & 0xFF) if code is not None else None
-    if advice is None:
-        return f"The database {url.database} reports: {exc.orig}.", ""
-    what, _, hint = advice.partition(". ")
-    return f"The database {url.database} {what}.", hint
+    primary = code & 0xFF if code is not None else None
+    kind = StoreBusy if primary == sqlite3.SQLITE_BUSY else StoreError
+    if primary not in _ADVICE:
+        return kind(f"The database {url.database} reports: {exc.orig}.")
+    what, _, hint = _ADVICE[primary].partition(". ")
+    return kind(f"The database {url.database} {what}.", hint)
 
 
 def _make_folder(folder: Path) -> None:

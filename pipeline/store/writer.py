@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Insert, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipeline.errors import GantryError, StoreError, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, Superseded
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
@@ -50,7 +50,11 @@ class _Facts:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A write somebody waits for. `change` runs unfenced; the other two are fenced by `epoch`."""
+    """A write somebody waits for. `change` runs unfenced; the other two are fenced by `epoch`.
+
+    A change whose caller has given up is not carried out: it was told that nothing happened. What
+    an execution made is stored whoever still waits, because it is paid for.
+    """
 
     done: asyncio.Future[Any]
     change: Change | None = None
@@ -67,13 +71,15 @@ class Writer:
         self._database = database
         self._facts: dict[tuple[str, int], _Facts] = {}
         self._wanted: list[_Wanted] = []
+        self._in_hand: list[_Wanted] = []  # of the group being stored
+        self._trouble = ""  # what was last logged; the same again is not news
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="store-writer")
+        self._task = asyncio.create_task(self._serve(), name="store-writer")
 
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
@@ -81,7 +87,7 @@ class Writer:
         self._something.set()
         self._urgent.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait({self._task})
 
     def add_fact(self, run_id: str, event: AnyEvent) -> None:
         """Store `event` soon; never blocks. Facts of one run keep their order."""
@@ -125,12 +131,24 @@ class Writer:
         return asyncio.get_running_loop().create_future()
 
     async def _want(self, wanted: _Wanted) -> Any:
-        if self._closing or self._task is None:
+        if self._closing or self._task is None or self._task.done():
             raise StoreError("The store is closed.", "Start Gantry again.")
         self._wanted.append(wanted)
         self._something.set()
         self._urgent.set()
         return await wanted.done
+
+    async def _serve(self) -> None:
+        """Work until closed. However this ends, nobody is left waiting for it."""
+        try:
+            await self._run()
+        except Exception:
+            logger.exception("The store's writer hit a bug and stopped")
+        finally:
+            waiting = [*self._in_hand, *self._wanted]
+            self._in_hand, self._wanted = [], []
+            for one in waiting:
+                _refuse(one.done, StoreError("The store stopped writing.", "Start Gantry again."))
 
     async def _run(self) -> None:
         while not (self._closing and not self._facts and not self._wanted):
@@ -151,17 +169,26 @@ class Writer:
     def _take(self) -> tuple[list[_Facts], list[_Wanted]]:
         facts, wanted = list(self._facts.values()), self._wanted
         self._facts, self._wanted = {}, []
+        self._in_hand = wanted
         if not self._closing:
             self._something.clear()
             self._urgent.clear()
         return facts, wanted
 
     async def _store(self, facts: list[_Facts], wanted: list[_Wanted]) -> bool:
-        """Store a group; when it fails, its parts on their own. False: the facts are kept for later."""
+        """Store a group; when it fails, its parts on their own. False: the facts are kept for later.
+
+        A database that another program holds is not asked again: whoever waits has waited enough.
+        """
         error = await self._attempt(facts, wanted)
+        self._log(error, len(facts) + len(wanted))
         if error is None:
             return True
-        logger.warning("A group of %d writes failed: %s", len(facts) + len(wanted), error)
+        if isinstance(error, StoreBusy):
+            self._put_back(facts)
+            for one in wanted:
+                _refuse(one.done, error)
+            return False
         if facts and (error := await self._attempt(facts, [])) is not None:
             self._put_back(facts)
             for one in wanted:
@@ -189,6 +216,15 @@ class Writer:
                 one.done.set_result(verdict)
         return None
 
+    def _log(self, error: Exception | None, writes: int) -> None:
+        """Say when it begins to fail, fails otherwise, or works again; not every second."""
+        trouble = "" if error is None else str(error)
+        if trouble != self._trouble and error is not None:
+            logger.warning("A group of %d writes failed: %s", writes, trouble)
+        elif trouble != self._trouble:
+            logger.info("The store writes again")
+        self._trouble = trouble
+
     def _put_back(self, facts: Iterable[_Facts]) -> None:
         for one in facts:
             later = self._facts.get((one.run_id, one.epoch))
@@ -210,7 +246,8 @@ def _carry_out(
     verdicts: dict[int, Any] = {}
     for number, one in enumerate(wanted):
         if one.change is not None:
-            verdicts[number] = _answer(one.change, connection)
+            # asked here, with the write lock in hand: waiting for it is where callers give up
+            verdicts[number] = None if one.done.done() else _answer(one.change, connection)
     fenced = {one.run_id for one in facts} | {one.run_id for one in wanted if one.run_id}
     fence = _Fence.read(connection, fenced)
     checkpoints: list[dict[str, Any]] = []

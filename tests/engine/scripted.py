@@ -22,16 +22,19 @@ AGENTS = ("planner", "writer", "editor")
 
 
 class ScriptedPipeline:
-    """`held` agents wait until cancelled; `bugs` raise; everything done is in `worked`."""
+    """`held` agents wait until released or cancelled; `bugs` raise; everything done is in `worked`."""
 
     def __init__(self) -> None:
         self.held: set[str] = set()
         self.bugs: dict[str, Exception] = {}
+        self.closing = asyncio.Event()  # a cancelled agent waits for it before it lets go
+        self.closing.set()
         self.outcome = RunOutcome(RunStatus.DONE, makespan_s=1.0)
         self.worked: list[str] = []
         self.contexts: list[RunContext] = []
         self.specs: list[RunSpec] = []
         self.reached: dict[str, threading.Event] = defaultdict(threading.Event)
+        self._released: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.at_once = 0
         self.most_at_once = 0
 
@@ -49,6 +52,11 @@ class ScriptedPipeline:
             self.at_once -= 1
         return self.outcome
 
+    async def release(self, agent: str) -> None:
+        """Let a held agent go on, for good. Called in the loop."""
+        self.held.discard(agent)
+        self._released[agent].set()
+
     async def _work(self, agent: str, journal: Journal) -> None:
         journal.record(AgentStarted, agent=agent)
         self.worked.append(agent)
@@ -57,8 +65,9 @@ class ScriptedPipeline:
             raise self.bugs[agent]
         try:
             if agent in self.held:
-                await asyncio.Event().wait()
+                await self._released[agent].wait()
         except asyncio.CancelledError:
+            await self.closing.wait()
             journal.record(AgentFinished, agent=agent, state=AgentState.CANCELLED.value)
             raise
         output = AgentOutput(f"{agent} in epoch {journal.epoch}")

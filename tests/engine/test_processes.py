@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from pipeline.cli import _let_others_finish
 from pipeline.engine import Runtime
 from pipeline.errors import EngineBusy
 from pipeline.events import AgentStarted
@@ -139,3 +141,54 @@ def test_a_key_typed_into_a_viewer_is_refused_with_the_reason(
         viewer.submit(SPEC, typed_endpoint=Endpoint(None, "sk-typed"))
 
     assert viewer.count() == 0
+
+
+def test_an_engine_that_drains_ends_what_it_executes_and_leaves_the_rest_to_the_next(
+    start: StartRuntime, pipeline: ScriptedPipeline
+) -> None:
+    engine, viewers_own = start(pipeline), ScriptedPipeline()
+    viewer = start(viewers_own)
+    pipeline.held.add("writer")
+    executing = viewer.submit(SPEC)
+    assert pipeline.reached["writer"].wait(10)
+
+    assert engine.drain() == {executing}
+    queued = viewer.submit(SPEC)
+    late = engine.submit(SPEC)
+    engine.call(pipeline.release("writer"))
+    done = engine.wait(executing, 10)
+    assert engine.drain() == frozenset()
+    engine.close()
+
+    for run_id in (queued, late):
+        record = viewer.wait(run_id, 10)
+        assert record is not None
+        assert (record.status, record.epoch) == (RunStatus.DONE, 1)
+    assert done is not None
+    assert (done.status, done.epoch) == (RunStatus.DONE, 1)
+    assert pipeline.worked == ["planner", "writer", "editor"]
+    assert sorted(viewers_own.worked) == sorted(["planner", "writer", "editor"] * 2)
+
+
+def test_the_command_line_waits_for_the_runs_of_others_and_says_so(
+    start: StartRuntime, pipeline: ScriptedPipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = start(pipeline)
+    pipeline.held.add("writer")
+    run_id = engine.submit(SPEC)
+    assert pipeline.reached["writer"].wait(10)
+    waiting = threading.Thread(target=_let_others_finish, args=(engine,))
+    waiting.start()
+    said = ""
+    while run_id not in said:
+        assert waiting.is_alive()
+        said += capsys.readouterr().err
+
+    engine.call(pipeline.release("writer"))
+    waiting.join(10)
+
+    assert not waiting.is_alive()
+    record = engine.run(run_id)
+    assert record is not None
+    assert (record.status, record.epoch) == (RunStatus.DONE, 1)
+    assert said.count("waiting for run") == 1

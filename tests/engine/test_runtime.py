@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import RunOutcome, Runtime
-from pipeline.errors import GantryError, PlanError, SpecError, StoreError, Superseded
+from pipeline.engine.service import WATCH_S
+from pipeline.errors import GantryError, NoAnswer, PlanError, SpecError, StoreError, Superseded
 from pipeline.events import AgentFinished, RunFinished
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.store import database, database_file, database_url
 from tests.engine.conftest import StartRuntime
 from tests.engine.scripted import AGENTS, ScriptedPipeline
 
@@ -128,6 +131,26 @@ def test_a_cancelled_run_continues_from_its_last_finished_agent(
     times = [event.at_s for event in runtime.events(run_id)]
     assert times == sorted(times)
     assert {event.epoch for event in runtime.events(run_id)} == {1, 2}
+
+
+def test_a_run_continued_while_its_calls_still_close_is_told_as_what_it_was(
+    runtime: Runtime, pipeline: ScriptedPipeline
+) -> None:
+    run_id = held_run(runtime, pipeline, "writer")
+    pipeline.closing.clear()
+    runtime.cancel(run_id)
+    pipeline.held.clear()
+
+    runtime.resume(run_id)
+    runtime.call(let_go(pipeline))
+
+    assert status_after(runtime, run_id) is RunStatus.DONE
+    ends = [event for event in runtime.events(run_id) if isinstance(event, RunFinished)]
+    assert [(end.epoch, end.status) for end in ends] == [(2, "done")]
+
+
+async def let_go(pipeline: ScriptedPipeline) -> None:
+    pipeline.closing.set()
 
 
 def test_a_bug_fails_the_run_with_its_words_and_the_run_can_be_continued(
@@ -247,9 +270,41 @@ def test_a_run_whose_typed_key_is_gone_waits_for_it(
     assert status_after(second, run_id) is RunStatus.NEEDS_KEY
     with pytest.raises(SpecError, match="key of this run is gone"):
         second.resume(run_id)
+    with pytest.raises(SpecError, match=r"does not use http://other\.example/v1"):
+        second.resume(run_id, typed_endpoint=Endpoint("http://other.example/v1", KEY.api_key))
     second.resume(run_id, typed_endpoint=KEY)
     assert status_after(second, run_id) is RunStatus.DONE
     assert pipeline.worked == ["planner", "writer", "writer", "editor"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:CANARY@host/v1", "http://host/v1?api-key=CANARY", "CANARY@host"]
+)
+@pytest.mark.parametrize("typed", [True, False])
+def test_an_address_that_holds_a_secret_is_refused_and_not_stored(
+    runtime: Runtime, settings: Settings, url: str, typed: bool
+) -> None:
+    spec = SPEC.model_copy(update={"provider": "openai", "base_url": None if typed else url})
+
+    with pytest.raises(SpecError, match="base URL") as caught:
+        runtime.submit(spec, typed_endpoint=Endpoint(url, "sk-typed") if typed else None)
+
+    assert "CANARY" not in str(caught.value)
+    runtime.close()
+    stored = b"".join(path.read_bytes() for path in settings.data_dir.iterdir() if path.is_file())
+    assert b"CANARY" not in stored
+
+
+def test_a_typed_key_serves_the_same_address_only(
+    runtime: Runtime, pipeline: ScriptedPipeline
+) -> None:
+    status_after(runtime, runtime.submit(SPEC, typed_endpoint=KEY))
+    same = SPEC.model_copy(update={"key_source": "typed", "base_url": f"{KEY.base_url}/"})
+    other = SPEC.model_copy(update={"key_source": "typed", "base_url": "http://other.example/v1"})
+
+    assert status_after(runtime, runtime.submit(same)) is RunStatus.DONE
+    assert status_after(runtime, runtime.submit(other)) is RunStatus.NEEDS_KEY
+    assert pipeline.contexts[-1].typed_endpoint == KEY
 
 
 def test_closing_leaves_runs_running_and_the_next_start_continues_them(
@@ -362,5 +417,61 @@ def test_a_data_folder_that_cannot_be_used_is_said_at_the_start(
 
 
 def test_a_call_that_takes_too_long_is_given_up(runtime: Runtime) -> None:
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NoAnswer, match=r"within 0\.05 s") as caught:
         runtime.call(asyncio.Event().wait(), 0.05)
+
+    assert "try again" in caught.value.hint
+
+
+def test_a_locked_database_is_said_in_words_and_the_run_is_not_stored(
+    settings: Settings, pipeline: ScriptedPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    with Runtime(settings, pipeline) as runtime:
+        other = sqlite3.connect(
+            database_file(database_url(settings)), isolation_level=None, timeout=10
+        )
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked by another program"):
+            runtime.submit(SPEC)
+        other.execute("ROLLBACK")
+        other.close()
+
+        runtime.call(runtime._running.store.writer.flush())
+        assert runtime.count() == 0
+
+
+def test_a_run_left_for_later_is_logged_once_and_executed_when_it_can_be(
+    runtime: Runtime,
+    pipeline: ScriptedPipeline,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damage = sqlite3.connect(database_file(database_url(settings)), timeout=10)
+    run_id = held_run(runtime, pipeline, "writer")
+    damage.execute(
+        "CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    damage.commit()
+    second = runtime.submit(SPEC)
+    started = threading.Event()
+    while caplog.text.count(f"{second} is left for later") < 1:
+        started.wait(0.05)
+    started.wait(2.5 * WATCH_S)  # it has been tried again meanwhile
+    damage.execute("DROP TRIGGER full")
+    damage.commit()
+    damage.close()
+    pipeline.held.clear()
+
+    assert status_after(runtime, second) is RunStatus.DONE
+    assert caplog.text.count(f"{second} is left for later") == 1
+    runtime.cancel(run_id)
+
+
+def test_a_time_out_inside_a_call_is_its_own(runtime: Runtime) -> None:
+    async def gives_up() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        runtime.call(gives_up())

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages._form import SAMPLE_TOPICS
 from pages._runtime import get_runtime
-from pipeline.models import DEMO_LABEL, Mode, RunStatus
+from pipeline.models import DEMO_LABEL, LOCAL_OWNER, Mode, RunSpec, RunStatus
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -221,3 +221,64 @@ def test_a_phase_that_will_grow_gets_its_switch(app: AppTest) -> None:
     assert record is not None and record.spec.switches["writing"] is False
     assert "writing off" in said(app)
     assert app.expander(key="agent_content_writer/3").label.startswith("Section writer 3: done")
+
+
+def test_a_setting_that_cannot_be_used_is_said_with_a_way_on(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANTRY_MAX_IN_FLIGHT", "abc")
+
+    app.run()
+
+    assert not app.exception
+    assert "MAX" in app.error[0].value and "integer" in app.error[0].value
+    assert app.button(key="try_again").label == "Try again"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:abc/v1", "http://a\u202eb/v1", "http://[x/v1"])
+def test_an_address_that_is_none_is_said_by_the_connection_test(app: AppTest, url: str) -> None:
+    app.run()
+    app.segmented_control(key="provider").set_value("typed").run()
+    app.text_input(key="endpoint_url").input(url).run()
+
+    app.button(key="test_connection").click().run()
+
+    assert not app.exception
+    assert "not the address of an endpoint" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    "url", ["http://u:CANARY@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?k=CANARY"]
+)
+def test_a_secret_in_a_typed_address_is_refused_not_shown_and_not_stored(
+    app: AppTest, tmp_path: Path, url: str
+) -> None:
+    app.run()
+    app.segmented_control(key="provider").set_value("typed").run()
+    app.text_input(key="endpoint_url").input(url)
+    app.text_input(key="endpoint_key").input("sk-typed-1234")
+    app.selectbox(key="endpoint_model").set_value("m").run()
+
+    app.text_area(key="topic").input("Bees")
+    app.button(key="run").click().run()
+
+    assert not app.exception
+    assert "base URL" in app.error[0].value
+    assert "CANARY" not in said(app)
+    stored = [path for path in (tmp_path / "data").iterdir() if path.is_file()]
+    assert stored and not any(b"CANARY" in path.read_bytes() for path in stored)
+
+
+def test_a_secret_in_an_address_stored_by_an_earlier_version_is_not_shown(app: AppTest) -> None:
+    runtime = get_runtime()
+    url = "http://u:CANARY@host.example/v1"
+    spec = RunSpec(topic="Bees", provider="openai", model="m", base_url=url, key_source="typed")
+    runtime.call(runtime._running.store.insert_run("old-run-1234", LOCAL_OWNER, spec))
+    runtime.wait("old-run-1234", FINISH_S)
+    app.query_params["run"] = "old-run-1234"
+
+    app.run()
+
+    assert not app.exception
+    assert "host" in said(app)
+    assert "CANARY" not in said(app)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from pipeline.errors import StoreError, Superseded
+from pipeline.errors import StoreBusy, StoreError, Superseded
 from pipeline.events import AgentStarted, RunStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
 from pipeline.settings import Settings
-from pipeline.store import RunStopped, Store, database_file, database_url, writer
+from pipeline.store import RunStopped, Store, database, database_file, database_url, writer
 
 SPEC = RunSpec(topic="Tidal power")
 
@@ -203,3 +205,98 @@ def damage(settings: Settings, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Another program holds the database's write lock."""
+    connection = sqlite3.connect(database_file(database_url(settings)), isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@pytest.fixture
+async def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """A store that waits 50 ms for a lock."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.01)
+    store = await Store.open(database_url(settings))
+    yield store
+    await store.aclose()
+
+
+def refusals(store: Store) -> list[object]:
+    """Grows with every statement the database refuses."""
+    found: list[object] = []
+    sqlalchemy_event.listen(store._database.engine, "handle_error", found.append)
+    return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it asks about tells nobody
+            await asyncio.sleep(0)
+
+
+async def test_a_locked_database_is_said_after_one_wait_and_nothing_is_stored(
+    impatient: Store, settings: Settings
+) -> None:
+    tries = refusals(impatient)
+    with locked(settings):
+        with pytest.raises(StoreBusy, match="locked by another program") as caught:
+            await impatient.insert_run("r1", "ann", SPEC)
+        assert len(tries) == 1
+
+    assert "Close it" in caught.value.hint
+    await impatient.writer.flush()
+    assert await impatient.count("ann") == 0
+
+
+async def test_facts_outlast_a_locked_database_and_it_is_logged_once(
+    impatient: Store, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    await begun(impatient)
+    tries = refusals(impatient)
+    with locked(settings):
+        impatient.writer.add_fact("r1", fact(1))
+        await until(lambda: len(tries) >= 4)
+    async with asyncio.timeout(10):
+        while not await impatient.events("r1", "ann"):
+            pass
+
+    said = [record for record in caplog.records if "locked" in record.getMessage()]
+    assert len(said) == 1
+
+
+async def test_what_a_caller_has_given_up_does_not_happen_later(
+    store: Store, settings: Settings
+) -> None:
+    with locked(settings):
+        asked = asyncio.create_task(store.insert_run("r1", "ann", SPEC))
+        await until(lambda: store.writer._in_hand)  # it waits for the lock now
+        asked.cancel()
+
+    await store.writer.flush()
+
+    assert await store.count("ann") == 0
+
+
+async def test_a_writer_that_dies_leaves_nobody_waiting(store: Store, settings: Settings) -> None:
+    assert store.writer._task is not None
+    with locked(settings):
+        asked = asyncio.create_task(store.insert_run("r1", "ann", SPEC))
+        await until(lambda: store.writer._in_hand)
+        later = asyncio.create_task(store.insert_run("r2", "ann", SPEC))
+        await asyncio.sleep(0)
+
+        store.writer._task.cancel()
+
+        for task in (asked, later):
+            with pytest.raises(StoreError, match="stopped writing"):
+                await task
+        with pytest.raises(StoreError, match="closed"):
+            await store.insert_run("r3", "ann", SPEC)

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.agents.agent_manager import AgentManager
 from pipeline.agents.roster import ROSTER
-from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
+from pipeline.chat_orchestrator import ChatOrchestrator, RunResult, Tickets, _Execution, make_spec
 from pipeline.errors import PlanError, SpecError
+from pipeline.estimates import Estimates
 from pipeline.events import AgentFinished, AgentStarted, RepairRequested, RunFinished, RunStarted
 from pipeline.journal import Journal
 from pipeline.models import (
+    LOCAL_OWNER,
     UNSOURCED_LABEL,
+    AgentOutput,
     AgentSpec,
     AgentState,
     Importance,
@@ -133,6 +137,26 @@ async def test_an_agent_that_fails_for_good_settles_by_its_rule(
         assert len(result.degraded) == 1
 
 
+async def test_facts_of_a_long_text_are_computed_beside_the_loop(demo: FaultyDemo) -> None:
+    agent = next(agent for agent in ROSTER if "computed" in agent.facts)
+    spec = make_spec(topic=TOPIC)
+    manager = AgentManager(demo.client, model=MODEL)
+    tickets = Tickets("r1", LOCAL_OWNER, manager.model_for, Estimates())
+    plan = make_plan(ROSTER, Mode.PHASES)
+    execution = _Execution(spec, plan, Journal("r1"), manager, tickets)
+    edited = AgentOutput("One more sentence of an article. " * 4_000)
+
+    rendering = asyncio.create_task(execution._prompt(agent, {"editor": edited}))
+    turns = 0
+    while not rendering.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns > 1  # one is all there is when the loop computes them itself
+    assert '"words": 24000' in rendering.result()
+    await manager.aclose()
+
+
 async def test_a_critical_failure_lets_a_sibling_in_flight_finish(demo: FaultyDemo) -> None:
     demo.always["topic_planner"] = REFUSED
     demo.hold["kb_researcher"] = asyncio.Event()
@@ -155,6 +179,32 @@ async def test_nothing_found_stops_before_the_writer_and_offers_a_draft(demo: Fa
     assert result.status is RunStatus.FAILED
     assert result.error is not None and result.error.code == "nothing_found"
     assert demo.requests["content_writer"] == 0
+
+
+async def test_researchers_that_could_not_work_fail_the_run_with_their_own_error(
+    demo: FaultyDemo,
+) -> None:
+    demo.always = dict.fromkeys(("web_researcher", "kb_researcher"), Answer(402, code="no"))
+
+    result = await run(demo)
+
+    assert result.status is RunStatus.FAILED
+    assert result.error is not None and result.error.code == "quota"
+    assert "credit" in result.error.hint
+    ended = result.journal.events[-1]
+    assert isinstance(ended, RunFinished)
+    assert (ended.error_code, ended.hint) == ("quota", result.error.hint)
+    assert demo.requests["content_writer"] == 0
+
+
+async def test_one_researcher_that_looked_and_found_nothing_is_enough_to_offer_a_draft(
+    demo: FaultyDemo,
+) -> None:
+    demo.always = {"web_researcher": REFUSED, "kb_researcher": Answer(text=NO_FINDINGS)}
+
+    result = await run(demo)
+
+    assert result.error is not None and result.error.code == "nothing_found"
 
 
 async def test_an_allowed_unsourced_draft_is_written_and_marked(demo: FaultyDemo) -> None:

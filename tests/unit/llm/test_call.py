@@ -31,7 +31,7 @@ from pipeline.errors import (
 )
 from pipeline.llm import attempt
 from pipeline.llm.call import CallRequest, Deadlines, ToolCall
-from pipeline.llm.client import ModelCaller
+from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import Endpoint, Usage
 from tests.fault_server import (
     DONE,
@@ -574,6 +574,24 @@ async def test_an_address_that_cannot_be_one_is_refused(
 
     assert "http://" in caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:abc/v1", "http://a\u202eb/v1", "http://xn--\u00e9/v1"]
+)
+def test_an_address_the_client_cannot_take_is_refused_in_our_words(address: str) -> None:
+    with pytest.raises(NotAnEndpoint) as caught:
+        make_client(Endpoint(address, KEY))
+
+    assert "Check the base URL" in caught.value.hint
+
+
+def test_an_empty_address_is_openais_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://configured.example/v1")
+
+    assert str(make_client(Endpoint(None, KEY)).base_url) == "https://api.openai.com/v1/"
 
 
 async def test_what_does_not_speak_http_is_not_an_endpoint(

@@ -32,7 +32,7 @@ from pipeline.errors import (
 )
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import provider_words, redact
-from pipeline.llm.transport import address, translate, translate_midway
+from pipeline.llm.transport import translate, translate_midway
 
 ERRORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "errors" / "errors.json").read_text()
@@ -596,15 +596,3 @@ def test_an_error_in_the_middle_of_a_reply_is_a_broken_stream(
     exc: Exception, kind: type[CallError]
 ) -> None:
     assert type(translate_midway(exc)) is kind
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://user:pw@host:8443/v1/?key=1", "https://host:8443/v1"),
-        ("http://host/", "http://host"),
-        ("http://host:port/v1", "http://host/v1"),
-    ],
-)
-def test_an_address_is_shown_without_what_is_private(url: str, shown: str) -> None:
-    assert address(url) == shown
