@@ -93,6 +93,9 @@ def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient)
             messages.append(socket.receive_json())
 
     assert closed.value.code == CLOSE_FINISHED
+    asides = [m for m in messages if m["type"] == "admission"]
+    messages = [m for m in messages if m["type"] != "admission"]
+    assert asides[0]["gates"][0]["title"].startswith("gantry-demo-")
     assert [m["type"] for m in messages[:2]] == ["snapshot", "batch"]
     assert messages[-1]["finished"] is True
     texts = messages[0]["texts"].get("editor", {}).get("text", "")
