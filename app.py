@@ -19,6 +19,8 @@ from starlette.middleware import Middleware
 
 from pages._runtime import close_runtime, get_runtime
 from pipeline.errors import GantryError
+from pipeline.llm.admission.snapshot import GateSnapshot
+from pipeline.models import LOCAL_OWNER
 from pipeline.web.hub import Hub, LiveSource
 from pipeline.web.live_source import open_run_source
 from pipeline.web.routes import make_routes
@@ -32,6 +34,10 @@ async def _open_source(run_id: str) -> LiveSource | None:
 
 
 hub = Hub(_open_source)
+
+
+def _gates() -> tuple[GateSnapshot, ...]:
+    return get_runtime().admission(LOCAL_OWNER)
 
 
 @asynccontextmanager
@@ -65,5 +71,5 @@ app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
     middleware=[Middleware(SecurityHeaders)],
-    routes=make_routes(lambda: hub),
+    routes=make_routes(lambda: hub, _gates),
 )

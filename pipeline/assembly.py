@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openai import AsyncOpenAI
 
@@ -21,13 +21,14 @@ from pipeline.errors import GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
-from pipeline.llm.admission import GateRegistry
+from pipeline.llm.admission import GateRegistry, GateSnapshot
 from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.demo.server import DemoUnavailable
 from pipeline.llm.endpoint import list_models
+from pipeline.llm.transport import address
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.timing import run_timing
@@ -41,7 +42,13 @@ logger = logging.getLogger(__name__)
 def build_runtime(settings: Settings) -> Runtime:
     """A runtime that carries runs out for real. Not started yet."""
     access = ModelAccess(settings)
-    return Runtime(settings, access.handle_run, on_start=access.warm_up, on_stop=access.aclose)
+    return Runtime(
+        settings,
+        access.handle_run,
+        on_start=access.warm_up,
+        on_stop=access.aclose,
+        admission=access.admission,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,13 @@ class ModelAccess:
                 )
                 self._lines[name] = Line(client, caller)
         return self._lines[name]
+
+    def admission(self) -> tuple[GateSnapshot, ...]:
+        """Every gate as it is now, with addresses as people may see them. In the loop only."""
+        return tuple(
+            replace(gate, endpoint=address(gate.endpoint))
+            for gate in self._gates.snapshot().values()
+        )
 
     async def aclose(self) -> None:
         """Close every line and end the demo provider."""

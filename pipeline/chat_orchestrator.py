@@ -131,7 +131,8 @@ class ChatOrchestrator:
             tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates)
             result = await _Execution(spec, plan, journal, manager, tickets).run()
         models = {agent.name: manager.model_for(agent.name) for agent in result.plan.agents}
-        self._estimates.learn_run(result.plan, journal.events, models)
+        now_s = asyncio.get_running_loop().time()
+        self._estimates.learn_run(result.plan, journal.events, models, now_s)
         return result
 
 

@@ -22,6 +22,7 @@ from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
+from pipeline.views.cockpit import cockpit_lines
 from pipeline.views.progress import progress_line
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 FOLLOW_EVERY_S = 0.05
 SAY_AGAIN_S = 30.0  # how often a wait is said
+COCKPIT_EVERY_S = 1.0
 
 app = typer.Typer(
     add_completion=False,
@@ -93,6 +95,9 @@ def run(
     markdown_file: Annotated[
         str | None, typer.Option("--markdown", metavar="FILE|-", help="Write the article.")
     ] = None,
+    cockpit: Annotated[
+        bool, typer.Option("--cockpit", help="Every second: calls in flight, queue, limits.")
+    ] = False,
 ) -> None:
     """Turn TOPIC into an article; progress on standard error."""
     settings = _settings()
@@ -118,7 +123,7 @@ def run(
     except (SpecError, PlanError) as error:
         _stop(error, BAD_USAGE)
     try:
-        code = _run(settings, spec, json_file, markdown_file)
+        code = _run(settings, spec, json_file, markdown_file, cockpit=cockpit)
     except GantryError as error:
         _stop(error, FAILED)
     raise typer.Exit(code)
@@ -283,7 +288,12 @@ def _check_targets(*targets: str | None) -> None:
 
 
 def _run(
-    settings: Settings, spec: RunSpec, json_file: str | None, markdown_file: str | None
+    settings: Settings,
+    spec: RunSpec,
+    json_file: str | None,
+    markdown_file: str | None,
+    *,
+    cockpit: bool,
 ) -> int:
     from pipeline.assembly import build_runtime
 
@@ -293,7 +303,7 @@ def _run(
     try:
         run_id = runtime.submit(spec)
         typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
-        for line in _follow(runtime, run_id):
+        for line in _follow(runtime, run_id, cockpit=cockpit):
             typer.echo(line, err=True)
         return _write_results(runtime, run_id, json_file, markdown_file)
     except KeyboardInterrupt:
@@ -313,9 +323,12 @@ def _where(spec: RunSpec) -> str:
     return f"offline demo ({spec.speed})" if spec.is_demo else address(spec.base_url)
 
 
-def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
-    """One line per fact a person cares about, until the run has ended."""
-    seen = 0
+def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator[str]:
+    """One line per fact a person cares about, until the run has ended.
+
+    With `cockpit` also what waits for admission and why, every second.
+    """
+    seen, shown_s = 0, time.monotonic()
     while True:
         record = runtime.run(run_id)
         if record is None:
@@ -328,6 +341,9 @@ def _follow(runtime: Runtime, run_id: str) -> Iterator[str]:
         seen = len(events)
         if record.status.is_final or record.status is RunStatus.NEEDS_KEY:
             return
+        if cockpit and time.monotonic() - shown_s >= COCKPIT_EVERY_S:
+            shown_s = time.monotonic()
+            yield from cockpit_lines(runtime.admission())
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
 
 

@@ -281,3 +281,25 @@ def test_the_plan_says_what_may_grow() -> None:
     assert "options: section_writing" in said
     assert "grows: content_writer by the outline of topic_planner" in said
     assert "off: writing" in said
+
+
+def test_the_cockpit_says_every_second_what_waits_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_REQUESTS_PER_MINUTE", "200")
+
+    result = call("run", TOPIC, "--cockpit")
+
+    assert result.exit_code == 0, result.stderr
+    blocks = [line for line in result.stderr.splitlines() if line.startswith("admission ")]
+    assert blocks
+    assert any("/16 in flight" in line for line in blocks)
+    assert any("200 requests/min (configured)" in line for line in blocks)
+    assert "admission" not in result.stdout.split("\n")[0]
+
+
+def test_a_bad_token_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_TOKENS_PER_MINUTE", "0")
+
+    result = call("run", TOPIC)
+
+    assert result.exit_code == 2
+    assert "tokens_per_minute" in result.stderr

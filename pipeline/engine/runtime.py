@@ -17,6 +17,7 @@ from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
+from pipeline.llm.admission import GateSnapshot
 from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.settings import Settings
 
@@ -30,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime:
-    """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last."""
+    """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last.
+
+    `admission` shows the gates that calls pass; it is called in the loop.
+    """
 
     def __init__(
         self,
@@ -39,11 +43,13 @@ class Runtime:
         *,
         on_start: Hook | None = None,
         on_stop: Hook | None = None,
+        admission: Callable[[], tuple[GateSnapshot, ...]] | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
         self._on_start = on_start
         self._on_stop = on_stop
+        self._admission = admission
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
 
@@ -165,6 +171,14 @@ class Runtime:
         """
         return self._running.executor.journal(run_id)
 
+    def admission(self, owner: str | None = None) -> tuple[GateSnapshot, ...]:
+        """Every gate of this process: limits, queue, refusals. With `owner` only their calls by name.
+
+        Empty before the first call, and in a process that is not the engine.
+        """
+        gates = self.call(self._gates(), CALL_TIMEOUT_S)
+        return gates if owner is None else tuple(gate.seen_by(owner) for gate in gates)
+
     def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
         """The run once it has ended (or needs a person); as it is when the time is up."""
         return self.call(self._running.wait(run_id, timeout_s), timeout_s + CALL_TIMEOUT_S)
@@ -181,6 +195,9 @@ class Runtime:
         if self._service is None:
             raise _not_running()
         return self._service
+
+    async def _gates(self) -> tuple[GateSnapshot, ...]:
+        return self._admission() if self._admission is not None else ()
 
     async def _open(self) -> RunService:
         if self._on_start is not None:

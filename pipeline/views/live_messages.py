@@ -15,6 +15,7 @@ Batch:
      "append": {agent: {"generation", "text"}},   same generation: append; a new one: replace
      "gantt": {as above, "rows": only changed ones} or null when no row changed,
      "plan": as above when it has grown, with all cards and rows in the same batch; else null}
+What the gates do now, between batches, replacing the last of its kind: `admission_panel.py`.
 A gantt row:
     {"agent", "phase", "service_s", "growing_since_s", "bars":
      [{"segment", "start_s", "end_s" or null while open, "used", "in_service", "call", "attempt"}]}

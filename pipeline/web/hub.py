@@ -39,6 +39,9 @@ class LiveSource(Protocol):
     async def advance(self) -> bytes | None:
         """What is new since the last call, as one message; None when nothing is."""
 
+    async def aside(self) -> bytes | None:
+        """How things around the run are now, when it is time to say so. Not part of a snapshot."""
+
 
 class TooManyWatchers(Exception):
     """The run has as many watchers as it may have."""
@@ -141,9 +144,9 @@ class Hub:
         try:
             while not broadcast.source.finished:
                 await asyncio.sleep(self._tick_s)
-                message = await broadcast.source.advance()
-                if message is not None:
-                    broadcast.watchers -= {w for w in broadcast.watchers if not w.put(message)}
+                for message in (await broadcast.source.advance(), await broadcast.source.aside()):
+                    if message is not None:
+                        broadcast.watchers -= {w for w in broadcast.watchers if not w.put(message)}
         except Exception:  # noqa: BLE001 - the edge of one run's view; logged, watchers are told
             _log.exception("live view of run %s stopped", run_id)
             code = CLOSE_FAILED

@@ -18,9 +18,11 @@ from pipeline.agents.roster import ROSTER
 from pipeline.engine.runtime import Runtime
 from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import grown_plan
+from pipeline.views.admission_panel import AdmissionMessage, admission_message
 from pipeline.views.live import LiveReducer
 
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
+ADMISSION_EVERY_S: Final = 0.5
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,6 +35,8 @@ class RunSource:
         self._reducer = LiveReducer(grown_plan(ROSTER, run.spec))  # grows with the facts
         self._looked_at = -STORE_EVERY_S
         self._caught_up: int | None = None  # facts there were when the first watcher came
+        self._aside_at = -ADMISSION_EVERY_S
+        self._aside: AdmissionMessage | None = None
         self._anchor: tuple[float, float] | None = None  # clock and run's time at the last fact
 
     @property
@@ -58,6 +62,20 @@ class RunSource:
             self._caught_up = self._reducer.position
         message = self._reducer.batch(journal.texts if journal else {}, self._now_s())
         return None if message is None else _encode(message)
+
+    async def aside(self) -> bytes | None:
+        """The gates, twice a second, while the run executes here and they have changed."""
+        now = time.monotonic()
+        is_here = self._runtime.journal(self._run.id) is not None
+        if self.finished or not is_here or now - self._aside_at < ADMISSION_EVERY_S:
+            return None
+        self._aside_at = now
+        gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
+        message = admission_message(gates)
+        if not message.gates or message == self._aside:
+            return None
+        self._aside = message
+        return _encode(message)
 
     async def _take_stored(self) -> None:
         now = time.monotonic()

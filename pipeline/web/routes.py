@@ -7,6 +7,7 @@ checks the origin, and a run is addressed by an id nobody can guess.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,6 +17,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from pipeline.errors import GantryError
+from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.web.hub import CLOSE_TOO_MANY, CLOSE_UNKNOWN, Hub, TooManyWatchers, Watcher
 from pipeline.web.security import same_origin
 
@@ -31,8 +34,17 @@ class HubAccess(Protocol):
     def __call__(self) -> Hub: ...
 
 
-def make_routes(hub: HubAccess) -> list[BaseRoute]:
+class AdmissionAccess(Protocol):
+    """Gives the gates as one owner may see them. Called off the server's loop; may block."""
+
+    def __call__(self) -> Sequence[GateSnapshot]: ...
+
+
+def make_routes(hub: HubAccess, admission: AdmissionAccess | None = None) -> list[BaseRoute]:
     """All routes of ours, for `st.App(routes=…)`."""
+
+    async def admission_now(request: Request) -> Response:
+        return await _admission(request, admission)
 
     async def run_socket(websocket: WebSocket) -> None:
         await _serve_run(websocket, hub())
@@ -41,12 +53,25 @@ def make_routes(hub: HubAccess) -> list[BaseRoute]:
         Route("/healthz", healthz),
         Route("/assets/plotly.min.js", plotly_js),
         Route(PLOTLY_URL, plotly_js),
+        Route("/api/admission", admission_now),
         WebSocketRoute("/api/runs/{run_id}/ws", run_socket),
     ]
 
 
 async def healthz(_request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+
+async def _admission(request: Request, access: AdmissionAccess | None) -> Response:
+    """Limits, queue and refusals of every gate; calls by name only of whoever asks."""
+    headers = {"Cache-Control": "no-store"}
+    if not same_origin(request.headers):
+        return JSONResponse({"error": "another site's page may not ask"}, 403, headers)
+    try:
+        gates = await asyncio.to_thread(access) if access is not None else ()
+    except (GantryError, TimeoutError):
+        return JSONResponse({"error": "the engine does not answer"}, 503, headers)
+    return JSONResponse({"gates": [gate.to_dict() for gate in gates]}, headers=headers)
 
 
 async def plotly_js(request: Request) -> Response:

@@ -82,3 +82,15 @@ def test_in_a_sequential_run_all_that_follows_remains() -> None:
     paths = remaining_paths(plan, dict.fromkeys(plan.names, 1.0))
 
     assert [paths[name] for name in plan.names] == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_under_load_one_run_a_second_is_learned_from() -> None:
+    plan = make_plan(ROSTER, Mode.DATAFLOW)
+    simulation = Simulation(plan, {name: Script() for name in plan.names})
+    simulation.run()
+    estimates = Estimates()
+
+    for now_s in (0.0, 0.3, 0.9, 1.0):
+        estimates.learn_run(plan, simulation.events, {}, now_s)
+
+    assert len(estimates._service_s["editor", ""]) == 2

@@ -6,7 +6,7 @@ In this order (docs/admission.md says why):
 1. One admission in `AGED_EVERY` goes to the call that waited longest, once that is `AGED_S`.
 2. Interactive calls before batch calls.
 3. The owner who was admitted least, counted while somebody of theirs waits.
-4. The oldest run; when few runs wait (`crowded` false: no more than half the slots), the longest
+4. The oldest run; when few runs wait (`crowded` false: no more than a quarter of the slots), the longest
    remaining path instead: then the slots soon reach everybody, and the last one ends sooner.
 5. Inside a run the longest remaining path, then the call that came first.
 

@@ -294,8 +294,8 @@ class Gate:
 
     @property
     def _crowded(self) -> bool:
-        """More runs wait than half the slots: then the older run first, else the longer path."""
-        return 2 * self._queue.runs > self._window.size
+        """More runs wait than a quarter of the slots: the older run first, else the longer path."""
+        return 4 * self._queue.runs > self._window.size
 
     def _hand_out(self) -> None:
         """Give slots to those first in line while limits allow; else come back when they do."""

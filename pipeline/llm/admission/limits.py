@@ -39,9 +39,10 @@ def limits_from_headers(
     now_s = time.time() if wall_s is None else wall_s
     found: dict[tuple[LimitUnit, float | None], ToldLimit] = {}
     for raw_name, value in headers.items():
-        _, is_limit, name = (
-            raw_name.lower().replace("rate-limit-", "ratelimit-").partition("ratelimit-")
-        )
+        name = raw_name.lower()
+        if "rate" not in name:
+            continue
+        _, is_limit, name = name.replace("rate-limit-", "ratelimit-").partition("ratelimit-")
         if not is_limit:
             continue
         quantity = next((q for q in _QUANTITIES if q in name), None)

@@ -27,9 +27,11 @@ RAMP_DOUBLES_S = 0.05  # then twice as many: as fast as one process can send, un
 BUSY_GAP_S = 1.0  # nothing sent for so long: the next request begins a new burst
 SEARCH_WAIT_S = 0.25  # first pause of a search
 SEARCH_WAIT_MAX_S = 40.0
-SEARCH_GROWTH = 1.5
+SEARCH_GROWTH = 2.0
 EVIDENCE_MAX = 400  # accepted requests that count; older ones fade
 EVIDENCE_MIN = 8
+CREEP_MIN = 200.0  # requests, however slow the limit: refused are at most one in so many
+CREEP_MAX_S = 60.0
 CREEP = 2.0  # a creep is so many times as long as the evidence it starts from
 STEP_MIN, STEP_MAX = 0.004, 0.15  # how far below and above the estimate a creep goes
 REACTION_MIN_S = 0.1  # a faster rate is not raised again before refusals could be back
@@ -192,7 +194,7 @@ class RateController:
             factor = 1.0 - step + 2.0 * step * self._paced / length
         else:
             since, at_s = self._raised_at
-            far = self._paced - max(since, length) >= max(length / 8, RAISE_MIN)
+            far = self._paced - max(since, length) >= max(length / 16, RAISE_MIN)
             if far and now - at_s >= self._reaction_s:
                 self._raises += 1
                 self._raised_at = (self._paced, now)
@@ -202,8 +204,10 @@ class RateController:
     @property
     def _creep_length(self) -> float:
         """Paced requests until the rate is as far above the estimate as it was below."""
-        rare = self._cooled_s * (self._estimate or 0.0) / COOLED_SHARE
-        return max(CREEP * self._evidence, EVIDENCE_MIN, rare)
+        estimate = self._estimate or 0.0
+        longest = max(CREEP_MIN, CREEP_MAX_S * estimate)  # a limit that rose must be found as well
+        length = min(max(CREEP * self._evidence, EVIDENCE_MIN), longest)
+        return max(length, self._cooled_s * estimate / COOLED_SHARE)
 
     @property
     def _step(self) -> float:

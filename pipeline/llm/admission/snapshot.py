@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.llm.admission.bucket import LimitReading
@@ -60,6 +60,4 @@ class GateSnapshot:
 
     def seen_by(self, owner: str) -> GateSnapshot:
         """The same numbers, but only this owner's calls by name."""
-        from dataclasses import replace
-
         return replace(self, waiters=tuple(w for w in self.waiters if w.owner == owner))

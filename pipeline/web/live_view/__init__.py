@@ -14,7 +14,12 @@ import streamlit as st
 from pipeline.web.routes import PLOTLY_URL
 
 _HERE = Path(__file__).parent
-_SCRIPTS: Final = ("reading.js", "gantt.js", "live.js")  # one module, joined in this order
+_SCRIPTS: Final = (
+    "reading.js",
+    "gantt.js",
+    "admission.js",
+    "live.js",
+)  # one module, joined in this order
 
 # At module level: registering again on every rerun would mount the view anew.
 _component = st.components.v2.component(

@@ -161,6 +161,7 @@ class LiveView {
     gantt.setAttribute("aria-label", "Gantt chart: when each agent works. The cards below say the same in words.");
     const plot = element("div", "gl-plot", gantt);
     const key = element("div", "gl-key", gantt);
+    this.admission = new AdmissionPanel(this.root);
     this.grid = element("div", "gl-cards", this.root);
     this.parent.append(this.root);
     this.gantt = new Gantt(plot, key, () => this.look());
@@ -233,6 +234,7 @@ class LiveView {
   receive(message) {
     this.retries = 0;
     this.showNote("");
+    if (message.type === "admission") return this.admission.take(message);
     if (message.plan) this.takePlan(message);
     if (!this.plan) return;
     this.status = message.status;

@@ -15,6 +15,7 @@ from pipeline.events import (
     AnyEvent,
     BackoffStarted,
     CallFinished,
+    CallHedged,
     CallSent,
     Event,
     FirstToken,
@@ -103,6 +104,21 @@ def test_names_are_listed_as_people_do() -> None:
             (STARTED, SENT, (CallSent, {"call": 1, "attempt": 2})),
             AgentState.STREAMING,
             "asked the model, waits for the first word, attempt 2 of 3",
+        ),
+        (
+            (STARTED, (AdmissionQueued, {**QUEUED[1], "reason": "cooling", "expected_s": 19.2})),
+            AgentState.ADMISSION,
+            "waits for its turn to call the model: the provider asked to wait, about 20 s",
+        ),
+        (
+            (STARTED, SENT, (CallHedged, {"call": 1, "attempt": 2, "of": 1, "waited_s": 9.0})),
+            AgentState.STREAMING,
+            "asked the model, waits for the first word, asked a second time because the first is late",
+        ),
+        (
+            (STARTED, SENT, (CallSent, {"call": 1, "attempt": 5})),
+            AgentState.STREAMING,
+            "asked the model, waits for the first word, attempt 5",
         ),
         (
             (STARTED, (AgentFinished, {"state": "absent", "error": "No reply came."})),

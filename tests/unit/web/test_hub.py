@@ -33,6 +33,9 @@ class CountingSource:
     def snapshot(self) -> bytes:
         return f"snapshot {self.told}".encode()
 
+    async def aside(self) -> bytes | None:
+        return None
+
     async def advance(self) -> bytes | None:
         if self.fails:
             raise ValueError("a bug in the source")

@@ -93,6 +93,9 @@ def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient)
             messages.append(socket.receive_json())
 
     assert closed.value.code == CLOSE_FINISHED
+    asides = [m for m in messages if m["type"] == "admission"]
+    messages = [m for m in messages if m["type"] != "admission"]
+    assert asides[0]["gates"][0]["title"].startswith("gantry-demo-")
     assert [m["type"] for m in messages[:2]] == ["snapshot", "batch"]
     assert messages[-1]["finished"] is True
     texts = messages[0]["texts"].get("editor", {}).get("text", "")
@@ -112,3 +115,25 @@ def test_a_late_visitor_gets_the_final_state_and_the_end(client: TestClient) -> 
     assert first["finished"] is True
     assert {card["state"] for card in first["cards"]} == {"done"}
     assert closed.value.code == CLOSE_FINISHED
+
+
+def test_admission_is_shown_with_limits_queue_and_refusals(client: TestClient) -> None:
+    run_id = get_runtime().submit(RunSpec(topic="Salt marshes", speed="instant"))
+    get_runtime().wait(run_id, FINISH_S)
+
+    response = client.get("/api/admission")
+
+    assert response.headers["cache-control"] == "no-store"
+    gates = response.json()["gates"]
+    (gate,) = [gate for gate in gates if gate["model"] == "gantry-demo-instant"]
+    assert gate["endpoint"].startswith("http://127.0.0.1:")
+    assert (gate["in_flight"], gate["waiting"], gate["refused"]) == (0, 0, 0)
+    assert gate["admitted"] >= 10
+    assert gate["hedges"] == {"sent": 0, "won": 0, "lost": 0}
+
+
+def test_another_sites_page_may_not_ask_for_admission(client: TestClient) -> None:
+    response = client.get("/api/admission", headers={"Origin": "https://elsewhere.example"})
+
+    assert response.status_code == 403
+    assert "gates" not in response.json()

@@ -66,15 +66,19 @@ def test_a_bucket_without_any_burst_is_kept_to(per_minute: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(600, 300), (300, 600), (600, 60), (60, 600), (1_200, 300)]
+    ("before", "after", "found_s"),
+    [(600, 300, 60), (600, 60, 60), (1_200, 300, 60), (300, 600, 150), (60, 600, 360)],
 )
-def test_a_limit_that_changes_is_found_again_within_a_minute(before: int, after: int) -> None:
-    limit = HiddenLimit(before, changes=((60.0, after),))
+def test_a_limit_that_changes_is_found_again(before: int, after: int, found_s: float) -> None:
+    """A lower one within a minute; a higher one takes as long as two hundred requests and a few."""
+    for at_s in (60.0, 95.0, 150.0):  # at whatever moment of a creep
+        limit = HiddenLimit(before, changes=((at_s, after),))
+        begin_s, end_s = at_s + found_s, at_s + found_s + 180.0
 
-    outcome = simulate(limit, 240.0, seed=1)
+        outcome = simulate(limit, end_s, seed=1)
 
-    assert outcome.share_of_ideal(120.0, 240.0, after) >= 0.9
-    assert outcome.refused_share(120.0, 240.0) <= 0.02
+        assert outcome.share_of_ideal(begin_s, end_s, after) >= 0.9
+        assert outcome.refused_share(begin_s, end_s) <= 0.02
 
 
 def test_when_a_refusal_costs_a_wait_fewer_are_risked() -> None:
