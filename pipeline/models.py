@@ -276,7 +276,14 @@ class RunSpec(BaseModel):
         return self.provider == "demo"
 
     def model_for(self, agent: AgentSpec) -> str:
-        return self.agent_models.get(agent.model_setting or agent.name, self.model)
+        return chosen_model(agent, self.agent_models, self.model)
+
+
+def chosen_model(agent: AgentSpec, agent_models: Mapping[str, str], default: str) -> str:
+    """The model of `agent`: chosen for it by name, else by its setting, else the run's."""
+    return agent_models.get(
+        agent.name, agent_models.get(agent.model_setting or agent.name, default)
+    )
 
 
 def clean_topic(topic: str) -> str:

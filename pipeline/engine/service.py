@@ -12,6 +12,7 @@ import logging
 import secrets
 from contextlib import suppress
 
+from pipeline.engine.continuing import continued_with
 from pipeline.engine.executor import Executor
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
@@ -99,9 +100,11 @@ class RunService:
         *,
         allow_unsourced: bool | None = None,
         typed_endpoint: Endpoint | None = None,
+        model: str | None = None,
     ) -> None:
         """Continue a failed, cancelled or keyless run from its last finished agent.
 
+        `model` is for the agents that are left; what is finished stays, whatever wrote it.
         Raises `SpecError` when it is missing, in no such state, or its key must be typed first.
         """
         record = await self.store.get_run(run_id, owner)
@@ -110,6 +113,9 @@ class RunService:
         spec = record.spec
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
+        if model is not None:
+            events = await self.store.events(run_id, owner)
+            spec = continued_with(spec, model, events, await self.store.checkpoints(run_id, owner))
         if typed_endpoint is not None:
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
         elif spec.key_source == "typed" and not self._keys.find(run_id, owner, spec.base_url):
