@@ -6,13 +6,19 @@ Topics and model text never become markup by accident: `escaped` is for one line
 
 from __future__ import annotations
 
-from pipeline.content.inert import escape_markdown
+import re
+
+from pipeline.content.inert import WORD_JOINER, escape_markdown
 from pipeline.export.markdown import safe_markdown
 
 
+# Streamlit would draw these as arrows, a dash and comparison signs where they stand alone.
+_TYPOGRAPHY = re.compile(r"(?<!\S)(<|>|-|~)(?=(?:->|>|-|=)(?!\S))")
+
+
 def escaped(text: str) -> str:
-    """One line that Streamlit's Markdown shows as it is, icons and colour directives included."""
-    return safe_markdown(escape_markdown(text))
+    """One line that Streamlit's Markdown shows as it is: no link, icon, colour or arrow of it."""
+    return safe_markdown(escape_markdown(_TYPOGRAPHY.sub(rf"\1{WORD_JOINER}", text)))
 
 
 def clipped(text: str, limit: int = 90) -> str:

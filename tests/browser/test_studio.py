@@ -173,6 +173,21 @@ def test_a_hostile_topic_is_only_text(page: Page, topic: str) -> None:
     assert page.locator(".st-key-run_panel :is(script, iframe, img[src^=http])").count() == 0
 
 
+def test_addresses_in_a_topic_are_shown_as_they_are_and_lead_nowhere(page: Page) -> None:
+    topic = "See http://127.0.0.1:8080/v1: or www.example.org -> write to me@example.org"
+    start(page, topic)
+
+    heading = page.locator(".st-key-run_header h3")
+    expect(heading).to_contain_text("write to")
+    assert heading.inner_text().replace("\u2060", "") == topic
+    finished(page)
+    page.get_by_role("link", name="History").click()
+    row = page.locator("[class*=st-key-about_]").first
+    expect(row).to_contain_text("write to")
+    assert topic in row.inner_text().replace("\u2060", "")
+    assert page.locator("[class*=st-key-about_] a").count() == 0
+
+
 @pytest.mark.parametrize(
     "context",
     [{"color_scheme": "light"}, {"color_scheme": "dark"}],
