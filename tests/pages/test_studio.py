@@ -77,6 +77,10 @@ def test_a_sample_starts_with_one_click(app: AppTest) -> None:
         ("   ", "empty"),
         ("x" * 2_001, "limit"),
         ("bell \x07 rings", "control characters"),
+        ("\ufeff\u200b", "empty"),
+        ("\u3164 \u2800\u034f", "empty"),
+        ("bees \u202e seeb", "U+202E"),
+        ("bees \u2066 seeb \u2069", "turn text around"),
     ],
 )
 def test_a_topic_that_cannot_be_run_is_refused_with_a_reason_and_kept(
