@@ -11,7 +11,6 @@ import re
 from pipeline.content.inert import WORD_JOINER, escape_markdown
 from pipeline.export.markdown import safe_markdown
 
-
 # Streamlit would draw these as arrows, a dash and comparison signs where they stand alone.
 _TYPOGRAPHY = re.compile(r"(?<!\S)(<|>|-|~)(?=(?:->|>|-|=)(?!\S))")
 
