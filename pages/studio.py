@@ -19,7 +19,7 @@ WAITING_FOR_A_PERSON = (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 def studio() -> None:
     run_id = current_run_id()
-    run = get_runtime().run(run_id) if run_id else None
+    run = _settled_run(run_id) if run_id else None
     under_way = run is not None and not _is_over(run)
     st.title("Content studio", anchor=False)
     st.caption(
@@ -33,6 +33,15 @@ def studio() -> None:
         _unknown_run()
     else:
         _invitation()
+
+
+def _settled_run(run_id: str) -> RunRecord | None:
+    """The run. One that was cancelled a moment ago has closed its calls and told its last fact."""
+    runtime = get_runtime()
+    run = runtime.run(run_id)
+    if run is not None and run.status.is_final:
+        return runtime.wait(run.id, FINISH_WAIT_S)
+    return run
 
 
 @st.fragment

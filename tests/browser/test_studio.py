@@ -116,6 +116,29 @@ def test_reload_and_second_tab_show_the_same_run(page: Page, context: BrowserCon
         expect(tab.get_by_text("This run was cancelled.")).to_be_visible()
 
 
+def test_the_tabs_title_says_that_a_run_was_cancelled_and_stays_so(page: Page) -> None:
+    take_ones_time(page)
+    start(page, "Urban bees")
+    expect(page).to_have_title(re.compile(r"^● \d+/10 "))
+
+    told = page.evaluate(  # the page names the end before the live view hears of it
+        """() => {
+          document.title = "■ Cancelled – told by the page";
+          document.dispatchEvent(new Event("visibilitychange"));
+          return document.title;
+        }"""
+    )
+    page.locator(".st-key-cancel button").click()
+
+    assert told == "■ Cancelled – told by the page"
+    expect(page.get_by_text("This run was cancelled.")).to_be_visible()
+    expect(page).to_have_title("■ Cancelled – Urban bees – Gantry")
+    page.locator(".st-key-continue button").click()
+    expect(page).to_have_title(re.compile(r"^● \d+/10 "))
+    page.locator(".st-key-cancel button").click()
+    expect(page).to_have_title("■ Cancelled – Urban bees – Gantry")
+
+
 def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
     take_ones_time(page)
     start(page, "Heat pumps, stopped halfway")

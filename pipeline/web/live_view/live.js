@@ -14,6 +14,7 @@ const STATES = {
   cancelled: ["■", "Cancelled", "gray"],
 };
 const ENDINGS = { done: "✓ Done", degraded: "✓ Done", failed: "✕ Failed" };
+const TOLD = /^[✓✕■…] /; // a title that says how a run ended: nothing that comes later may replace it
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);
 const CLOSED_FINISHED = 1000;
 const CLOSED_UNKNOWN = 4404;
@@ -278,14 +279,14 @@ class LiveView {
   }
 
   tick() {
-    if (!this.plan) return;
+    if (!this.plan || this.disposed) return;
     const now = this.now();
     const started = this.status !== "queued";
     for (const card of this.cards.values()) card.tick(now);
     const settled = [...this.cards.values()].filter((card) => FINAL.has(card.agent.state)).length;
     setText(this.clock, started ? duration(Math.max(0, now)) : "");
     this.bar.style.width = `${(100 * settled) / this.cards.size}%`;
-    document.title = `● ${settled}/${this.cards.size} ${this.data.topic} – Gantry`;
+    if (!this.finished) this.title(`● ${settled}/${this.cards.size}`);
     if (started) this.gantt.show(now);
   }
 
@@ -293,8 +294,13 @@ class LiveView {
     this.finished = true;
     clearInterval(this.ticker);
     this.tick();
-    document.title = `${ENDINGS[this.status] ?? "■ Stopped"} – ${this.data.topic} – Gantry`;
+    this.title(`${ENDINGS[this.status] ?? "■ Stopped"} –`);
     this.setTriggerValue("finished", this.status);
+  }
+
+  // The page names an ended run itself, often before this view has heard of the end.
+  title(state) {
+    if (!this.disposed && !TOLD.test(document.title)) document.title = `${state} ${this.data.topic} – Gantry`;
   }
 
   themeChanged() {
