@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, RunTiming
+from pipeline.views.bars import ChartClock
 
 Row = dict[str, str | float | int | None]
 Kind = Literal["measured", "replayed", "bound"]
@@ -44,7 +45,10 @@ class Headline:
 
 
 def agent_rows(timing: RunTiming) -> list[Row]:
-    """One row per agent, in roster order. The six kinds of time add up to *Total*."""
+    """One row per agent, in roster order. The six kinds of time add up to *Total*.
+
+    *Started* is in the run's own time: pauses do not count, as in every other column.
+    """
     return [_agent_row(agent, timing) for agent in timing.agents]
 
 
@@ -55,7 +59,7 @@ def _agent_row(agent: AgentTiming, timing: RunTiming) -> Row:
         "Agent": agent.title,
         "Phase": agent.phase,
         "State": f"{state}, kept" if agent.reused else state,
-        "Started (s)": _rounded(agent.started_s),
+        "Started (s)": _rounded(ChartClock(timing.gaps).or_none(agent.started_s)),
         "Waited for inputs (s)": _rounded(segments.waiting_s),
         "Admission (s)": _rounded(segments.admission_s),
         "Backoff (s)": _rounded(segments.backoff_s),

@@ -149,6 +149,8 @@ def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
 
     page.locator(".st-key-continue button").click()
 
+    expect(page.locator("[data-gantt]")).to_contain_text(re.compile(r"paused \d+\.\d s"))
+    expect(page.locator(".gl-clock")).to_contain_text("in between")
     expect(
         page.locator(".gl-card:is([data-state=streaming], [data-state=tools])").first
     ).to_be_visible()

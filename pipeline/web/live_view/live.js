@@ -35,12 +35,6 @@ function element(tag, className, parent, text) {
   return made;
 }
 
-function duration(seconds) {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-}
-
 class Card {
   constructor(parent, agent, colour) {
     this.root = element("article", "gl-card", parent);
@@ -284,10 +278,16 @@ class LiveView {
     const started = this.status !== "queued";
     for (const card of this.cards.values()) card.tick(now);
     const settled = [...this.cards.values()].filter((card) => FINAL.has(card.agent.state)).length;
-    setText(this.clock, started ? duration(Math.max(0, now)) : "");
+    setText(this.clock, started ? `${duration(Math.max(0, now))}${this.pauses()}` : "");
     this.bar.style.width = `${(100 * settled) / this.cards.size}%`;
     if (!this.finished) this.title(`● ${settled}/${this.cards.size}`);
     if (started) this.gantt.show(now);
+  }
+
+  // Pauses count nowhere; the clock says how long they were.
+  pauses() {
+    const paused = (this.gantt.gaps ?? []).reduce((sum, gap) => sum + gap.duration_s, 0);
+    return paused > 0 ? ` (paused ${duration(paused)} in between)` : "";
   }
 
   finish() {
