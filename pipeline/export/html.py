@@ -22,6 +22,7 @@ from pipeline.models import DEMO_LABEL
 from pipeline.timing import RunTiming
 from pipeline.views.tables import speculation_line
 from pipeline.views.bars import ChartClock
+from pipeline.views.tables import state_words
 
 if TYPE_CHECKING:
     from pipeline.export.bundle import Bundle
@@ -208,7 +209,7 @@ def _timing(timing: RunTiming) -> str:
     rows = [
         (
             agent.title,
-            agent.state.value,
+            state_words(agent, timing),
             _seconds(clock.or_none(agent.started_s)),
             _seconds(clock.or_none(agent.finished_s)),
             _seconds(agent.service_s),
