@@ -20,9 +20,8 @@ from pipeline.export.gantt_svg import AXIS_WORDS, SEGMENTS, gantt_svg
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
 from pipeline.timing import RunTiming
-from pipeline.views.tables import speculation_line
 from pipeline.views.bars import ChartClock
-from pipeline.views.tables import state_words
+from pipeline.views.tables import speculation_line, state_words
 
 if TYPE_CHECKING:
     from pipeline.export.bundle import Bundle

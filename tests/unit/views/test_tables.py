@@ -11,7 +11,14 @@ from pipeline.journal import Journal
 from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
 from pipeline.timing import RunTiming, run_timing
-from pipeline.views.tables import CONTENTION, agent_line, agent_rows, explanations, headlines, phase_rows
+from pipeline.views.tables import (
+    CONTENTION,
+    agent_line,
+    agent_rows,
+    explanations,
+    headlines,
+    phase_rows,
+)
 from tests.unit.simulated import Attempt, Script, Simulation, simulations, unhurried
 
 
