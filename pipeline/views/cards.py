@@ -60,6 +60,7 @@ class Card:
     finished_s: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    in_flight: bool = False  # a call is: its tokens are not told yet
     attempt: int = 0  # of the call in flight, or the last one
     mark: str = ""
     error: str = ""
@@ -194,6 +195,7 @@ def card_of(
         finished_s=clock.or_none(track.finished_s),
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        in_flight=_in_flight(track),
         attempt=track.attempt,
         mark=note.mark,
         error=note.error if state is AgentState.BACKOFF or state.is_final else "",
@@ -204,6 +206,10 @@ def card_of(
         reused=track.reused,
         tools_line=note.tools_line,
     )
+
+
+def _in_flight(track: Track) -> bool:
+    return track.state is None and bool(track.calls) and track.calls[-1].finished_s is None
 
 
 def _state(track: Track, walker: SpanWalker) -> AgentState:

@@ -64,6 +64,7 @@ class CardMessage(TypedDict):
     finished_s: float | None
     input_tokens: int | None
     output_tokens: int | None
+    in_flight: bool
     attempt: int
     mark: str
     error: str

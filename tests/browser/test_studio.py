@@ -139,6 +139,31 @@ def test_the_tabs_title_says_that_a_run_was_cancelled_and_stays_so(page: Page) -
     expect(page).to_have_title("■ Cancelled – Urban bees – Gantry")
 
 
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 1280, "height": 900}}], indirect=True, ids=["laptop"]
+)
+def test_what_an_agent_writes_is_on_the_screen_without_scrolling(page: Page) -> None:
+    """Also when the brief and the provider panel were open at the start."""
+    page.locator(".st-key-details summary").click()
+    take_ones_time(page)
+    start(page, "Urban bees")
+
+    card = page.locator("[data-agent=topic_planner]")
+    expect(card.locator(".gl-text")).not_to_be_empty()
+    expect(card.locator(".gl-tokens")).to_have_text(re.compile(r"^≈ [\d,]+ tokens$"))
+    box = card.locator(".gl-text").bounding_box()
+    assert box is not None and box["y"] + 80 < 900
+    assert page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollTop") == 0
+    expect(page.locator("[data-gantt]")).to_contain_text("replayed")
+    expect(card).to_have_attribute("data-state", "done")
+    expect(card.locator(".gl-tokens")).to_have_text(re.compile(r"^[\d,]+ tokens$"))
+    expect(page.locator(".st-key-run button")).to_be_hidden()
+    page.locator(".st-key-brief_line summary").first.click()
+    expect(page.locator(".st-key-run button")).to_be_disabled()
+    expect(page.locator(".st-key-topic textarea")).to_have_value("Urban bees")
+    page.locator(".st-key-cancel button").click()
+
+
 def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
     take_ones_time(page)
     start(page, "Heat pumps, stopped halfway")
@@ -151,6 +176,9 @@ def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
 
     expect(page.locator("[data-gantt]")).to_contain_text(re.compile(r"paused \d+\.\d s"))
     expect(page.locator(".gl-clock")).to_contain_text("in between")
+    kept = page.locator("[data-agent=topic_planner][data-state=done]")
+    expect(kept).to_contain_text("not paid for again")
+    expect(kept.locator(".gl-text")).to_contain_text("Outline")
     expect(
         page.locator(".gl-card:is([data-state=streaming], [data-state=tools])").first
     ).to_be_visible()
@@ -202,10 +230,13 @@ def test_addresses_in_a_topic_are_shown_as_they_are_and_lead_nowhere(page: Page)
     topic = "See http://127.0.0.1:8080/v1: or www.example.org -> write to me@example.org"
     start(page, topic)
 
-    heading = page.locator(".st-key-run_header h3")
-    expect(heading).to_contain_text("write to")
-    assert heading.inner_text().replace("\u2060", "") == topic
+    line = page.locator(".st-key-brief_line > div summary").first
+    expect(line).to_contain_text("write to")
+    assert topic in line.inner_text().replace("\u2060", "")
     finished(page)
+    heading = page.locator(".st-key-run_header h3")
+    assert heading.inner_text().replace("\u2060", "") == topic
+    assert page.locator(".st-key-run_header a, .st-key-brief_line a").count() == 0
     page.get_by_role("link", name="History").click()
     row = page.locator("[class*=st-key-about_]").first
     expect(row).to_contain_text("write to")

@@ -15,6 +15,7 @@ const STATES = {
 };
 const ENDINGS = { done: "✓ Done", degraded: "✓ Done", failed: "✕ Failed" };
 const TOLD = /^[✓✕■…] /; // a title that says how a run ended: nothing that comes later may replace it
+const CHARS_PER_TOKEN = 4;
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);
 const CLOSED_FINISHED = 1000;
 const CLOSED_UNKNOWN = 4404;
@@ -67,11 +68,22 @@ class Card {
     this.badge.dataset.tone = tone;
     setText(this.icon, icon);
     setText(this.word, word);
-    setText(this.tokens, agent.output_tokens == null ? "" : `${agent.output_tokens.toLocaleString()} tokens`);
+    this.sayTokens();
     this.root.title = agent.hint || agent.error;
   }
 
+  // What the provider told; until it tells, about as many as the text is long, marked as such.
+  sayTokens() {
+    const told = this.agent.output_tokens;
+    const untold = told == null || this.agent.in_flight;
+    const estimated = untold ? Math.round(this.chars / CHARS_PER_TOKEN) : 0;
+    const tokens = (told ?? 0) + estimated;
+    const unknown = tokens === 0 && told == null;
+    setText(this.tokens, unknown ? "" : `${estimated ? "≈ " : ""}${tokens.toLocaleString()} tokens`);
+  }
+
   clear(generation) {
+    this.chars = 0;
     this.generation = generation;
     this.reader = new JsonText();
     this.pending = "";
@@ -82,6 +94,7 @@ class Card {
   // A new generation: the attempt before it failed, and its text is void.
   take({ generation, text }) {
     if (generation !== this.generation) this.clear(generation);
+    this.chars += text.length;
     this.pending += this.reader.push(text);
   }
 
@@ -103,6 +116,7 @@ class Card {
     const until = agent.finished_s ?? now;
     setText(this.time, agent.started_s == null ? "" : duration(Math.max(0, until - agent.started_s)));
     setText(this.wait, this.detail(now));
+    this.sayTokens();
   }
 
   detail(now) {
