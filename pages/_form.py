@@ -21,11 +21,11 @@ from pages._state import (
     set_form_error,
     take_page_change,
 )
-from pages._text import escaped
+from pages._text import clipped, escaped
 from pipeline.agents.roster import ROSTER
 from pipeline.chat_orchestrator import make_spec
 from pipeline.errors import GantryError
-from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunSpec
+from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunRecord, RunSpec
 from pipeline.plan import switchable_phases
 from pipeline.settings import Settings, load_settings
 
@@ -105,27 +105,49 @@ def prefill(spec: RunSpec) -> None:
         st.session_state[key] = value
 
 
-def brief_form(*, active_run: str | None) -> bool:
+def brief_form(*, active: RunRecord | None) -> bool:
     """Draw the form; True when a run was just started or cancelled and the page must follow.
 
-    While `active_run` is under way, Cancel is offered and Run is not.
+    While `active` is under way the form is one line that opens, so that the run has the screen;
+    Cancel is offered and Run is not.
     """
     for key, value in form_defaults(load_settings()).items():
         st.session_state.setdefault(key, value)
-    with st.container(border=True, key="brief"):
-        st.text_area(
-            "Topic",
-            key="topic",
-            height=80,
-            placeholder="What should the article be about?",
-            persist_state=KEEP,
-        )
-        if error := form_error():
-            st.error(escaped(error), icon=":material/error:")
-        _how_to_run()
-        _details()
-        _actions(active_run)
+    if active is None:
+        with st.container(border=True, key="brief"):
+            _fields(can_run=True)
+    else:
+        _one_line(active)
     return take_page_change()
+
+
+def _one_line(active: RunRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="top", key="brief_line"):
+        line = f"**{escaped(clipped(active.spec.topic))}** · {MODE_LABELS[active.spec.mode]}"
+        with st.expander(line, key="brief"):
+            _fields(can_run=False)
+        st.button(
+            "Cancel",
+            key="cancel",
+            icon=":material/stop_circle:",
+            on_click=_cancel,
+            args=(active.id,),
+        )
+
+
+def _fields(*, can_run: bool) -> None:
+    st.text_area(
+        "Topic",
+        key="topic",
+        height=80,
+        placeholder="What should the article be about?",
+        persist_state=KEEP,
+    )
+    if error := form_error():
+        st.error(escaped(error), icon=":material/error:")
+    _how_to_run()
+    _details()
+    _actions(can_run=can_run)
 
 
 def _how_to_run() -> None:
@@ -219,7 +241,7 @@ def _details_label() -> str:
     return f"Details: {length.value}, {escaped(str(st.session_state['language']))}"
 
 
-def _actions(active_run: str | None) -> None:
+def _actions(*, can_run: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="actions"):
         st.toggle(
             "Allow an unsourced draft",
@@ -228,14 +250,6 @@ def _actions(active_run: str | None) -> None:
             persist_state=KEEP,
         )
         st.space("stretch")
-        if active_run:
-            st.button(
-                "Cancel",
-                key="cancel",
-                icon=":material/stop_circle:",
-                on_click=_cancel,
-                args=(active_run,),
-            )
         st.button(
             "Run",
             key="run",
@@ -243,7 +257,7 @@ def _actions(active_run: str | None) -> None:
             icon=":material/play_arrow:",
             shortcut="Mod+Enter",
             on_click=start_run,
-            disabled=active_run is not None,
+            disabled=not can_run,
         )
 
 

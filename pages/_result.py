@@ -41,10 +41,16 @@ OPTION_WORDS: Final = {  # beside the mode: runs that differ in one made other c
 }
 
 
+def is_over(run: RunRecord) -> bool:
+    """True when nothing more comes by itself: the run has ended, or waits for a person."""
+    return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
+
+
 def draw_header(run: RunRecord) -> None:
-    """Which run this is: topic, how it ran, and its link."""
+    """Which run this is: topic (of a run under way the form's line says it), how it ran, its link."""
     with st.container(key="run_header", gap="xsmall"):
-        st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
+        if is_over(run):
+            st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if run.status.is_final:  # before that, the live view says how it stands
                 word, colour, icon = STATUS_LOOK[run.status]

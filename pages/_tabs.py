@@ -11,12 +11,13 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from pages._text import escaped, seconds
+from pages._text import escaped
 from pages._timing import draw_timing_tables
 from pipeline.content.social import checked_on, platforms
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
 from pipeline.models import AgentState
+from pipeline.views.tables import agent_line
 
 READING_WIDTH: Final = 760  # pixels; lines longer than that are hard to read
 PANEL_HEIGHT: Final = 320
@@ -183,13 +184,15 @@ def _post(post: Mapping[str, Any]) -> None:
 
 
 def _agents(bundle: Bundle) -> None:
-    st.caption("What each agent was asked and what it answered, word for word.")
+    st.caption(
+        "What each agent was asked and what it answered, word for word. Service time: from its first "
+        "request to its result, without waits and discarded attempts."
+    )
     errors = {agent["agent"]: agent["error"] for agent in bundle.report["agents"]}
     for agent in bundle.timing.agents:
         checkpoint = bundle.checkpoints.get(agent.agent)
-        label = f"{agent.title}: {agent.state.value}, {seconds(agent.segments.total_s)}"
         icon = AGENT_ICONS.get(agent.state, ":material/schedule:")
-        with st.expander(label, icon=icon, key=f"agent_{agent.agent}"):
+        with st.expander(agent_line(agent, bundle.timing), icon=icon, key=f"agent_{agent.agent}"):
             if errors[agent.agent]:
                 st.error(escaped(errors[agent.agent]))
             if checkpoint is None:

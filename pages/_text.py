@@ -6,13 +6,19 @@ Topics and model text never become markup by accident: `escaped` is for one line
 
 from __future__ import annotations
 
-from pipeline.content.inert import escape_markdown
+import re
+
+from pipeline.content.inert import WORD_JOINER, escape_markdown
 from pipeline.export.markdown import safe_markdown
+from pipeline.views.bars import said_s
+
+# Streamlit would draw these as arrows, a dash and comparison signs where they stand alone.
+_TYPOGRAPHY = re.compile(r"(?<!\S)(<|>|-|~)(?=(?:->|>|-|=)(?!\S))")
 
 
 def escaped(text: str) -> str:
-    """One line that Streamlit's Markdown shows as it is, icons and colour directives included."""
-    return safe_markdown(escape_markdown(text))
+    """One line that Streamlit's Markdown shows as it is: no link, icon, colour or arrow of it."""
+    return safe_markdown(escape_markdown(_TYPOGRAPHY.sub(rf"\1{WORD_JOINER}", text)))
 
 
 def clipped(text: str, limit: int = 90) -> str:
@@ -22,13 +28,8 @@ def clipped(text: str, limit: int = 90) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration for people: `0.4 s`, `12.3 s`, `2 min 05 s`; a dash when unknown."""
-    if value is None:
-        return "–"
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02d} s"
+    """A duration for people, as the chart says it; a dash when unknown."""
+    return "–" if value is None else said_s(value)
 
 
 def share(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._form import SAMPLE_TOPICS, brief_form, start_run
-from pages._result import draw_ended, draw_header
+from pages._result import draw_ended, draw_header, is_over
 from pages._runtime import get_runtime
 from pages._state import close_run, current_run_id, live_round, next_live_round
 from pages._text import clipped
@@ -14,19 +14,18 @@ from pipeline.web.live_view import live_view, preload
 
 FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
 
-WAITING_FOR_A_PERSON = (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
-
 
 def studio() -> None:
     run_id = current_run_id()
-    run = get_runtime().run(run_id) if run_id else None
-    under_way = run is not None and not _is_over(run)
+    run = _settled_run(run_id) if run_id else None
+    under_way = run is not None and not is_over(run)
     st.title("Content studio", anchor=False)
-    st.caption(
-        "Ten agents in seven phases turn a topic into a sourced article. "
-        "Choose what runs in parallel and see where the time goes."
-    )
-    _form(run.id if run and under_way else None)
+    if not under_way:  # then the screen is the agents'
+        st.caption(
+            "Ten agents in seven phases turn a topic into a sourced article. "
+            "Choose what runs in parallel and see where the time goes."
+        )
+    _form(run if under_way else None)
     if run is not None:
         _run_panel(run)
     elif run_id:
@@ -35,16 +34,25 @@ def studio() -> None:
         _invitation()
 
 
+def _settled_run(run_id: str) -> RunRecord | None:
+    """The run. One that was cancelled a moment ago has closed its calls and told its last fact."""
+    runtime = get_runtime()
+    run = runtime.run(run_id)
+    if run is not None and run.status.is_final:
+        return runtime.wait(run.id, FINISH_WAIT_S)
+    return run
+
+
 @st.fragment
-def _form(active_run: str | None) -> None:
+def _form(active: RunRecord | None) -> None:
     """A fragment: flipping a switch redraws the form, not the run below it."""
-    if brief_form(active_run=active_run):
+    if brief_form(active=active):
         st.rerun()
 
 
 def _run_panel(run: RunRecord) -> None:
     with st.container(key="run_panel"):
-        if _is_over(run):
+        if is_over(run):
             st.set_page_config(page_title=_tab_title(run))
             draw_header(run)
             draw_ended(run)
@@ -53,13 +61,9 @@ def _run_panel(run: RunRecord) -> None:
         key = f"live-{run.id}-{live_round()}"
         if live_view(run.id, topic=clipped(run.spec.topic, 60), key=key):
             ended = get_runtime().wait(run.id, FINISH_WAIT_S)
-            if ended is not None and not _is_over(ended):
+            if ended is not None and not is_over(ended):
                 next_live_round()  # the view has seen an end, the run goes on: a new view
             st.rerun()
-
-
-def _is_over(run: RunRecord) -> bool:
-    return run.status.is_final or run.status in WAITING_FOR_A_PERSON
 
 
 def _tab_title(run: RunRecord) -> str:

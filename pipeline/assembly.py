@@ -28,7 +28,6 @@ from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.demo.server import DemoUnavailable
 from pipeline.llm.endpoint import list_models
-from pipeline.llm.transport import address
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.timing import run_timing

@@ -331,6 +331,7 @@ class _Execution:
 
     def _reuse(self, agent: AgentSpec, checkpoint: Checkpoint) -> Settlement:
         output = checkpoint.output
+        self.journal.add_text(agent.name, output.text)  # to be seen beside what is written now
         if agent.name not in self.plan.growth:  # an option was switched on since
             self._grow(agent, output)
         self.journal.record(

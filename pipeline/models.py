@@ -12,7 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
@@ -237,6 +244,9 @@ class RunOptions(BaseModel):
 NO_OPTIONS = RunOptions()
 
 
+STORED: Mapping[str, str] = {"from": "store"}  # validation context: what was taken once can be read
+
+
 class RunSpec(BaseModel):
     """What is asked: the brief, how to run it, and on which provider. Stored with the run."""
 
@@ -261,14 +271,18 @@ class RunSpec(BaseModel):
 
     @field_validator("topic")
     @classmethod
-    def _check_topic(cls, topic: str) -> str:
-        return clean_topic(topic)
+    def _check_topic(cls, topic: str, info: ValidationInfo) -> str:
+        return topic if info.context is STORED else clean_topic(topic)
 
     @field_validator("audience", "tone", "language")
     @classmethod
-    def _check_line(cls, line: str) -> str:
+    def _check_line(cls, line: str, info: ValidationInfo) -> str:
+        if info.context is STORED:
+            return line
         if bad := control_characters(line):
             raise ValueError(f"contains control characters ({bad}); remove them")
+        if bad := direction_controls(line):
+            raise ValueError(f"contains characters that turn text around ({bad}); remove them")
         return line.strip()
 
     @property
@@ -276,13 +290,20 @@ class RunSpec(BaseModel):
         return self.provider == "demo"
 
     def model_for(self, agent: AgentSpec) -> str:
-        return self.agent_models.get(agent.model_setting or agent.name, self.model)
+        return chosen_model(agent, self.agent_models, self.model)
+
+
+def chosen_model(agent: AgentSpec, agent_models: Mapping[str, str], default: str) -> str:
+    """The model of `agent`: chosen for it by name, else by its setting, else the run's."""
+    return agent_models.get(
+        agent.name, agent_models.get(agent.model_setting or agent.name, default)
+    )
 
 
 def clean_topic(topic: str) -> str:
     """Return `topic` trimmed; raise ValueError with a sentence a person can act on."""
     topic = topic.strip()
-    if not topic:
+    if not has_visible(topic):
         raise ValueError("The topic is empty. Type what the article should be about.")
     if len(topic) > TOPIC_MAX_CHARS:
         raise ValueError(
@@ -292,7 +313,26 @@ def clean_topic(topic: str) -> str:
         raise ValueError(
             f"The topic contains control characters ({bad}). Remove them and try again."
         )
+    if bad := direction_controls(topic):
+        raise ValueError(
+            f"The topic contains invisible characters that turn text around ({bad}). "
+            "Remove them and try again."
+        )
     return topic
+
+
+def has_visible(text: str) -> bool:
+    """True when a reader sees something: a letter, number, punctuation mark or symbol."""
+    return any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANK for c in text)
+
+
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by name, blank by look
+
+
+def direction_controls(text: str) -> str:
+    """Name the characters that make text read other than it is (embeddings, overrides, isolates)."""
+    bad = {c for c in text if "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"}
+    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
 
 
 def control_characters(text: str) -> str:

@@ -29,7 +29,7 @@ from pipeline.errors import (
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
 from pipeline.llm.client import ModelCaller
-from pipeline.models import AgentOutput, AgentSpec, Source, Usage
+from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 
 PREFETCH_TOOL = "search_samples"
 _NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
@@ -107,7 +107,7 @@ class AgentManager:
     def model_for(self, name: str) -> str:
         """The model `name` will ask for. Raises `SpecError` for an unknown agent."""
         agent = self._agent(name)
-        return self._agent_models.get(agent.model_setting or name, self._model)
+        return chosen_model(agent, self._agent_models, self._model)
 
     def adopt(self, agents: Sequence[AgentSpec]) -> None:
         """Know these agents as well: a plan grew while it ran."""

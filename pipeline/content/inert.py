@@ -28,6 +28,10 @@ _TAG = re.compile(r"(?<!\\)(\\*)<(?=[A-Za-z/!?])")
 _BAD_TARGET = re.compile(rf"(?<!\\)((?:\\\\)*)\](?=\((?!{_OWN_TARGET}))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^([ >\t*+\-\d.)]{0,40})\[(?=[^\]\n]{1,999}\]:)", re.MULTILINE)
 _SIGNS = re.compile(r"([\\`*_\[\]#|>~$&])")
+# Many renderers make links of bare addresses, some of them after entities and escapes are read, so
+# only a sign between the characters stops it. It is one that nobody sees.
+WORD_JOINER = "\u2060"
+_BARE_ADDRESS = re.compile(r"(?:https?|ftp):(?=//)|www(?=\.)|@(?=[\w-])", re.IGNORECASE)
 _LINE_START = re.compile(r"^(?:([+\-=])|(\d{1,9})([.)]))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -50,9 +54,14 @@ def inert_markdown(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """One line of plain text, so that Markdown shows exactly its words."""
-    line = _SIGNS.sub(r"\\\1", " ".join(clean_text(text).split()))
+    """One line of plain text, so that Markdown shows exactly its words and makes no link of any."""
+    line = _SIGNS.sub(r"\\\1", without_links(" ".join(clean_text(text).split())))
     return _LINE_START.sub(r"\2\\\1\3", line.replace("<", "&lt;"))
+
+
+def without_links(text: str) -> str:
+    """The text with every bare address broken where no reader sees it."""
+    return _BARE_ADDRESS.sub(lambda m: m[0] + WORD_JOINER, text)
 
 
 def escape_lines(text: str) -> str:

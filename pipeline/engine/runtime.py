@@ -130,14 +130,21 @@ class Runtime:
         *,
         allow_unsourced: bool | None = None,
         typed_endpoint: Endpoint | None = None,
+        model: str | None = None,
     ) -> None:
         """Continue a failed, cancelled or keyless run; finished agents are not run again.
+
+        `model` is for the agents that are left; None keeps what the run asked for.
 
         Raises `SpecError` when it cannot be continued, with what to do.
         """
         self.call(
             self._running.resume(
-                run_id, owner, allow_unsourced=allow_unsourced, typed_endpoint=typed_endpoint
+                run_id,
+                owner,
+                allow_unsourced=allow_unsourced,
+                typed_endpoint=typed_endpoint,
+                model=model,
             )
         )
 

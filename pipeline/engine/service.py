@@ -13,6 +13,7 @@ import secrets
 from contextlib import suppress
 
 from pipeline.base_url import address, check_base_url, same_base_url
+from pipeline.engine.continuing import continued_with
 from pipeline.engine.executor import Executor
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
@@ -119,9 +120,11 @@ class RunService:
         *,
         allow_unsourced: bool | None = None,
         typed_endpoint: Endpoint | None = None,
+        model: str | None = None,
     ) -> None:
         """Continue a failed, cancelled or keyless run from its last finished agent.
 
+        `model` is for the agents that are left; what is finished stays, whatever wrote it.
         Raises `SpecError` when it is missing, in no such state, or its key must be typed first.
         """
         record = await self.store.get_run(run_id, owner)
@@ -130,6 +133,9 @@ class RunService:
         spec = record.spec
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
+        if model is not None:
+            events = await self.store.events(run_id, owner)
+            spec = continued_with(spec, model, events, await self.store.checkpoints(run_id, owner))
         if typed_endpoint is not None:
             _check_same_place(spec, typed_endpoint)
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 from pipeline.export.rendering import text
 from pipeline.timing import AgentTiming, RunTiming, Span
+from pipeline.views.bars import ChartClock, said_s
 
 WIDTH = 960
 LABEL_WIDTH = 190
 LANE = 26
 BAR = 16
 TOP = 28
+AXIS_WORDS = "seconds since the run started, pauses left out"
 _PLOT = WIDTH - LABEL_WIDTH - 12
 SEGMENTS = {
     "waiting": "waiting for inputs",
@@ -31,15 +33,18 @@ SEGMENTS = {
 def gantt_svg(timing: RunTiming) -> str:
     """The drawing; empty when the run has no measured time."""
     sequential = sum(agent.service_s for agent in timing.agents)
-    horizon = max(timing.horizon_s, sequential)
+    clock = ChartClock(timing.gaps)
+    horizon = max(clock.at(timing.horizon_s), sequential)
     if horizon <= 0:
         return ""
     scale = _PLOT / horizon
     lanes = [_sequential_strip(timing.agents, scale, timing.sequential_kind)]
-    lanes += [_lane(agent, row, timing, scale) for row, agent in enumerate(timing.agents, start=1)]
+    lanes += [
+        _lane(agent, row, timing, clock, scale) for row, agent in enumerate(timing.agents, start=1)
+    ]
     height = TOP + LANE * len(lanes) + 8
-    body = _axis(horizon, scale, height) + "".join(lanes)
-    title = "Gantt chart: what each agent did when, in seconds since the run started"
+    body = _axis(horizon, scale, height) + "".join(lanes) + _pauses(clock, scale, height)
+    title = f"Gantt chart: what each agent did when, in {AXIS_WORDS}"
     return (
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{text(title)}" '
         f'preserveAspectRatio="xMinYMin meet">{body}</svg>'
@@ -63,25 +68,37 @@ def _axis(horizon: float, scale: float, height: int) -> str:
     return "".join(parts)
 
 
-def _lane(agent: AgentTiming, row: int, timing: RunTiming, scale: float) -> str:
+def _pauses(clock: ChartClock, scale: float, height: int) -> str:
+    """A line where the run was paused, and for how long."""
+    parts = []
+    for number, mark in enumerate(clock.marks()):
+        x, y = LABEL_WIDTH + mark.at_s * scale, TOP + LANE + 12 * (number % 4)
+        parts.append(f'<line class="pause" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height}"/>')
+        said = text(f"paused {said_s(mark.duration_s)}")
+        parts.append(f'<text class="tick pause" x="{x + 4:.1f}" y="{y}">{said}</text>')
+    return "".join(parts)
+
+
+def _lane(agent: AgentTiming, row: int, timing: RunTiming, clock: ChartClock, scale: float) -> str:
     y = TOP + row * LANE
     on_path = agent.agent in timing.critical
     label = f"{agent.title} ●" if on_path else agent.title
-    bars = "".join(_bar(span, y, scale, critical=on_path) for span in agent.spans)
+    bars = "".join(_bar(span, y, clock, scale, critical=on_path) for span in agent.spans)
     return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}</g>'
 
 
-def _bar(span: Span, y: int, scale: float, *, critical: bool) -> str:
+def _bar(span: Span, y: int, clock: ChartClock, scale: float, *, critical: bool) -> str:
     kind = span.segment.value
     classes = [f"s-{kind}"]
     if not span.used:
         classes.append("void")
     if critical and span.in_service:
         classes.append("critical")
-    said = f"{SEGMENTS[kind]}: {span.start_s:.2f} to {span.end_s:.2f} s"
+    start_s, end_s = clock.at(span.start_s), clock.at(span.end_s)
+    said = f"{SEGMENTS[kind]}: {start_s:.2f} to {end_s:.2f} s"
     if not span.used:
         said += ", discarded"
-    return _rect(span.start_s, span.duration_s, y, scale, " ".join(classes), said)
+    return _rect(start_s, end_s - start_s, y, scale, " ".join(classes), said)
 
 
 def _sequential_strip(agents: Sequence[AgentTiming], scale: float, kind: str) -> str:

@@ -16,11 +16,12 @@ from pipeline.content.citations import render_links
 from pipeline.content.readability import is_english
 from pipeline.content.seo import make_slug
 from pipeline.content.social import platforms
-from pipeline.export.gantt_svg import SEGMENTS, gantt_svg
+from pipeline.export.gantt_svg import AXIS_WORDS, SEGMENTS, gantt_svg
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
 from pipeline.timing import RunTiming
-from pipeline.views.tables import speculation_line
+from pipeline.views.bars import ChartClock
+from pipeline.views.tables import speculation_line, state_words
 
 if TYPE_CHECKING:
     from pipeline.export.bundle import Bundle
@@ -203,12 +204,13 @@ def _metrics(metrics: Mapping[str, Any] | None) -> str:
 
 
 def _timing(timing: RunTiming) -> str:
+    clock = ChartClock(timing.gaps)
     rows = [
         (
             agent.title,
-            agent.state.value,
-            _seconds(agent.started_s),
-            _seconds(agent.finished_s),
+            state_words(agent, timing),
+            _seconds(clock.or_none(agent.started_s)),
+            _seconds(clock.or_none(agent.finished_s)),
             _seconds(agent.service_s),
             *(_seconds(getattr(agent.segments, f"{name}_s")) for name in SEGMENTS),
         )
@@ -225,7 +227,7 @@ def _timing(timing: RunTiming) -> str:
         + (element("p", text(said), class_="facts") if (said := speculation_line(timing)) else "")
         + element("div", gantt_svg(timing), class_="scroll")
         + element("p", legend + "<span>● critical path</span>", class_="facts legend")
-        + table(head, rows, "Measured, in seconds since the run started"),
+        + table(head, rows, f"Measured, in {AXIS_WORDS}"),
     )
 
 

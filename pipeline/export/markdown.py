@@ -11,17 +11,21 @@ import json
 import re
 
 from pipeline.content.article import Article, plain_line
-from pipeline.content.inert import inert_markdown
+from pipeline.content.inert import WORD_JOINER, inert_markdown, without_links
 from pipeline.content.prose import map_prose
 from pipeline.models import DEMO_LABEL, RunRecord
 
 # A colon begins all of them (":red[…]", ":material/close:", ":::note"); written as an entity it looks
 # the same and begins nothing. Streamlit's logo is put in later still: an invisible character stops it.
-WORD_JOINER = "\u2060"
-_COLON = re.compile(
+_COLON = re.compile(  # the first: a table's alignment
     r"^[ \t>|:\-]+$|(?<!\\)(\\*):(?!//)", re.MULTILINE
-)  # the first: a table's alignment
+)
 _LOGO = re.compile(r"(?<=&#58;)(?=streamlit)")
+# A bare address is made a link before its entities and escapes are read: one with such a sign in it
+# would be shown garbled, so it stays text. In a link's target, after `](`, they are read.
+_SPOILT_ADDRESS = re.compile(
+    r"(?<!\]\()(?<!\]\(<)\b(?:https?://|www\.)[^\s<:$]{0,2000}[:$][^\s<]*", re.IGNORECASE
+)
 _DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
 
 
@@ -48,6 +52,7 @@ def safe_markdown(text: str) -> str:
 
 
 def _without_directives(prose: str) -> str:
+    prose = _SPOILT_ADDRESS.sub(lambda m: without_links(m[0]), prose)
     prose = _DOLLAR.sub(r"\1\\$", prose)
     return _LOGO.sub(WORD_JOINER, _COLON.sub(_colon, prose))
 

@@ -17,6 +17,7 @@ from sqlalchemy import Row
 from pipeline import events
 from pipeline.events import AnyEvent
 from pipeline.models import (
+    STORED,
     AgentOutput,
     AgentState,
     Checkpoint,
@@ -90,7 +91,7 @@ def record_of(row: Row[Any]) -> RunRecord:
         owner=row.owner,
         status=RunStatus(row.status),
         epoch=row.epoch,
-        spec=RunSpec.model_validate_json(row.spec),
+        spec=RunSpec.model_validate_json(row.spec, context=STORED),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -1,8 +1,8 @@
 """Turn a run's timing into bars: what is drawn where. `gantt.py` draws them with Plotly.
 
-Pure. Bars are in *chart seconds*: seconds since the run started, in which a pause between two
-epochs takes at most `GAP_WIDTH_S`, so that a run continued the next morning can still be read.
-The live view draws the same bars from the same functions.
+Pure. Bars are in the run's own time: seconds since it started, without the pauses between its
+epochs, so that a run continued the next morning can still be read and chart, clock, cards and
+tables agree. The live view draws the same bars from the same functions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pipeline.plan import Plan
 from pipeline.spans import Gap, Segment, Span
 from pipeline.timing import RunTiming
 
-GAP_WIDTH_S = 1.0  # as wide as a pause is drawn at most
 LABEL_CHARS = 17
 
 # One colour per phase, in order; far apart in hue and readable on white and on near black.
@@ -63,37 +62,32 @@ class StripBar:
 
 @dataclass(frozen=True, slots=True)
 class GapMark:
-    """A pause as drawn, and how long it really was."""
+    """Where a pause is marked in the run's own time, and how long it was."""
 
-    start_s: float
-    end_s: float
+    at_s: float
     duration_s: float
 
 
 class ChartClock:
-    """From seconds since the run started to chart seconds, and back to nothing else."""
+    """From seconds since the run first started to the run's own time, in which pauses do not count."""
 
     def __init__(self, gaps: Iterable[Gap] = ()) -> None:
         self._gaps = tuple(gaps)
 
     def at(self, at_s: float) -> float:
-        """Where `at_s` is drawn. A moment inside a pause is drawn inside its mark."""
-        cut_s = 0.0
-        for gap in self._gaps:
-            past_s = min(at_s, gap.end_s) - gap.start_s
-            if past_s > 0:
-                cut_s += past_s - min(past_s, GAP_WIDTH_S)
-        return at_s - cut_s
+        """The run's own time at `at_s`. During a pause it stands still."""
+        return at_s - sum(max(0.0, min(at_s, g.end_s) - g.start_s) for g in self._gaps)
+
+    def or_none(self, at_s: float | None) -> float | None:
+        return None if at_s is None else self.at(at_s)
 
     @property
-    def cut_s(self) -> float:
-        """What all pauses together take off the axis."""
-        return sum(max(0.0, gap.duration_s - GAP_WIDTH_S) for gap in self._gaps)
+    def paused_s(self) -> float:
+        """All pauses together."""
+        return sum(gap.duration_s for gap in self._gaps)
 
     def marks(self) -> tuple[GapMark, ...]:
-        return tuple(
-            GapMark(self.at(gap.start_s), self.at(gap.end_s), gap.duration_s) for gap in self._gaps
-        )
+        return tuple(GapMark(self.at(gap.start_s), gap.duration_s) for gap in self._gaps)
 
 
 def bars_of(phase: str, spans: Iterable[Span], clock: ChartClock) -> list[Bar]:

@@ -26,6 +26,7 @@ from pipeline.models import AgentSpec, AgentState, RunStatus
 from pipeline.plan import Plan, waiting_for
 from pipeline.spans import Segment, SpanWalker, Track
 from pipeline.timing import calls_that_count, usage_of
+from pipeline.views.bars import ChartClock
 
 ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "cooling": "the provider asked to wait",
@@ -44,8 +45,8 @@ class Card:
 
     `detail` is one sentence, true at the moment it was made; pages may count on from
     `backoff_until_s` and `started_s`. `elapsed_s` runs from `started_s` (its inputs existed) to
-    settling or now. Tokens are None when the provider did not tell (yet). Times are seconds since
-    the run first started.
+    settling or now. Tokens are None when the provider did not tell (yet). Times are the run's own
+    (`bars.py`): pauses do not count.
     """
 
     agent: str
@@ -59,6 +60,7 @@ class Card:
     finished_s: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    in_flight: bool = False  # a call is: its tokens are not told yet
     attempt: int = 0  # of the call in flight, or the last one
     mark: str = ""
     error: str = ""
@@ -172,8 +174,10 @@ def card_of(
 ) -> Card:
     """One card, from a walker and notes that have seen the facts already."""
     track, note = walker.tracks[agent.name], notes[agent.name]
+    clock = ChartClock(walker.gaps)
     horizon_s = walker.horizon_s(now_s)
-    end_s = horizon_s if track.finished_s is None else track.finished_s
+    started_s = clock.or_none(track.ready_s)
+    end_s = clock.at(horizon_s if track.finished_s is None else track.finished_s)
     usage = usage_of(calls_that_count(track))
     settled = {name for name, other in walker.tracks.items() if other.state is not None}
     before = waiting_for(plan, agent.name, settled) if track.state is None else ()
@@ -186,19 +190,26 @@ def card_of(
         state=state,
         waiting_for=titles,
         detail=_detail(state, track, note, titles, walker, horizon_s),
-        started_s=track.ready_s,
-        elapsed_s=None if track.ready_s is None else max(0.0, end_s - track.ready_s),
-        finished_s=track.finished_s,
+        started_s=started_s,
+        elapsed_s=None if started_s is None else max(0.0, end_s - started_s),
+        finished_s=clock.or_none(track.finished_s),
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        in_flight=_in_flight(track),
         attempt=track.attempt,
         mark=note.mark,
         error=note.error if state is AgentState.BACKOFF or state.is_final else "",
         hint=note.hint,
-        backoff_until_s=note.backoff_until_s if state is AgentState.BACKOFF else None,
+        backoff_until_s=clock.or_none(note.backoff_until_s)
+        if state is AgentState.BACKOFF
+        else None,
         reused=track.reused,
         tools_line=note.tools_line,
     )
+
+
+def _in_flight(track: Track) -> bool:
+    return track.state is None and bool(track.calls) and track.calls[-1].finished_s is None
 
 
 def _state(track: Track, walker: SpanWalker) -> AgentState:

@@ -38,6 +38,7 @@ ALERT = "#F2555A"
 ROW_PX = 27
 STRIP_PX = 34
 FRAME_PX = 190  # axis, legend, margins
+GAP_LABEL_PX, GAP_LABEL_ROWS = 15, 4
 STRIP_GAP_PX = 30  # holds the label of the bound
 
 
@@ -194,7 +195,7 @@ def _critical_trace(
             "line": {"color": "#3A3D4A", "width": 1.5},
         },
         customdata=[
-            f"<b>{plan.agent(name).title}</b><br>on the critical path until {end_s:.2f} s"
+            f"<b>{plan.agent(name).title}</b><br>on the critical path until {clock.at(end_s):.2f} s"
             for name, end_s in chain
         ],
         hovertemplate="%{customdata}<extra></extra>",
@@ -287,21 +288,22 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
 
 
 def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
-    for mark in ChartClock(timing.gaps).marks():
+    """A line where the run was paused; labels of pauses close together stand below each other."""
+    for number, mark in enumerate(ChartClock(timing.gaps).marks()):
         figure.add_shape(
-            type="rect",
+            type="line",
             xref="x",
             yref="y domain",
-            x0=mark.start_s,
-            x1=mark.end_s,
+            x0=mark.at_s,
+            x1=mark.at_s,
             y0=0,
             y1=1,
-            fillcolor="rgba(139,141,152,0.28)",
-            line={"width": 1, "dash": "dot", "color": NEUTRAL},
+            line={"width": 2, "dash": "dash", "color": NEUTRAL},
         )
         figure.add_annotation(
-            x=mark.end_s,
+            x=mark.at_s,
             y=0.98,
+            yshift=-GAP_LABEL_PX * (number % GAP_LABEL_ROWS),
             xref="x",
             yref="y domain",
             xanchor="left",

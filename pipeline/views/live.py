@@ -131,7 +131,7 @@ class LiveReducer:
             "type": "batch",
             "status": self.status,
             "finished": self.finished,
-            "now_s": self._walker.horizon_s(now_s),
+            "now_s": self._now_s(now_s),
             "cursor": self.cursor,
             "status_line": self.status_line(),
             "cards": self._card_messages(self._cards, now_s),
@@ -165,7 +165,7 @@ class LiveReducer:
             "run_id": run.id,
             "status": status,
             "finished": self.finished or run.status.is_final,
-            "now_s": self._walker.horizon_s(now_s),
+            "now_s": self._now_s(now_s),
             "cursor": self.cursor,
             "status_line": self.status_line(),
             "plan": plan_message(self.plan),
@@ -196,6 +196,9 @@ class LiveReducer:
         ]
         return f"{count}. {f'Working: {listed(working)}.' if working else ''}".rstrip()
 
+    def _now_s(self, now_s: float | None) -> float:
+        return ChartClock(self._walker.gaps).at(self._walker.horizon_s(now_s))
+
     def _card_messages(self, names: set[str], now_s: float | None) -> list[CardMessage]:
         return [
             card_message(card_of(self.plan, agent, self._walker, self._notes, now_s))
@@ -208,11 +211,7 @@ class LiveReducer:
         ended = timing_of(self.plan, self._walker) if self.finished else None
         return {
             "rows": [self._row(name, clock) for name in self.plan.names if name in names],
-            "gaps": [
-                {"start_s": m.start_s, "end_s": m.end_s, "duration_s": m.duration_s}
-                for m in clock.marks()
-            ],
-            "cut_s": clock.cut_s,
+            "gaps": [{"at_s": mark.at_s, "duration_s": mark.duration_s} for mark in clock.marks()],
             "bound_s": ended.bound_s if ended else None,
             "critical": list(ended.critical) if ended else [],
         }

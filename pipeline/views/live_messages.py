@@ -1,14 +1,13 @@
 """The shapes of the live view's messages: the whole contract with the browser.
 
-Times are seconds since the run first started, except inside `gantt`, which is in chart seconds
-(`bars.py`): the chart's now line stands at `now_s - gantt.cut_s`.
+All times are seconds of the run's own time (`bars.py`): pauses do not count.
 
 Snapshot, first message and again after a reconnect:
     {"type": "snapshot", "run_id", "status", "finished", "now_s", "cursor": "epoch:seq",
      "status_line", "plan": {"mode", "phases": [{name, colour, parallel}],
      "agents": [{name, title, label, phase, waits_for: [names]}]},
      "cards": [Card fields], "texts": {agent: {"generation", "text"}},
-     "gantt": {"rows": [all], "gaps", "cut_s", "bound_s", "critical"}}
+     "gantt": {"rows": [all], "gaps": [{at_s, duration_s}], "bound_s", "critical"}}
 Batch:
     {"type": "batch", "status", "finished", "now_s", "cursor", "status_line",
      "cards": [whole cards, only changed ones],
@@ -20,7 +19,7 @@ A gantt row:
     {"agent", "phase", "service_s", "growing_since_s", "bars":
      [{"segment", "start_s", "end_s" or null while open, "used", "in_service", "call", "attempt"}]}
 The sequential strip is one bar per row, end to end in roster order, each `service_s` long plus,
-when `growing_since_s` is not null, the chart's now minus `growing_since_s`.
+when `growing_since_s` is not null, `now_s` minus `growing_since_s`.
 """
 
 from __future__ import annotations
@@ -66,6 +65,7 @@ class CardMessage(TypedDict):
     finished_s: float | None
     input_tokens: int | None
     output_tokens: int | None
+    in_flight: bool
     attempt: int
     mark: str
     error: str
@@ -99,15 +99,13 @@ class RowMessage(TypedDict):
 
 
 class GapMessage(TypedDict):
-    start_s: float
-    end_s: float
+    at_s: float
     duration_s: float
 
 
 class GanttMessage(TypedDict):
     rows: list[RowMessage]
     gaps: list[GapMessage]
-    cut_s: float
     bound_s: float | None
     critical: list[str]
 

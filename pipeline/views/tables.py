@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, RunTiming
+from pipeline.views.bars import ChartClock, said_s
 
 Row = dict[str, str | float | int | None]
 Kind = Literal["measured", "replayed", "bound"]
@@ -44,18 +45,20 @@ class Headline:
 
 
 def agent_rows(timing: RunTiming) -> list[Row]:
-    """One row per agent, in roster order. The six kinds of time add up to *Total*."""
+    """One row per agent, in roster order. The six kinds of time add up to *Total*.
+
+    *Started* is in the run's own time: pauses do not count, as in every other column.
+    """
     return [_agent_row(agent, timing) for agent in timing.agents]
 
 
 def _agent_row(agent: AgentTiming, timing: RunTiming) -> Row:
     segments = agent.segments
-    state = _STATE_WORDS.get(agent.state, agent.state.value)
     return {
         "Agent": agent.title,
         "Phase": agent.phase,
-        "State": f"{state}, kept" if agent.reused else state,
-        "Started (s)": _rounded(agent.started_s),
+        "State": state_words(agent, timing),
+        "Started (s)": _rounded(ChartClock(timing.gaps).or_none(agent.started_s)),
         "Waited for inputs (s)": _rounded(segments.waiting_s),
         "Admission (s)": _rounded(segments.admission_s),
         "Backoff (s)": _rounded(segments.backoff_s),
@@ -69,6 +72,20 @@ def _agent_row(agent: AgentTiming, timing: RunTiming) -> Row:
         "Attempts": agent.attempts,
         "Critical path": "yes" if agent.agent in timing.critical else "",
     }
+
+
+def state_words(agent: AgentTiming, timing: RunTiming) -> str:
+    """How the agent stands, or how it ended; who never came to work has not been cancelled at it."""
+    if not agent.state.is_final and not timing.running:
+        return "not started" if agent.ready_s is None else "interrupted"
+    words = _STATE_WORDS.get(agent.state, agent.state.value)
+    return f"{words}, kept" if agent.reused else words
+
+
+def agent_line(agent: AgentTiming, timing: RunTiming) -> str:
+    """One agent in a line: how it ended and its service time, where it has one."""
+    words = f"{agent.title}: {state_words(agent, timing)}"
+    return f"{words}, service time {said_s(agent.service_s)}" if agent.service_s > 0 else words
 
 
 def speculation_line(timing: RunTiming) -> str:

@@ -116,6 +116,54 @@ def test_reload_and_second_tab_show_the_same_run(page: Page, context: BrowserCon
         expect(tab.get_by_text("This run was cancelled.")).to_be_visible()
 
 
+def test_the_tabs_title_says_that_a_run_was_cancelled_and_stays_so(page: Page) -> None:
+    take_ones_time(page)
+    start(page, "Urban bees")
+    expect(page).to_have_title(re.compile(r"^● \d+/10 "))
+
+    told = page.evaluate(  # the page names the end before the live view hears of it
+        """() => {
+          document.title = "■ Cancelled – told by the page";
+          document.dispatchEvent(new Event("visibilitychange"));
+          return document.title;
+        }"""
+    )
+    page.locator(".st-key-cancel button").click()
+
+    assert told == "■ Cancelled – told by the page"
+    expect(page.get_by_text("This run was cancelled.")).to_be_visible()
+    expect(page).to_have_title("■ Cancelled – Urban bees – Gantry")
+    page.locator(".st-key-continue button").click()
+    expect(page).to_have_title(re.compile(r"^● \d+/10 "))
+    page.locator(".st-key-cancel button").click()
+    expect(page).to_have_title("■ Cancelled – Urban bees – Gantry")
+
+
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 1280, "height": 900}}], indirect=True, ids=["laptop"]
+)
+def test_what_an_agent_writes_is_on_the_screen_without_scrolling(page: Page) -> None:
+    """Also when the brief and the provider panel were open at the start."""
+    page.locator(".st-key-details summary").click()
+    take_ones_time(page)
+    start(page, "Urban bees")
+
+    card = page.locator("[data-agent=topic_planner]")
+    expect(card.locator(".gl-text")).not_to_be_empty()
+    expect(card.locator(".gl-tokens")).to_have_text(re.compile(r"^≈ [\d,]+ tokens$"))
+    box = card.locator(".gl-text").bounding_box()
+    assert box is not None and box["y"] + 80 < 900
+    assert page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollTop") == 0
+    expect(page.locator("[data-gantt]")).to_contain_text("replayed")
+    expect(card).to_have_attribute("data-state", "done")
+    expect(card.locator(".gl-tokens")).to_have_text(re.compile(r"^[\d,]+ tokens$"))
+    expect(page.locator(".st-key-run button")).to_be_hidden()
+    page.locator(".st-key-brief_line summary").first.click()
+    expect(page.locator(".st-key-run button")).to_be_disabled()
+    expect(page.locator(".st-key-topic textarea")).to_have_value("Urban bees")
+    page.locator(".st-key-cancel button").click()
+
+
 def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
     take_ones_time(page)
     start(page, "Heat pumps, stopped halfway")
@@ -126,6 +174,11 @@ def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
 
     page.locator(".st-key-continue button").click()
 
+    expect(page.locator("[data-gantt]")).to_contain_text(re.compile(r"paused \d+\.\d s"))
+    expect(page.locator(".gl-clock")).to_contain_text("in between")
+    kept = page.locator("[data-agent=topic_planner][data-state=done]")
+    expect(kept).to_contain_text("not paid for again")
+    expect(kept.locator(".gl-text")).to_contain_text("Outline")
     expect(
         page.locator(".gl-card:is([data-state=streaming], [data-state=tools])").first
     ).to_be_visible()
@@ -171,6 +224,24 @@ def test_a_hostile_topic_is_only_text(page: Page, topic: str) -> None:
     expect(page.locator(".st-key-run_header")).to_be_visible()
     finished(page)
     assert page.locator(".st-key-run_panel :is(script, iframe, img[src^=http])").count() == 0
+
+
+def test_addresses_in_a_topic_are_shown_as_they_are_and_lead_nowhere(page: Page) -> None:
+    topic = "See http://127.0.0.1:8080/v1: or www.example.org -> write to me@example.org"
+    start(page, topic)
+
+    line = page.locator(".st-key-brief_line > div summary").first
+    expect(line).to_contain_text("write to")
+    assert topic in line.inner_text().replace("\u2060", "")
+    finished(page)
+    heading = page.locator(".st-key-run_header h3")
+    assert heading.inner_text().replace("\u2060", "") == topic
+    assert page.locator(".st-key-run_header a, .st-key-brief_line a").count() == 0
+    page.get_by_role("link", name="History").click()
+    row = page.locator("[class*=st-key-about_]").first
+    expect(row).to_contain_text("write to")
+    assert topic in row.inner_text().replace("\u2060", "")
+    assert page.locator("[class*=st-key-about_] a").count() == 0
 
 
 @pytest.mark.parametrize(

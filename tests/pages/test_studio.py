@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._form import SAMPLE_TOPICS
-from pages._runtime import get_runtime
+from pages._runtime import _holder, get_runtime
+from pipeline.engine import RunContext, RunOutcome, Runtime
+from pipeline.events import AgentFinished, AgentStarted, RunStarted
+from pipeline.journal import Journal, wall_now
 from pipeline.models import DEMO_LABEL, LOCAL_OWNER, Mode, RunSpec, RunStatus
+from pipeline.settings import Settings
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -77,6 +83,10 @@ def test_a_sample_starts_with_one_click(app: AppTest) -> None:
         ("   ", "empty"),
         ("x" * 2_001, "limit"),
         ("bell \x07 rings", "control characters"),
+        ("\ufeff\u200b", "empty"),
+        ("\u3164 \u2800\u034f", "empty"),
+        ("bees \u202e seeb", "U+202E"),
+        ("bees \u2066 seeb \u2069", "turn text around"),
     ],
 )
 def test_a_topic_that_cannot_be_run_is_refused_with_a_reason_and_kept(
@@ -282,3 +292,31 @@ def test_a_secret_in_an_address_stored_by_an_earlier_version_is_not_shown(app: A
     assert not app.exception
     assert "host" in said(app)
     assert "CANARY" not in said(app)
+
+
+def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> None:
+    """In the very rerun the click causes: no figure of a run that is still going on."""
+    begun = threading.Event()
+
+    async def slow_to_close(spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
+        journal.record(RunStarted, wall_at=wall_now())
+        journal.record(AgentStarted, agent="topic_planner")
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.4)  # what closing takes here
+            journal.record(AgentFinished, agent="topic_planner", state="cancelled")
+        return RunOutcome(RunStatus.DONE)
+
+    _holder().runtime = runtime = Runtime(Settings(), slow_to_close)
+    runtime.start()
+    app.run()
+    app.text_area(key="topic").input("Urban bees")
+    app.button(key="run").click().run()
+    assert begun.wait(FINISH_S)
+
+    app.button(key="cancel").click().run()
+
+    assert "run goes on" not in str(app.metric[0].help)
+    assert app.expander(key="agent_topic_planner").label.startswith("Topic planner: cancelled")

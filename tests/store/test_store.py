@@ -170,3 +170,12 @@ async def test_the_engine_is_told_what_is_unfinished_most_urgent_first(store: St
     unfinished = await store.unfinished_runs()
 
     assert [run.id for run in unfinished] == ["high", "low", "under way"]
+
+
+async def test_what_was_asked_under_older_rules_can_still_be_read(store: Store) -> None:
+    asked = SPEC.model_copy(update={"topic": "bees \u202e seeb", "tone": "calm\u2066"})
+    await store.insert_run("r1", "ann", asked)
+
+    record = await store.get_run("r1", "ann")
+
+    assert record is not None and record.spec == asked

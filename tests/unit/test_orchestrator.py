@@ -297,6 +297,9 @@ async def test_a_second_epoch_keeps_every_finished_agent(demo: FaultyDemo) -> No
     assert not {"topic_planner", "web_researcher", "kb_researcher"} & set(asked_again)
     reused = {e.agent for e in journal.events if isinstance(e, AgentFinished) and e.reused}
     assert reused == {"topic_planner", "web_researcher", "kb_researcher"}
+    assert {name: journal.text(name) for name in reused} == {
+        name: failed.outputs[name].text for name in reused
+    }
 
 
 async def test_an_absence_that_finished_work_rests_on_is_kept(demo: FaultyDemo) -> None:

@@ -15,10 +15,20 @@ const SEGMENT_WORDS = {
   generation: "generation",
   tools: "tools",
 };
-const SEQUENTIAL = "Sequential";
+const SEQUENTIAL = "Sequential<br><i>replayed</i>"; // measured only of a sequential run that has ended
+const ROWS_SHARE = 0.85; // of the height; the strip stands above
 const SOLID = { opacity: 1 };
 const REDRAW_MS = 250; // at most four drawings a second …
 const REDRAW_SHARE = 6; // … and fewer where one takes long: a sixth of the time at most
+
+// `0.4 s`, `2 min 05 s`, `7 h 58 min`, as everywhere on the page.
+function duration(seconds) {
+  const two = (number) => String(number).padStart(2, "0");
+  const whole = Math.round(seconds);
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
 
 let plotlyLoading = null;
 
@@ -68,7 +78,6 @@ class Gantt {
   take(news) {
     for (const row of news.rows) this.rows.set(row.agent, row);
     this.gaps = news.gaps;
-    this.cut = news.cut_s;
     this.bound = news.bound_s;
   }
 
@@ -102,7 +111,7 @@ class Gantt {
     if (!this.plotly || !this.plan || this.now === undefined || this.disposed || document.hidden) return;
     const begun = performance.now();
     const look = this.look();
-    const chart = { ...this, now: Math.max(0, this.now - this.cut) };
+    const chart = { ...this, now: Math.max(0, this.now) };
     const { bars, end } = collect(chart, look);
     this.plotly.react(this.plot, bars, layout(chart, end, look), { displayModeBar: false, responsive: true });
     this.lastDraw = performance.now();
@@ -184,8 +193,8 @@ function layout(chart, stripEnd, look) {
     showlegend: false,
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
-    font: { family: look.font, color: look.text, size: narrow ? 11 : 12 },
-    margin: { l: narrow ? 112 : 128, r: 14, t: 8, b: 28 },
+    font: { family: look.font, color: look.text, size: 11 },
+    margin: { l: narrow ? 112 : 128, r: 14, t: 4, b: 22 },
     hoverlabel: { bgcolor: look.surface, bordercolor: look.border, font: { color: look.text, family: look.font } },
     xaxis: {
       range: [0, longest],
@@ -196,18 +205,23 @@ function layout(chart, stripEnd, look) {
       anchor: "y",
       nticks: narrow ? 5 : 10,
     },
-    yaxis: { ...lanes, domain: [0, 0.86], range: [labels.length - 0.5, -0.5], type: "category", categoryarray: labels, tickvals: labels },
-    yaxis2: { ...lanes, domain: [0.9, 1], range: [-0.5, 0.5], type: "category", categoryarray: [SEQUENTIAL] },
+    yaxis: { ...lanes, domain: [0, ROWS_SHARE], range: [labels.length - 0.5, -0.5], type: "category", categoryarray: labels, tickvals: labels },
+    yaxis2: { ...lanes, domain: [ROWS_SHARE + 0.03, 1], range: [-0.5, 0.5], type: "category", categoryarray: [SEQUENTIAL] },
     shapes: [
       ...chart.gaps.map((gap) => ({
-        ...{ type: "rect", xref: "x", yref: "paper", x0: gap.start_s, x1: gap.end_s, y0: 0, y1: 0.86 },
-        ...{ fillcolor: look.gray, opacity: 0.2, line: { width: 0 } },
+        ...{ type: "line", xref: "x", yref: "paper", x0: gap.at_s, x1: gap.at_s, y0: 0, y1: ROWS_SHARE },
+        line: { color: look.gray, width: 2, dash: "dash" },
       })),
       {
-        ...{ type: "line", xref: "x", yref: "paper", x0: chart.now, x1: chart.now, y0: 0, y1: 0.86 },
+        ...{ type: "line", xref: "x", yref: "paper", x0: chart.now, x1: chart.now, y0: 0, y1: ROWS_SHARE },
         line: { color: look.primary, width: 1.5, dash: "dot" },
       },
     ],
+    annotations: chart.gaps.map((gap, number) => ({
+      ...{ x: gap.at_s, y: ROWS_SHARE, xref: "x", yref: "paper", xanchor: "left", yanchor: "top" },
+      ...{ text: `paused ${duration(gap.duration_s)}`, yshift: -15 * (number % 4) },
+      ...{ showarrow: false, font: { size: 11, color: look.text } },
+    })),
   };
 }
 

@@ -14,6 +14,8 @@ const STATES = {
   cancelled: ["■", "Cancelled", "gray"],
 };
 const ENDINGS = { done: "✓ Done", degraded: "✓ Done", failed: "✕ Failed" };
+const TOLD = /^[✓✕■…] /; // a title that says how a run ended: nothing that comes later may replace it
+const CHARS_PER_TOKEN = 4;
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);
 const CLOSED_FINISHED = 1000;
 const CLOSED_UNKNOWN = 4404;
@@ -32,12 +34,6 @@ function element(tag, className, parent, text) {
   if (text !== undefined) made.textContent = text;
   if (parent) parent.append(made);
   return made;
-}
-
-function duration(seconds) {
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 }
 
 class Card {
@@ -72,11 +68,22 @@ class Card {
     this.badge.dataset.tone = tone;
     setText(this.icon, icon);
     setText(this.word, word);
-    setText(this.tokens, agent.output_tokens == null ? "" : `${agent.output_tokens.toLocaleString()} tokens`);
+    this.sayTokens();
     this.root.title = agent.hint || agent.error;
   }
 
+  // What the provider told; until it tells, about as many as the text is long, marked as such.
+  sayTokens() {
+    const told = this.agent.output_tokens;
+    const untold = told == null || this.agent.in_flight;
+    const estimated = untold ? Math.round(this.chars / CHARS_PER_TOKEN) : 0;
+    const tokens = (told ?? 0) + estimated;
+    const unknown = tokens === 0 && told == null;
+    setText(this.tokens, unknown ? "" : `${estimated ? "≈ " : ""}${tokens.toLocaleString()} tokens`);
+  }
+
   clear(generation) {
+    this.chars = 0;
     this.generation = generation;
     this.reader = new JsonText();
     this.pending = "";
@@ -87,6 +94,7 @@ class Card {
   // A new generation: the attempt before it failed, and its text is void.
   take({ generation, text }) {
     if (generation !== this.generation) this.clear(generation);
+    this.chars += text.length;
     this.pending += this.reader.push(text);
   }
 
@@ -108,6 +116,7 @@ class Card {
     const until = agent.finished_s ?? now;
     setText(this.time, agent.started_s == null ? "" : duration(Math.max(0, until - agent.started_s)));
     setText(this.wait, this.detail(now));
+    this.sayTokens();
   }
 
   detail(now) {
@@ -280,23 +289,34 @@ class LiveView {
   }
 
   tick() {
-    if (!this.plan) return;
+    if (!this.plan || this.disposed) return;
     const now = this.now();
     const started = this.status !== "queued";
     for (const card of this.cards.values()) card.tick(now);
     const settled = [...this.cards.values()].filter((card) => FINAL.has(card.agent.state)).length;
-    setText(this.clock, started ? duration(Math.max(0, now)) : "");
+    setText(this.clock, started ? `${duration(Math.max(0, now))}${this.pauses()}` : "");
     this.bar.style.width = `${(100 * settled) / this.cards.size}%`;
-    document.title = `● ${settled}/${this.cards.size} ${this.data.topic} – Gantry`;
+    if (!this.finished) this.title(`● ${settled}/${this.cards.size}`);
     if (started) this.gantt.show(now);
+  }
+
+  // Pauses count nowhere; the clock says how long they were.
+  pauses() {
+    const paused = (this.gantt.gaps ?? []).reduce((sum, gap) => sum + gap.duration_s, 0);
+    return paused > 0 ? ` (paused ${duration(paused)} in between)` : "";
   }
 
   finish() {
     this.finished = true;
     clearInterval(this.ticker);
     this.tick();
-    document.title = `${ENDINGS[this.status] ?? "■ Stopped"} – ${this.data.topic} – Gantry`;
+    this.title(`${ENDINGS[this.status] ?? "■ Stopped"} –`);
     this.setTriggerValue("finished", this.status);
+  }
+
+  // The page names an ended run itself, often before this view has heard of the end.
+  title(state) {
+    if (!this.disposed && !TOLD.test(document.title)) document.title = `${state} ${this.data.topic} – Gantry`;
   }
 
   themeChanged() {

@@ -1,9 +1,11 @@
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline.content.inert import clean_text, escape_markdown, inert_markdown
+from pipeline.content.inert import WORD_JOINER, clean_text, escape_markdown, inert_markdown
 from pipeline.content.prose import map_prose, pieces, prose_of
 
 
@@ -59,9 +61,32 @@ def test_no_text_gets_an_element_a_picture_or_a_bad_link_through(text: str) -> N
 def test_one_line_shows_exactly_its_words(text: str) -> None:
     words = " ".join(clean_text(text).split())
 
-    (_open, inline, _close) = MarkdownIt("commonmark").parse("# " + escape_markdown(text))
+    assert shown(escape_markdown(text)).replace(WORD_JOINER, "") == words.replace(WORD_JOINER, "")
 
-    assert "".join(child.content for child in inline.children or []) == words
+
+# What Streamlit's renderer (mdast-util-gfm-autolink-literal) makes links of, in text it has read.
+BARE_URL = re.compile(r"(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", re.IGNORECASE)
+BARE_EMAIL = re.compile(r"([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)")
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"aW.:/@-_ &\\<\u2060", "http", "HTTPS", "://", "www.", "1", "&#58;"])
+    ).map("".join)
+)
+@example("http://127.0.0.1:1/v1: nothing answers")
+@example("see www.example.org, or write to me@example.org")
+def test_no_word_of_a_line_becomes_a_link(text: str) -> None:
+    read = shown(escape_markdown(text))
+
+    assert not BARE_URL.search(read)
+    assert not BARE_EMAIL.search(read)
+
+
+def shown(line: str) -> str:
+    """What a renderer reads from one line: entities and escapes undone."""
+    (_open, inline, _close) = MarkdownIt("commonmark").parse("# " + line)
+    return "".join(child.content for child in inline.children or [])
 
 
 @given(st.text(alphabet=st.sampled_from(list("a`~\n \\[")), max_size=80))

@@ -161,6 +161,12 @@ def test_values_json_cannot_hold_are_replaced() -> None:
         ("costs $5 or \\$6 $$x$$", r"costs \$5 or \$6 \$\$x\$\$"),
         ("`:red[x] $a$`", "`:red[x] $a$`"),
         ("at 10:30 [a](https://b.example/c)", "at 10&#58;30 [a](https://b.example/c)"),
+        (
+            "see http://127.0.0.1:80/v1: no",
+            f"see http&#58;{WORD_JOINER}//127.0.0.1&#58;80/v1&#58; no",
+        ),
+        ("[a](http://b.example:80/c)", "[a](http://b.example&#58;80/c)"),
+        ("see https://b.example/c for more", "see https://b.example/c for more"),
         ("![a](https://b.example/c)", "(picture left out&#58; a)"),
     ],
 )

@@ -178,6 +178,17 @@ def test_tokens_that_nobody_told_are_none() -> None:
     assert (shown.input_tokens, shown.output_tokens) == (None, 12)
 
 
+def test_a_call_in_flight_says_that_its_tokens_are_still_to_come() -> None:
+    told = (CallFinished, {**CALL, "outcome": "used", "output_tokens": 12})
+    again = (CallSent, {"call": 2, "attempt": 1})
+
+    assert not card("topic_planner", STARTED).in_flight
+    assert card("topic_planner", STARTED, SENT, FIRST).in_flight
+    assert not card("topic_planner", STARTED, SENT, FIRST, told).in_flight
+    second = card("topic_planner", STARTED, SENT, FIRST, told, again)
+    assert (second.in_flight, second.output_tokens) == (True, 12)
+
+
 def test_agents_whose_turn_never_came_say_that_the_run_stopped() -> None:
     failed = facts((RunFinished, {"status": "failed"}))
     cancelled = facts((RunFinished, {"status": "cancelled"}))

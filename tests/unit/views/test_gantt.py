@@ -13,7 +13,6 @@ from pipeline.plan import make_plan
 from pipeline.spans import Gap
 from pipeline.timing import Segment, run_timing
 from pipeline.views.bars import (
-    GAP_WIDTH_S,
     PHASE_PALETTE,
     ChartClock,
     gantt_bars,
@@ -141,13 +140,12 @@ def test_a_long_pause_takes_little_room_and_is_labelled() -> None:
     assert "paused 8 h 00 min" in [note.text for note in figure.layout.annotations]
 
 
-def test_a_chart_clock_cuts_each_pause_to_its_width() -> None:
+def test_pauses_do_not_count_in_the_runs_own_time() -> None:
     clock = ChartClock([Gap(10, 110), Gap(120, 120.5)])
 
-    assert [clock.at(s) for s in (5, 10, 110, 115)] == [5, 10, 10 + GAP_WIDTH_S, 15 + GAP_WIDTH_S]
-    assert clock.at(130) == 130 - clock.cut_s
-    assert clock.cut_s == 100 - GAP_WIDTH_S
-    assert [mark.duration_s for mark in clock.marks()] == [100, 0.5]
+    assert [clock.at(s) for s in (5, 10, 60, 110, 115, 130)] == [5, 10, 10, 10, 15, 29.5]
+    assert clock.paused_s == 100.5
+    assert [(mark.at_s, mark.duration_s) for mark in clock.marks()] == [(10, 100), (20, 0.5)]
 
 
 def test_no_text_of_a_model_or_provider_is_in_the_figure() -> None:

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 
 from pipeline.agents.roster import ROSTER
+from pipeline.events import AgentFinished, RunFinished
+from pipeline.journal import Journal
 from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
 from pipeline.timing import RunTiming, run_timing
-from pipeline.views.tables import CONTENTION, agent_rows, explanations, headlines, phase_rows
+from pipeline.views.tables import (
+    CONTENTION,
+    agent_line,
+    agent_rows,
+    explanations,
+    headlines,
+    phase_rows,
+)
 from tests.unit.simulated import Attempt, Script, Simulation, simulations, unhurried
 
 
@@ -38,6 +47,30 @@ def test_rows_stand_in_roster_order_with_words_for_people() -> None:
     assert rows[5]["State"] == "left out"
     assert rows[5]["Service (s)"] == 0.0
     assert rows[0]["Output tokens"] == 20
+
+
+def test_an_agents_line_says_its_service_time_and_no_other() -> None:
+    slow = Script(calls=((Attempt(admission_s=30.0, first_token_s=0.5, generation_s=1.0),),))
+    timing = finished(editor=slow, publisher=Script(state=AgentState.SUBSTITUTED))
+
+    assert agent_line(timing.agent("editor"), timing) == "Editor: done, service time 1.5 s"
+    assert agent_line(timing.agent("publisher"), timing) == "Publisher: replaced by code"
+
+
+def test_who_never_came_to_work_is_said_to_be_not_started() -> None:
+    plan = make_plan(ROSTER, Mode.PHASES)
+    simulation = Simulation(plan, {name: Script() for name in plan.names})
+    simulation.run(2.0)
+    run = Journal("run", events=simulation.events)
+    run.record(AgentFinished, agent="web_researcher", state="cancelled")
+    run.record(RunFinished, status="cancelled")
+
+    timing = run_timing(plan, run.events)
+
+    lines = {agent.agent: agent_line(agent, timing) for agent in timing.agents}
+    assert lines["publisher"] == "Publisher: not started"
+    assert lines["web_researcher"] == "Web researcher: cancelled"
+    assert [row["State"] for row in agent_rows(timing)][-1] == "not started"
 
 
 def test_a_phase_row_proves_its_overlap() -> None:
