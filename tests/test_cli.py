@@ -302,4 +302,4 @@ def test_a_bad_token_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = call("run", TOPIC)
 
     assert result.exit_code == 2
-    assert "tokens_per_minute" in result.stderr
+    assert "GANTRY_TOKENS_PER_MINUTE" in result.stderr

@@ -8,7 +8,7 @@ storable instead: a database column takes neither surrogates nor NUL.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import msgspec
@@ -35,12 +35,13 @@ def to_json(value: Any) -> bytes:
     )
 
 
-def dataclass_json(value: Any) -> bytes:
-    """A dataclass as JSON. msgspec writes it without copying it first, but no lone surrogates."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return to_json(asdict(value))
+def output_json(output: AgentOutput) -> bytes:
+    """As `asdict`, without a copy of all that the fields hold."""
+    values = {name: getattr(output, name) for name in _OUTPUT_FIELDS}
+    return to_json(values | {"sources": [asdict(source) for source in output.sources]})
+
+
+_OUTPUT_FIELDS = tuple(field.name for field in fields(AgentOutput))
 
 
 def from_json(payload: bytes) -> Any:
@@ -66,8 +67,8 @@ def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "agent": checkpoint.agent,
         "key": checkpoint.key,
         "epoch": checkpoint.epoch,
-        "output": dataclass_json(checkpoint.output),
-        "usage": dataclass_json(checkpoint.usage),
+        "output": output_json(checkpoint.output),
+        "usage": to_json(asdict(checkpoint.usage)),
         "state": str(checkpoint.state),
     }
 

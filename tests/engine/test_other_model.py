@@ -42,6 +42,11 @@ class Place:
     demo: FaultyDemo
     runtime: Runtime
 
+    def submit(self, spec: RunSpec = SPEC) -> str:
+        return self.runtime.submit(
+            spec.model_copy(update={"base_url": self.demo.endpoint.base_url})
+        )
+
     def ended(self, run_id: str) -> RunRecord:
         record = self.runtime.wait(run_id, 60)
         assert record is not None
@@ -75,7 +80,7 @@ def again(demo: FaultyDemo, before: Counter[str]) -> set[str]:
 
 def test_only_what_is_left_is_asked_of_the_other_model(place: Place) -> None:
     place.demo.always["content_writer/3"] = GONE
-    run_id = place.runtime.submit(SPEC)
+    run_id = place.submit(SPEC)
     assert place.ended(run_id).error_code == "model_not_found"
     before, asked_first = place.demo.requests.copy(), place.models(run_id)
     place.demo.always.clear()
@@ -94,7 +99,7 @@ def test_a_third_model_asks_nothing_again_that_either_of_the_first_two_finished(
 ) -> None:
     place.demo.always["content_writer"] = GONE
     plain = SPEC.model_copy(update={"options": RunOptions()})
-    run_id = place.runtime.submit(plain)
+    run_id = place.submit(plain)
     assert place.ended(run_id).status is RunStatus.FAILED
     place.runtime.resume(run_id, model=SECOND)
     assert place.ended(run_id).status is RunStatus.FAILED

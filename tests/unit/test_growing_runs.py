@@ -423,7 +423,8 @@ async def test_findings_of_the_early_researcher_alone_do_not_make_a_sourced_arti
 
     result = await run(demo, options=SPECULATIVE)
 
-    assert result.error is not None and result.error.code == "nothing_found"
+    assert states(result)["web_researcher/early"] == "done"
+    assert result.error is not None and result.error.code == "bad_request"
 
 
 async def test_speculation_in_sequential_mode_is_refused_before_the_first_call(
