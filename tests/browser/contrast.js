@@ -31,7 +31,10 @@
     const box = element.getBoundingClientRect();
     const style = getComputedStyle(element);
     const hidden = box.width < 2 || box.height < 2 || style.visibility === "hidden";
-    if (!text || hidden || element.closest(":disabled, [aria-disabled=true], style, script")) continue;
+    const disabled =
+      element.closest(":disabled, [aria-disabled=true]") ||
+      element.closest("label")?.querySelector(":disabled");
+    if (!text || hidden || disabled || element.closest("style, script")) continue;
     const layers = [];
     let opacity = 1;
     for (let at = element; at && at !== app; at = at.parentElement) {
