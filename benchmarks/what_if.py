@@ -75,6 +75,7 @@ class Measured:
     setting: Setting
     seed: int
     makespan_s: float
+    plan: Plan
     workloads: Mapping[str, Workload]
 
 
@@ -152,7 +153,7 @@ def errors(runs: list[Measured], *, own: bool = False) -> list[dict[str, Any]]:
     for source, target in pairs:
         if source.seed != target.seed or source.setting.limits != NO_LIMITS:
             continue
-        predicted_s = answer(ROSTER, source.workloads, target.setting.question).makespan_s
+        predicted_s = answer(source.plan, source.workloads, target.setting.question).makespan_s
         found.append(
             {
                 "seed": target.seed,
@@ -172,7 +173,7 @@ def simulation_ms(run: Measured) -> float:
     took = []
     for _ in range(SIMULATIONS):
         start = time.perf_counter()
-        answer(ROSTER, run.workloads, question)
+        answer(run.plan, run.workloads, question)
         took.append(1_000 * (time.perf_counter() - start))
     return statistics.median(took)
 

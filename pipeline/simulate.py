@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pipeline.errors import PlanError
-from pipeline.plan import Plan, bound_s
+from pipeline.plan import Plan, bound_s, remaining_paths
 from pipeline.workload import Call, Step, Workload
 
 
@@ -163,22 +163,6 @@ def simulate(plan: Plan, workloads: Mapping[str, Workload], limits: Limits = NO_
     return _Simulation(plan, workloads, limits).run()
 
 
-def remaining_path_s(plan: Plan, durations_s: Mapping[str, float]) -> dict[str, float]:
-    """Agent → its duration and the longest chain of agents after it, over all edges."""
-    before, after = _neighbours(plan)
-    open_ends = {name: len(after[name]) for name in plan.names}
-    found: dict[str, float] = {}
-    free = [name for name in plan.names if not after[name]]
-    while free:
-        name = free.pop()
-        found[name] = durations_s[name] + max((found[n] for n in after[name]), default=0.0)
-        for earlier in before[name]:
-            open_ends[earlier] -= 1
-            if not open_ends[earlier]:
-                free.append(earlier)
-    return found
-
-
 def _neighbours(plan: Plan) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Agent → its predecessors, agent → its successors; both in roster order."""
     before: dict[str, list[str]] = {name: [] for name in plan.names}
@@ -235,7 +219,7 @@ class _Simulation:
         self.buckets = _buckets(limits)
         before, self.after = _neighbours(plan)
         self.work = {name: _Work(len(before[name]), workloads[name].steps) for name in plan.names}
-        self.rank = remaining_path_s(plan, self.durations_s)
+        self.rank = remaining_paths(plan, self.durations_s)
         self.place = {name: index for index, name in enumerate(plan.names)}
         self.ends: list[tuple[float, int, str]] = []
         self.gate: list[tuple[float, float, int, str]] = []  # who waits, first in line first

@@ -101,7 +101,7 @@ def lab_figures(schedule: Schedule, measured: RunTiming) -> tuple[LabFigure, ...
             note="This plan against the run as it was measured.",
         ),
         LabFigure("bound", "Least possible", "bound", schedule.bound_s),
-        LabFigure("sequential", "One after another", "replayed", schedule.sequential_s),
+        LabFigure("sequential", "Sequential", "replayed", schedule.sequential_s),
     )
 
 

@@ -63,7 +63,7 @@ def test_sequential_mode_is_the_replayed_sum(lab: AppTest, run_id: str) -> None:
     lab.segmented_control(key="lab_mode").set_value(Mode.SEQUENTIAL).run()
 
     assert not lab.exception
-    assert simulated_s(lab) == figure(lab, "One after another (replayed)")
+    assert simulated_s(lab) == figure(lab, "Sequential (replayed)")
     assert all(toggle.disabled for toggle in lab.toggle)
 
 
