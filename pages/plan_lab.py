@@ -19,7 +19,8 @@ from pipeline.errors import PlanError
 from pipeline.export.bundle import Bundle
 from pipeline.models import Mode, RunRecord, RunStatus
 from pipeline.plan import Plan, switchable_phases
-from pipeline.simulate import Limits, Schedule
+from pipeline.schedule import Schedule
+from pipeline.simulate import Limits
 from pipeline.timing import RunTiming
 from pipeline.views.lab import (
     chain_words,

@@ -33,7 +33,8 @@ from pipeline.events import (
 from pipeline.growth import MAX_PARTS, MIN_PARTS, expanded
 from pipeline.models import AgentSpec, AgentState, Mode, RunOptions, RunStatus
 from pipeline.plan import Plan, make_plan, switchable_phases
-from pipeline.simulate import NO_LIMITS, AgentSchedule, Limits, PlacedStep, Schedule, simulate
+from pipeline.schedule import AgentSchedule, PlacedStep, Schedule
+from pipeline.simulate import NO_LIMITS, Limits, simulate
 from pipeline.spans import Segment
 from pipeline.timing import RunTiming, run_timing
 from pipeline.workload import Call, Workload, merged

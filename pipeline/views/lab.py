@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 
 from pipeline.models import Mode
 from pipeline.plan import Plan
-from pipeline.simulate import Limits, Release, Schedule
+from pipeline.schedule import Release, Schedule
+from pipeline.simulate import Limits
 from pipeline.timing import RunTiming
 from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import Row

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
-from pipeline.models import Mode, RunSpec
+from pipeline.models import Mode, RunOptions, RunSpec
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -99,6 +99,27 @@ def test_limits_a_faster_agent_and_sections_move_the_simulated_figure(
     assert not lab.exception
     assert simulated_s(lab) < as_it_ran_s
     assert lab.toggle(key="lab_parallel_writing").value is True
+
+
+def test_a_run_that_wrote_by_section_is_shown_as_it_grew_and_undone(lab: AppTest) -> None:
+    options = RunOptions(section_writing=True)
+    runtime = get_runtime()
+    run_id = runtime.submit(RunSpec(topic="Heat pumps", speed="instant", options=options))
+    runtime.wait(run_id, 60.0)
+    lab.run()
+
+    assert not lab.exception
+    assert "Section writer 1" in lab.selectbox(key="lab_agent").options
+    assert lab.toggle(key="lab_parallel_writing").value is True
+    lab.select_slider(key="lab_sections").set_value(1).run()
+
+    assert not lab.exception
+    assert "lab_parallel_writing" not in [toggle.key for toggle in lab.toggle]
+    lab.select_slider(key="lab_sections").set_value(5).run()
+    lab.toggle(key="lab_edit_sections").set_value(True).run()
+
+    assert not lab.exception
+    assert lab.toggle(key="lab_parallel_editing").value is True
 
 
 def test_the_run_in_the_address_is_the_one_that_is_shown(lab: AppTest, run_id: str) -> None:

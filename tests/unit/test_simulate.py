@@ -17,13 +17,8 @@ from hypothesis import strategies as st
 from pipeline.errors import PlanError
 from pipeline.models import Mode
 from pipeline.plan import Plan, make_plan, remaining_paths
-from pipeline.simulate import (
-    Limits,
-    PlacedStep,
-    Release,
-    Schedule,
-    simulate,
-)
+from pipeline.schedule import PlacedStep, Release, Schedule
+from pipeline.simulate import Limits, simulate
 from pipeline.spans import Segment
 from pipeline.workload import Call, Pause, Step, Workload
 from tests.unit.simulated import plans, roster_of, rosters

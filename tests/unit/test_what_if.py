@@ -13,7 +13,8 @@ from pipeline.agents.roster import ROSTER
 from pipeline.errors import PlanError
 from pipeline.models import AgentSpec, AgentState, Mode, RunOptions
 from pipeline.plan import Plan, make_plan
-from pipeline.simulate import Limits, Release, simulate
+from pipeline.schedule import Release
+from pipeline.simulate import Limits, simulate
 from pipeline.timing import run_timing
 from pipeline.what_if import (
     SECTION_COUNTS,
