@@ -23,6 +23,7 @@ from pipeline.schedule import Schedule
 from pipeline.simulate import Limits
 from pipeline.timing import RunTiming
 from pipeline.views.lab import (
+    assumptions,
     chain_words,
     curve_figure,
     curve_words,
@@ -80,7 +81,7 @@ def _lab() -> None:
     except PlanError as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return
-    _figures(lab, schedule)
+    _figures(lab, schedule, question)
     _gantt(lab, schedule)
     _curve(lab, schedule, question)
 
@@ -276,7 +277,7 @@ def _or_no_limit(value: int | None) -> str:
     return "no limit" if value is None else f"{value:,}"
 
 
-def _figures(lab: _Lab, schedule: Schedule) -> None:
+def _figures(lab: _Lab, schedule: Schedule, question: Question) -> None:
     with st.grid(min_column_width=205, key="lab_figures"):
         for figure in lab_figures(schedule, lab.timing):
             value = seconds(figure.value_s)
@@ -286,8 +287,7 @@ def _figures(lab: _Lab, schedule: Schedule) -> None:
                 border=True,
                 help=figure.note or None,
             )
-    notes = [origin(lab.run.id) + ": each call takes as long as it took there."]
-    notes.append(left_out(lab.timing))
+    notes = [f"{origin(lab.run.id)}.", assumptions(question), left_out(lab.timing)]
     st.caption(" ".join(escaped(note) for note in notes if note))
 
 

@@ -135,6 +135,27 @@ def test_the_run_in_the_address_is_the_one_that_is_shown(lab: AppTest, run_id: s
     assert shown_run(lab) == newer
 
 
+def test_another_run_that_was_opened_meanwhile_is_shown_as_it_ran(
+    lab: AppTest, run_id: str
+) -> None:
+    spec = RunSpec(topic="Urban bees", speed="instant", mode=Mode.DATAFLOW)
+    newer = get_runtime().submit(spec)
+    get_runtime().wait(newer, 60.0)
+    lab.query_params["run"] = run_id
+    lab.run()
+    lab.select_slider(key="lab_cap").set_value(2).run()
+
+    lab.switch_page("studio.py").run()
+    lab.switch_page("plan_lab.py")
+    lab.query_params["run"] = newer
+    lab.run()
+
+    assert not lab.exception
+    assert lab.selectbox(key="lab_run").value == newer
+    assert lab.segmented_control(key="lab_mode").value is Mode.DATAFLOW
+    assert lab.select_slider(key="lab_cap").value is None
+
+
 def test_a_run_that_nobody_knows_is_replaced_by_the_newest(lab: AppTest, run_id: str) -> None:
     lab.query_params["run"] = "x" * 22
 

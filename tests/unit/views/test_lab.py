@@ -11,6 +11,7 @@ from pipeline.plan import Plan, make_plan
 from pipeline.simulate import Limits, simulate
 from pipeline.timing import run_timing
 from pipeline.views.lab import (
+    assumptions,
     chain_points,
     chain_words,
     curve_figure,
@@ -87,6 +88,11 @@ def test_what_is_left_out_of_the_run_is_said(simulation: Simulation) -> None:
     assert waited_s < 0.1 or f"{waited_s:.1f} s waiting" in words
     for agent in measured.agents:
         assert (agent.title in words) == (agent.service_s == 0)
+
+
+def test_an_estimate_is_called_one() -> None:
+    assert "estimate" not in assumptions(Question(Mode.PHASES))
+    assert "estimate" in assumptions(Question(Mode.PHASES, sections=3))
 
 
 def test_the_chain_names_what_else_was_waited_for() -> None:
