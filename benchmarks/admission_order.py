@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.agents.roster import ROSTER
-from pipeline.estimates import Estimates, remaining_paths
+from pipeline.estimates import Estimates
 from pipeline.llm.admission import NOBODY, Gate, Ticket
 from pipeline.models import AgentOutput, AgentState, Mode, Settlement
-from pipeline.plan import Plan, make_plan, ready
+from pipeline.plan import Plan, make_plan, ready, remaining_paths
 from tests.unit.llm.admission.jumping import JumpingLoop
 
 SIGMA = 0.4  # of the logarithm of a service time

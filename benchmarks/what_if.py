@@ -4,11 +4,13 @@
 
 Runs the real engine (store, admission, timing) on the real demo provider in its own process: one
 run per setting and seed, sequential once and phases and dataflow with every combination of
-switches, in shuffled order; then dataflow under a few limits, each at a gate of its own. The demo
-draws latencies from (seed, agent, call number), so runs of one seed make equal calls. Then every
-run without limits predicts the makespan of every other run of its seed.
+switches, in shuffled order; then dataflow under a few limits, each at a gate of its own; then
+writing, and editing too, by section. The demo draws latencies from (seed, agent, call number), so
+runs of one seed make equal calls; by section the calls differ, and the prediction is an estimate.
+Every run without limits and sections predicts the makespan of every other run of its seed.
 Error = (predicted − measured) ÷ measured. A run's prediction of itself shows what the model alone
-gets wrong; the rest is how much call times differ from run to run. Also times one simulation of
+gets wrong; the rest is how much call times differ from run to run, which at `fast` speed, where
+a call takes tenths of a second, is mostly the machine's other work. Also times one simulation of
 the ten-agent plan.
 """
 
@@ -32,11 +34,11 @@ from typing import Any, get_args
 from pipeline.agents.roster import ROSTER
 from pipeline.assembly import build_runtime
 from pipeline.engine.runtime import Runtime
-from pipeline.models import Mode, RunSpec, RunStatus, Speed
-from pipeline.plan import make_plan, switchable_phases
+from pipeline.models import NO_OPTIONS, Mode, RunOptions, RunSpec, RunStatus, Speed
+from pipeline.plan import Plan, grown_plan, switchable_phases
 from pipeline.settings import Settings
 from pipeline.simulate import NO_LIMITS, Limits
-from pipeline.timing import RunTiming, run_timing
+from pipeline.timing import run_timing
 from pipeline.what_if import Question, answer
 from pipeline.workload import Workload, workloads_of
 
@@ -52,6 +54,11 @@ class Setting:
     mode: Mode
     switches: Mapping[str, bool] = field(default_factory=dict)
     limits: Limits = NO_LIMITS
+    options: RunOptions = NO_OPTIONS
+
+    @property
+    def is_plain(self) -> bool:
+        return self.limits == NO_LIMITS and self.options == NO_OPTIONS
 
     @property
     def label(self) -> str:
@@ -63,11 +70,8 @@ class Setting:
             words.append(f"{self.limits.max_in_flight} at once")
         if self.limits.requests_per_minute:
             words.append(f"{self.limits.requests_per_minute:g} requests/min")
+        words += [option.replace("_", " ") for option in self.options.on]
         return ", ".join(words)
-
-    @property
-    def question(self) -> Question:
-        return Question(self.mode, self.switches, self.limits)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,21 @@ class Measured:
     setting: Setting
     seed: int
     makespan_s: float
+    plan: Plan  # as it grew
     workloads: Mapping[str, Workload]
+
+    @property
+    def question(self) -> Question:
+        """What to ask of another run to predict this one."""
+        setting = self.setting
+        sections = [agent.part.count for agent in self.plan.agents if agent.part is not None]
+        return Question(
+            setting.mode,
+            setting.switches,
+            setting.limits,
+            sections=sections[0] if sections else None,
+            edit_sections=setting.options.section_editing,
+        )
 
 
 def settings() -> Iterator[Setting]:
@@ -94,11 +112,22 @@ def limited_settings(speed: Speed) -> list[Setting]:
     return [Setting(Mode.DATAFLOW, limits=limit) for limit in limits]
 
 
+def divided_settings() -> list[Setting]:
+    """Writing by section, and editing too, in both modes that run them side by side."""
+    options = [
+        RunOptions(section_writing=True),
+        RunOptions(section_writing=True, section_editing=True),
+    ]
+    modes = (Mode.PHASES, Mode.DATAFLOW)
+    return [Setting(mode, options=option) for mode in modes for option in options]
+
+
 def measure(runtime: Runtime, setting: Setting, speed: Speed, seed: int) -> Measured:
     spec = RunSpec(
         topic=TOPIC,
         mode=setting.mode,
         switches=dict(setting.switches),
+        options=setting.options,
         speed=speed,
         seed=seed,
     )
@@ -106,23 +135,22 @@ def measure(runtime: Runtime, setting: Setting, speed: Speed, seed: int) -> Meas
     ended = runtime.wait(run_id, RUN_TIMEOUT_S)
     if ended is None or ended.status is not RunStatus.DONE:
         raise RuntimeError(f"{setting.label}: the run ended as {ended.status if ended else None}")
-    timing = _timing(runtime, run_id, setting)
+    events = runtime.events(run_id)
+    plan = grown_plan(ROSTER, spec, events)
+    timing = run_timing(plan, events)
     assert timing.makespan_s is not None
-    return Measured(setting, seed, timing.makespan_s, workloads_of(timing))
-
-
-def _timing(runtime: Runtime, run_id: str, setting: Setting) -> RunTiming:
-    plan = make_plan(ROSTER, setting.mode, setting.switches)
-    return run_timing(plan, runtime.events(run_id))
+    return Measured(setting, seed, timing.makespan_s, plan, workloads_of(timing))
 
 
 def measure_all(speed: Speed, seeds: int, at_once: int) -> list[Measured]:
     """Every setting and seed: first those without limits, then each limit at its own gate."""
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "DATABASE_"))]:
         del os.environ[name]
-    work = [(setting, seed) for seed in range(1, seeds + 1) for setting in settings()]
+    all_settings = [*settings(), *divided_settings()]
+    work = [(setting, seed) for seed in range(1, seeds + 1) for setting in all_settings]
     random.Random(1).shuffle(work)  # drift of the machine must not look like an effect of a mode
     runs = measure_at_one_gate(work, Limits(CALLS * at_once), speed, at_once)
+
     for setting in limited_settings(speed):
         each = [(setting, seed) for seed in range(1, seeds + 1)]
         runs += measure_at_one_gate(each, setting.limits, speed, 1)
@@ -146,13 +174,13 @@ def measure_at_one_gate(
 
 
 def errors(runs: list[Measured], *, own: bool = False) -> list[dict[str, Any]]:
-    """Every run without limits predicts every other run of its seed; with `own`, only itself."""
+    """Every plain run predicts every other run of its seed; with `own`, only itself."""
     pairs = zip(runs, runs, strict=True) if own else itertools.permutations(runs, 2)
     found = []
     for source, target in pairs:
-        if source.seed != target.seed or source.setting.limits != NO_LIMITS:
+        if source.seed != target.seed or not source.setting.is_plain:
             continue
-        predicted_s = answer(ROSTER, source.workloads, target.setting.question).makespan_s
+        predicted_s = answer(source.plan, source.workloads, target.question).makespan_s
         found.append(
             {
                 "seed": target.seed,
@@ -172,17 +200,23 @@ def simulation_ms(run: Measured) -> float:
     took = []
     for _ in range(SIMULATIONS):
         start = time.perf_counter()
-        answer(ROSTER, run.workloads, question)
+        answer(run.plan, run.workloads, question)
         took.append(1_000 * (time.perf_counter() - start))
     return statistics.median(took)
 
 
 def result(runs: list[Measured], speed: Speed, at_once: int) -> dict[str, Any]:
     found = errors(runs)
-    unlimited = {setting.label for setting in settings()}
-    plain = [error["error"] for error in found if error["to"] in unlimited]
-    limited = [abs(error["error"]) for error in found if error["to"] not in unlimited]
-    sizes = sorted(map(abs, plain))
+    kinds = {
+        "modes and switches": {setting.label for setting in settings()},
+        "limits": {setting.label for setting in limited_settings(speed)},
+        "sections (estimates)": {setting.label for setting in divided_settings()},
+    }
+    sizes = {
+        kind: sorted(abs(error["error"]) for error in found if error["to"] in labels)
+        for kind, labels in kinds.items()
+    }
+    plain = sizes["modes and switches"]
     own = [abs(error["error"]) for error in errors(runs, own=True)]
     return {
         "benchmark": "what_if",
@@ -191,14 +225,21 @@ def result(runs: list[Measured], speed: Speed, at_once: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "runs": len(runs),
-        "predictions": len(plain),
-        "median_error": statistics.median(sizes),
-        "p95_error": sizes[int(0.95 * (len(sizes) - 1))],
-        "max_error": sizes[-1],
-        "mean_signed_error": statistics.fmean(plain),
-        "limited_predictions": len(limited),
-        "limited_median_error": statistics.median(limited),
-        "limited_max_error": max(limited),
+        "kinds": {
+            kind: {
+                "predictions": len(errors_of_kind),
+                "median_error": statistics.median(errors_of_kind),
+                "p95_error": errors_of_kind[int(0.95 * (len(errors_of_kind) - 1))],
+                "max_error": errors_of_kind[-1],
+            }
+            for kind, errors_of_kind in sizes.items()
+        },
+        "median_error": statistics.median(plain),
+        "mean_signed_error": statistics.fmean(
+            error["error"] for error in found if error["to"] in kinds["modes and switches"]
+        ),
+        "service_spread": statistics.median(_service_spread(runs)),
+        "load": os.getloadavg(),
         "own_median_error": statistics.median(own),
         "own_max_error": max(own),
         "floor": FLOOR,
@@ -208,12 +249,24 @@ def result(runs: list[Measured], speed: Speed, at_once: int) -> dict[str, Any]:
                 "setting": run.setting.label,
                 "seed": run.seed,
                 "makespan_s": run.makespan_s,
-                "service_s": sum(load.service_s for load in run.workloads.values()),
+                "service_s": _service_s(run),
             }
             for run in runs
         ],
         "errors": found,
     }
+
+
+def _service_spread(runs: list[Measured]) -> Iterator[float]:
+    """How much longer or shorter the same calls took in another run: noise, not the model's."""
+    plain = [run for run in runs if run.setting.is_plain]
+    for one, other in itertools.combinations(plain, 2):
+        if one.seed == other.seed:
+            yield abs(_service_s(one) / _service_s(other) - 1)
+
+
+def _service_s(run: Measured) -> float:
+    return sum(load.service_s for load in run.workloads.values())
 
 
 def table(found: dict[str, Any]) -> str:
@@ -228,16 +281,16 @@ def table(found: dict[str, Any]) -> str:
         lines.append(
             f"| {setting} | {_spread(times)} | {statistics.median(sizes):.2%} | {max(sizes):.2%} |"
         )
-    for what, key in (("modes and switches", ""), ("limits", "limited_")):
+    for kind, all_of_it in found["kinds"].items():
         lines.append(
-            f"| **{what}: {found[f'{key}predictions']:,} predictions** | | "
-            f"**{found[f'{key}median_error']:.2%}** | **{found[f'{key}max_error']:.2%}** |"
+            f"| **{kind}: {all_of_it['predictions']:,} predictions** | | "
+            f"**{all_of_it['median_error']:.2%}** | **{all_of_it['max_error']:.2%}** |"
         )
     return "\n".join(lines)
 
 
 def _in_order(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Errors by setting as `settings` lists them, limits last."""
+    """Errors by setting as `settings` lists them, limits and sections after."""
     order = [setting.label for setting in settings()]
     return sorted(
         found["errors"], key=lambda e: order.index(e["to"]) if e["to"] in order else len(order)
@@ -263,15 +316,18 @@ def main() -> None:
     options = parser.parse_args()
     runs = measure_all(options.speed, options.seeds, options.at_once)
     found = result(runs, options.speed, options.at_once)
+    plain = found["kinds"]["modes and switches"]
     print(table(found))
     print(
         f"\nDemo at {found['speed']} speed, {found['at_once']} run(s) at once, "
         f"{found['cores']} cores, Python {found['python']}. "
         f"Median |error| {found['median_error']:.2%} (floor {found['floor']:.0%}), "
-        f"95 % below {found['p95_error']:.2%}, largest {found['max_error']:.2%}, "
+        f"95 % below {plain['p95_error']:.2%}, largest {plain['max_error']:.2%}, "
         f"mean signed {found['mean_signed_error']:+.2%}. "
         f"A run predicts itself with {found['own_median_error']:.2%} "
-        f"(largest {found['own_max_error']:.2%}). "
+        f"(largest {found['own_max_error']:.2%}); the same calls took "
+        f"{found['service_spread']:.2%} longer or shorter in another run (median), "
+        f"at a load of {found['load'][2]:.1f} over the last 15 minutes. "
         f"One simulation: {found['simulation_ms']:.2f} ms."
     )
     if options.json:

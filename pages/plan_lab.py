@@ -17,11 +17,13 @@ from pages._state import RUN_PARAM, asked_run_id
 from pages._text import clipped, escaped, seconds, share
 from pipeline.errors import PlanError
 from pipeline.export.bundle import Bundle
-from pipeline.models import AgentSpec, Mode, RunRecord, RunStatus
+from pipeline.models import Mode, RunRecord, RunStatus
 from pipeline.plan import Plan, switchable_phases
-from pipeline.simulate import Limits, Schedule
+from pipeline.schedule import Schedule
+from pipeline.simulate import Limits
 from pipeline.timing import RunTiming
 from pipeline.views.lab import (
+    assumptions,
     chain_words,
     curve_figure,
     curve_words,
@@ -32,7 +34,7 @@ from pipeline.views.lab import (
     origin,
 )
 from pipeline.what_if import (
-    MAX_SECTIONS,
+    SECTION_COUNTS,
     CurvePoint,
     Question,
     answer,
@@ -47,7 +49,7 @@ CAPS: Final = tuple(range(1, 13))
 RATES: Final = (3, 5, 10, 15, 20, 30, 60, 120, 500)
 TOKEN_RATES: Final = (5_000, 10_000, 20_000, 40_000, 60_000, 100_000, 200_000, 500_000)
 SPEEDUPS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-SECTIONS: Final = (None, 1, *range(3, MAX_SECTIONS + 1))  # None: as the run did it
+SECTIONS: Final = (None, *SECTION_COUNTS)  # None: as the run did it
 COMPARED_SECTIONS: Final = 6
 _SET_FOR: Final = "_lab_set_for"  # the run whose settings the controls hold
 
@@ -75,44 +77,46 @@ def _lab() -> None:
     lab = _Lab.of(_choose(runs))
     question = _controls(lab)
     try:
-        schedule = answer(lab.agents, lab.workloads, question)
+        schedule = answer(lab.plan, lab.workloads, question)
     except PlanError as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return
-    _figures(lab, schedule)
+    _figures(lab, schedule, question)
     _gantt(lab, schedule)
     _curve(lab, schedule, question)
 
 
 @dataclass(frozen=True)
 class _Lab:
-    """A finished run as material: its agents (those it grew into too) and their work."""
+    """A finished run as material: its plan as it grew, and what its agents did."""
 
     run: RunRecord
     timing: RunTiming
-    agents: tuple[AgentSpec, ...]
+    plan: Plan
     workloads: dict[str, Workload]
 
     @classmethod
     def of(cls, run: RunRecord) -> _Lab:
         bundle = Bundle(run, get_runtime().events(run.id), {})
-        return cls(run, bundle.timing, bundle.plan.agents, workloads_of(bundle.timing))
+        return cls(run, bundle.timing, bundle.plan, workloads_of(bundle.timing))
 
     @property
     def titles(self) -> dict[str, str]:
         """Of the agents that did something."""
-        return {a.name: a.title for a in self.agents if self.workloads[a.name].steps}
+        return {a.name: a.title for a in self.plan.agents if self.workloads[a.name].steps}
 
     @property
     def knows_tokens(self) -> bool:
         return all(load.knows_tokens for load in self.workloads.values())
 
-    def phases(self, sections: int | None) -> tuple[str, ...]:
-        """Those that have a switch; the writer's too when it is divided."""
-        return switchable_phases(self.plan(Question(Mode.PHASES, sections=sections)).agents)
+    def asked(self, question: Question) -> Plan:
+        """The plan that a question is about."""
+        return plan_of(self.plan, self.workloads, question)
 
-    def plan(self, question: Question) -> Plan:
-        return plan_of(self.agents, self.workloads, question)
+    def phases(self, sections: int | None, *, edit: bool) -> tuple[str, ...]:
+        """Those that have a switch; those of divided agents too."""
+        question = Question(Mode.PHASES, sections=sections, edit_sections=edit)
+        return switchable_phases(self.asked(question).agents)
 
 
 def _finished_runs() -> dict[str, RunRecord]:
@@ -158,7 +162,7 @@ def _follow_choice() -> None:
 
 def _set_as_it_ran(lab: _Lab) -> None:
     """Put the controls to how the run was planned, without limits."""
-    spec = lab.run.spec
+    spec, phases = lab.run.spec, lab.phases(SECTION_COUNTS[-1], edit=True)
     defaults: dict[str, Any] = {
         "lab_mode": spec.mode,
         "lab_cap": None,
@@ -167,7 +171,8 @@ def _set_as_it_ran(lab: _Lab) -> None:
         "lab_agent": next(iter(lab.titles), None),
         "lab_speedup": 1.0,
         "lab_sections": None,
-        **{f"lab_parallel_{p}": spec.switches.get(p, True) for p in lab.phases(MAX_SECTIONS)},
+        "lab_edit_sections": spec.options.section_editing,
+        **{f"lab_parallel_{p}": spec.switches.get(p, True) for p in phases},
     }
     st.session_state.update(defaults)
     st.session_state[_SET_FOR] = lab.run.id
@@ -189,6 +194,11 @@ def _controls(lab: _Lab) -> Question:
                 help="Equal parts written side by side: each with the writer's time to the first "
                 "token and its rate, and with the whole input.",
             )
+            edit = st.toggle(
+                "Edit by section too",
+                key="lab_edit_sections",
+                disabled=sections is None or sections == 1,
+            )
         st.button(
             "As it ran",
             key="lab_reset",
@@ -196,7 +206,7 @@ def _controls(lab: _Lab) -> Question:
             on_click=_set_as_it_ran,
             args=(lab,),
         )
-    return Question(mode, switches, limits, faster, sections)
+    return Question(mode, switches, limits, faster, sections, edit)
 
 
 def _sections_words(sections: int | None) -> str:
@@ -217,6 +227,8 @@ def _speed_controls(titles: dict[str, str]) -> dict[str, float]:
 
 
 def _plan_controls(lab: _Lab) -> tuple[Mode, dict[str, bool]]:
+    sections, edit = st.session_state["lab_sections"], st.session_state["lab_edit_sections"]
+    phases = lab.phases(sections, edit=edit)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="lab_how"):
         mode = st.segmented_control(
             "Mode",
@@ -232,7 +244,7 @@ def _plan_controls(lab: _Lab) -> tuple[Mode, dict[str, bool]]:
             with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
                 switches = {
                     phase: st.toggle(phase.capitalize(), key=f"lab_parallel_{phase}", disabled=off)
-                    for phase in lab.phases(st.session_state["lab_sections"])
+                    for phase in phases
                 }
     all_off = mode is Mode.DATAFLOW and not any(switches.values())
     st.caption(f"{MODE_NOTES[mode]} {DATAFLOW_OFF_NOTE}" if all_off else MODE_NOTES[mode])
@@ -265,7 +277,7 @@ def _or_no_limit(value: int | None) -> str:
     return "no limit" if value is None else f"{value:,}"
 
 
-def _figures(lab: _Lab, schedule: Schedule) -> None:
+def _figures(lab: _Lab, schedule: Schedule, question: Question) -> None:
     with st.grid(min_column_width=205, key="lab_figures"):
         for figure in lab_figures(schedule, lab.timing):
             value = seconds(figure.value_s)
@@ -275,8 +287,7 @@ def _figures(lab: _Lab, schedule: Schedule) -> None:
                 border=True,
                 help=figure.note or None,
             )
-    notes = [origin(lab.run.id) + ": each call takes as long as it took there."]
-    notes.append(left_out(lab.timing))
+    notes = [f"{origin(lab.run.id)}.", assumptions(question), left_out(lab.timing)]
     st.caption(" ".join(escaped(note) for note in notes if note))
 
 
@@ -297,7 +308,7 @@ def _gantt(lab: _Lab, schedule: Schedule) -> None:
 
 
 def _curve(lab: _Lab, schedule: Schedule, question: Question) -> None:
-    points = concurrency_curve(lab.agents, lab.workloads, question, CAPS)
+    points = concurrency_curve(lab.plan, lab.workloads, question, CAPS)
     words = " ".join(_curve_words(lab, points, question))
     with st.container(key="lab_curve", border=True):
         st.subheader("How many calls at once are worth having?", anchor=False)
@@ -323,11 +334,11 @@ def _curve(lab: _Lab, schedule: Schedule, question: Question) -> None:
 
 def _curve_words(lab: _Lab, points: list[CurvePoint], question: Question) -> tuple[str, str]:
     now = replace(question, mode=Mode.DATAFLOW)
-    plan = lab.plan(now)
-    is_divided = plan.names != lab.plan(replace(now, sections=1)).names
-    other = 1 if is_divided else COMPARED_SECTIONS
-    how = "the writing in one call" if is_divided else f"the writing in {other} sections"
-    return curve_words(points, plan, lab.plan(replace(now, sections=other)), how)
+    plan, whole = lab.asked(now), lab.asked(replace(now, sections=1))
+    if plan.names == whole.names:
+        other = lab.asked(replace(now, sections=COMPARED_SECTIONS))
+        return curve_words(points, plan, other, f"the writing in {COMPARED_SECTIONS} sections")
+    return curve_words(points, plan, whole, "writing and editing in one call each")
 
 
 def _cell(value: object) -> str:

@@ -23,7 +23,7 @@ from pipeline.content.findings import kept_findings
 from pipeline.content.sections import joined
 from pipeline.content.substitutes import substitute_for
 from pipeline.errors import GantryError, NothingFound, SpecError
-from pipeline.estimates import Estimates, remaining_paths
+from pipeline.estimates import Estimates
 from pipeline.events import (
     AgentFinished,
     AgentStarted,
@@ -48,7 +48,16 @@ from pipeline.models import (
     Settlement,
     Usage,
 )
-from pipeline.plan import Plan, dependants, make_plan, missing_need, ready, regrown, settle
+from pipeline.plan import (
+    Plan,
+    dependants,
+    make_plan,
+    missing_need,
+    ready,
+    regrown,
+    remaining_paths,
+    settle,
+)
 
 
 @dataclass(frozen=True, slots=True)

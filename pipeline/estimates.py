@@ -96,27 +96,6 @@ class Estimates:
                 self.learn_service(agent.agent, model, agent.service_s)
 
 
-def remaining_paths(plan: Plan, durations_s: Mapping[str, float]) -> dict[str, float]:
-    """For each agent: how long the plan still takes from its start on, along the longest path.
-
-    Over both kinds of edges, the agent itself included. O(agents + edges).
-    """
-    after: dict[str, list[str]] = {name: [] for name in plan.names}
-    for before, name in plan.data_edges | plan.order_edges:
-        after[before].append(name)
-    paths: dict[str, float] = {}
-
-    def path(name: str) -> float:
-        if name not in paths:
-            rest = max((path(later) for later in after[name]), default=0.0)
-            paths[name] = durations_s[name] + rest
-        return paths[name]
-
-    for name in reversed(plan.names):  # roster order is nearly topological: little recursion
-        path(name)
-    return paths
-
-
 def base_name(agent: str) -> str:
     """`content_writer/3` is one part of what `content_writer` does."""
     return agent.partition("/")[0]

@@ -356,6 +356,28 @@ def bound_s(plan: Plan, durations_s: Mapping[str, float]) -> float:
     return sum(durations_s[n] for n in critical_path(plan, durations_s, data_only=True))
 
 
+def remaining_paths(plan: Plan, durations_s: Mapping[str, float]) -> dict[str, float]:
+    """For each agent: how long the plan still takes from its start on, along the longest path.
+
+    Over both kinds of edges, the agent itself included. The gate's order inside a run, and the
+    simulator's. O(agents + edges).
+    """
+    after: dict[str, list[str]] = {name: [] for name in plan.names}
+    for before, name in plan.data_edges | plan.order_edges:
+        after[before].append(name)
+    paths: dict[str, float] = {}
+
+    def path(name: str) -> float:
+        if name not in paths:
+            rest = max((path(later) for later in after[name]), default=0.0)
+            paths[name] = durations_s[name] + rest
+        return paths[name]
+
+    for name in reversed(plan.names):  # roster order is nearly topological: little recursion
+        path(name)
+    return paths
+
+
 def _topological(plan: Plan, edges: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Names so that every edge points forward; roster order among the unrelated."""
     edges = frozenset(edges)

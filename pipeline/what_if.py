@@ -11,7 +11,7 @@ researcher, section writing), or when a call would have failed and been tried ag
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import PlanError
@@ -30,22 +30,24 @@ from pipeline.events import (
     ToolsFinished,
     ToolsStarted,
 )
-from pipeline.models import AgentSpec, AgentState, Mode, Need, RunStatus
+from pipeline.growth import MAX_PARTS, MIN_PARTS, expanded
+from pipeline.models import AgentSpec, AgentState, Mode, RunOptions, RunStatus
 from pipeline.plan import Plan, make_plan, switchable_phases
-from pipeline.simulate import NO_LIMITS, AgentSchedule, Limits, PlacedStep, Schedule, simulate
+from pipeline.schedule import AgentSchedule, PlacedStep, Schedule
+from pipeline.simulate import NO_LIMITS, Limits, simulate
 from pipeline.spans import Segment
 from pipeline.timing import RunTiming, run_timing
 from pipeline.workload import Call, Workload, merged
 
-SECTION_AGENT = "content_writer"  # whose work sections divide
-MAX_SECTIONS = 8
+SECTION_COUNTS = (1, *range(MIN_PARTS, MAX_PARTS + 1))  # 1: one call
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to change. `faster` holds agent → how many times as fast.
 
-    `sections` says in how many parts the writing is done; 1 is one call, None as it was done.
+    `sections` says in how many parts the writing is done, and with `edit_sections` the editing;
+    1 is one call, None as the run did it.
     """
 
     mode: Mode
@@ -53,6 +55,7 @@ class Question:
     limits: Limits = NO_LIMITS
     faster: Mapping[str, float] = field(default_factory=dict)
     sections: int | None = None
+    edit_sections: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +67,22 @@ class CurvePoint:
     makespan_s: float
 
 
-def answer(
-    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
-) -> Schedule:
-    """The schedule the run would have had. Raises `PlanError` when it cannot be simulated."""
-    plan, work = _prepared(roster, workloads, question)
+def answer(run: Plan, workloads: Mapping[str, Workload], question: Question) -> Schedule:
+    """The schedule that the run of plan `run` would have had.
+
+    Raises `PlanError` when it cannot be simulated.
+    """
+    plan, work = _prepared(run, workloads, question)
     return simulate(plan, work, question.limits)
 
 
-def plan_of(
-    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
-) -> Plan:
+def plan_of(run: Plan, workloads: Mapping[str, Workload], question: Question) -> Plan:
     """The plan behind the answer."""
-    return _prepared(roster, workloads, question)[0]
+    return _prepared(run, workloads, question)[0]
 
 
 def concurrency_curve(
-    roster: Sequence[AgentSpec],
-    workloads: Mapping[str, Workload],
-    question: Question,
-    caps: Iterable[int],
+    run: Plan, workloads: Mapping[str, Workload], question: Question, caps: Iterable[int]
 ) -> list[CurvePoint]:
     """The question in every mode and under every cap, all else equal; mode by mode.
 
@@ -93,7 +92,7 @@ def concurrency_curve(
     caps = tuple(caps)
     for mode in Mode:
         try:
-            plan, work = _prepared(roster, workloads, replace(question, mode=mode))
+            plan, work = _prepared(run, workloads, replace(question, mode=mode))
         except PlanError:
             continue
         for cap in caps:
@@ -103,67 +102,47 @@ def concurrency_curve(
 
 
 def _prepared(
-    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], question: Question
+    run: Plan, workloads: Mapping[str, Workload], question: Question
 ) -> tuple[Plan, dict[str, Workload]]:
+    agents = run.agents
     work = {
         name: load.faster(question.faster[name]) if name in question.faster else load
         for name, load in workloads.items()
     }
     if question.sections is not None:
-        roster, work = in_sections(roster, work, SECTION_AGENT, question.sections)
-    known = switchable_phases(roster)
+        agents, work = in_sections(run, work, question.sections, editing=question.edit_sections)
+    known = switchable_phases(agents)
     switches = {phase: on for phase, on in question.switches.items() if phase in known}
-    return make_plan(roster, question.mode, switches), work
+    return make_plan(agents, question.mode, switches), work
 
 
 def in_sections(
-    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str, sections: int
+    run: Plan, workloads: Mapping[str, Workload], sections: int, *, editing: bool = False
 ) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
-    """Let agent `name` do its work in `sections` equal parts and a join that makes no call.
+    """The agents of a run if their outline had had `sections`, and what each would do.
 
-    An estimate (`workload.share`, `workload.merged`). Takes a run whose agent worked in parts
-    (`name/1`, `name/2`, …) as well as one whose agent made one call. The one place that knows
-    how a plan grows here.
+    Plans grow here as they do in a run (`growth.expanded`). The work of a part is an estimate
+    (`Workload.share` of the whole, which is `merged` from the run's own parts when it had some).
     """
-    roster, work = _in_one_call(roster, workloads, name)
-    if sections == 1:
-        return roster, work
-    grown: list[AgentSpec] = []
-    for agent in roster:
-        if agent.name == name:
-            parts = [
-                replace(agent, name=f"{name}/{n}", title=f"{agent.title} {n}")
-                for n in range(1, sections + 1)
-            ]
-            grown += [*parts, replace(agent, needs=tuple(Need(part.name) for part in parts))]
-        else:
-            grown.append(agent)
-    shared = work[name].share(sections)
-    work |= {f"{name}/{n}": shared for n in range(1, sections + 1)} | {name: Workload()}
-    return tuple(grown), work
+    by = {agent.expansion.by for agent in run.roster if agent.expansion is not None}
+    options = RunOptions(section_writing=sections > 1, section_editing=sections > 1 and editing)
+    outline = tuple((position,) for position in range(sections))
+    agents = expanded(run.roster, options, dict.fromkeys(by, outline))
+    return agents, {agent.name: _work_of(agent, run, workloads) for agent in agents}
 
 
-def _in_one_call(
-    roster: Sequence[AgentSpec], workloads: Mapping[str, Workload], name: str
-) -> tuple[tuple[AgentSpec, ...], dict[str, Workload]]:
-    """The agents before `name` was divided; as they are when it was not."""
-    parts = {agent.name: agent for agent in roster if agent.name.startswith(f"{name}/")}
-    if not parts:
-        return tuple(roster), dict(workloads)
-    own_needs = next(iter(parts.values())).needs
-    whole = [
-        replace(agent, needs=own_needs if agent.name == name else _rejoined(agent, parts, name))
-        for agent in roster
-        if agent.name not in parts
-    ]
-    work = {agent.name: workloads[agent.name] for agent in whole}
-    return tuple(whole), work | {name: merged([workloads[part] for part in parts])}
+def _work_of(agent: AgentSpec, run: Plan, workloads: Mapping[str, Workload]) -> Workload:
+    if agent.join is not None:
+        return Workload()
+    if agent.part is not None:
+        return _whole(agent.part.of, run, workloads).share(agent.part.count)
+    return _whole(agent.name, run, workloads)
 
 
-def _rejoined(agent: AgentSpec, parts: Container[str], name: str) -> tuple[Need, ...]:
-    """The needs of `agent` when there is only `name` where its parts were."""
-    renamed = (replace(n, agent=name) if n.agent in parts else n for n in agent.needs)
-    return tuple({need.agent: need for need in renamed}.values())
+def _whole(name: str, run: Plan, workloads: Mapping[str, Workload]) -> Workload:
+    """All the work of agent `name`, whether it did it alone or in parts."""
+    parts = [a.name for a in run.agents if a.part is not None and a.part.of == name]
+    return merged([workloads[part] for part in parts]) if parts else workloads[name]
 
 
 def width(plan: Plan, *, data_only: bool = False) -> int:

@@ -14,11 +14,12 @@ import plotly.graph_objects as go
 
 from pipeline.models import Mode
 from pipeline.plan import Plan
-from pipeline.simulate import Limits, Release, Schedule
+from pipeline.schedule import Release, Schedule
+from pipeline.simulate import Limits
 from pipeline.timing import RunTiming
 from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import Row
-from pipeline.what_if import CurvePoint, schedule_timing, width
+from pipeline.what_if import CurvePoint, Question, schedule_timing, width
 
 ENOUGH = 0.01  # a makespan this share above the least counts as reaching it
 CURVE_PX = 320
@@ -101,7 +102,7 @@ def lab_figures(schedule: Schedule, measured: RunTiming) -> tuple[LabFigure, ...
             note="This plan against the run as it was measured.",
         ),
         LabFigure("bound", "Least possible", "bound", schedule.bound_s),
-        LabFigure("sequential", "One after another", "replayed", schedule.sequential_s),
+        LabFigure("sequential", "Sequential", "replayed", schedule.sequential_s),
     )
 
 
@@ -128,6 +129,20 @@ def lab_rows(schedule: Schedule) -> list[Row]:
         }
         for agent in timing.agents
     ]
+
+
+def assumptions(question: Question) -> str:
+    """What has to hold for the simulated figures to come true."""
+    words = (
+        "Each call takes as long as it took there; a provider that slows calls side by side, and "
+        "calls that fail, are not in it."
+    )
+    if question.sections is not None:
+        words += (
+            " Sections are an estimate: equal parts of the tokens, at the rate and with the time "
+            "to the first token of the whole, each reading the whole input."
+        )
+    return words
 
 
 def left_out(measured: RunTiming) -> str:

@@ -61,7 +61,7 @@ def test_another_plan_is_drawn_at_once_and_says_that_it_is_simulated(page: Page)
 
     page.locator(".st-key-lab_mode").get_by_text("Dataflow").click()
     move(page, "lab_sections", "End")
-    expect(gantt(page)).to_contain_text("Content writer 8")
+    expect(gantt(page)).to_contain_text("Section writer 8")
     expect(page.locator(".st-key-lab_curve")).to_contain_text("8 agents of this plan")
     expect(page.locator(".st-key-lab_parallel_writing")).to_be_visible()
 

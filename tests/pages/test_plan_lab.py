@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
-from pipeline.models import Mode, RunSpec
+from pipeline.models import Mode, RunOptions, RunSpec
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_sequential_mode_is_the_replayed_sum(lab: AppTest, run_id: str) -> None:
     lab.segmented_control(key="lab_mode").set_value(Mode.SEQUENTIAL).run()
 
     assert not lab.exception
-    assert simulated_s(lab) == figure(lab, "One after another (replayed)")
+    assert simulated_s(lab) == figure(lab, "Sequential (replayed)")
     assert all(toggle.disabled for toggle in lab.toggle)
 
 
@@ -101,6 +101,27 @@ def test_limits_a_faster_agent_and_sections_move_the_simulated_figure(
     assert lab.toggle(key="lab_parallel_writing").value is True
 
 
+def test_a_run_that_wrote_by_section_is_shown_as_it_grew_and_undone(lab: AppTest) -> None:
+    options = RunOptions(section_writing=True)
+    runtime = get_runtime()
+    run_id = runtime.submit(RunSpec(topic="Heat pumps", speed="instant", options=options))
+    runtime.wait(run_id, 60.0)
+    lab.run()
+
+    assert not lab.exception
+    assert "Section writer 1" in lab.selectbox(key="lab_agent").options
+    assert lab.toggle(key="lab_parallel_writing").value is True
+    lab.select_slider(key="lab_sections").set_value(1).run()
+
+    assert not lab.exception
+    assert "lab_parallel_writing" not in [toggle.key for toggle in lab.toggle]
+    lab.select_slider(key="lab_sections").set_value(5).run()
+    lab.toggle(key="lab_edit_sections").set_value(True).run()
+
+    assert not lab.exception
+    assert lab.toggle(key="lab_parallel_editing").value is True
+
+
 def test_the_run_in_the_address_is_the_one_that_is_shown(lab: AppTest, run_id: str) -> None:
     newer = get_runtime().submit(RunSpec(topic="Urban bees", speed="instant"))
     get_runtime().wait(newer, 60.0)
@@ -112,6 +133,27 @@ def test_the_run_in_the_address_is_the_one_that_is_shown(lab: AppTest, run_id: s
     lab.selectbox(key="lab_run").set_value(newer).run()
     assert not lab.exception
     assert shown_run(lab) == newer
+
+
+def test_another_run_that_was_opened_meanwhile_is_shown_as_it_ran(
+    lab: AppTest, run_id: str
+) -> None:
+    spec = RunSpec(topic="Urban bees", speed="instant", mode=Mode.DATAFLOW)
+    newer = get_runtime().submit(spec)
+    get_runtime().wait(newer, 60.0)
+    lab.query_params["run"] = run_id
+    lab.run()
+    lab.select_slider(key="lab_cap").set_value(2).run()
+
+    lab.switch_page("studio.py").run()
+    lab.switch_page("plan_lab.py")
+    lab.query_params["run"] = newer
+    lab.run()
+
+    assert not lab.exception
+    assert lab.selectbox(key="lab_run").value == newer
+    assert lab.segmented_control(key="lab_mode").value is Mode.DATAFLOW
+    assert lab.select_slider(key="lab_cap").value is None
 
 
 def test_a_run_that_nobody_knows_is_replaced_by_the_newest(lab: AppTest, run_id: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipeline.agents.roster import ROSTER
-from pipeline.estimates import KEPT, MODELS_KEPT, Estimates, remaining_paths
+from pipeline.estimates import KEPT, MODELS_KEPT, Estimates
 from pipeline.models import Mode
-from pipeline.plan import make_plan
+from pipeline.plan import make_plan, remaining_paths
 from tests.unit.simulated import Attempt, Script, Simulation
 
 

@@ -16,15 +16,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PlanError
 from pipeline.models import Mode
-from pipeline.plan import Plan, make_plan
-from pipeline.simulate import (
-    Limits,
-    PlacedStep,
-    Release,
-    Schedule,
-    remaining_path_s,
-    simulate,
-)
+from pipeline.plan import Plan, make_plan, remaining_paths
+from pipeline.schedule import PlacedStep, Release, Schedule
+from pipeline.simulate import Limits, simulate
 from pipeline.spans import Segment
 from pipeline.workload import Call, Pause, Step, Workload
 from tests.unit.simulated import plans, roster_of, rosters
@@ -328,7 +322,7 @@ def test_the_remaining_path_of_the_first_agents_is_the_makespan_without_limits(
 ) -> None:
     plan, loads = given
 
-    paths = remaining_path_s(plan, {name: loads[name].service_s for name in plan.names})
+    paths = remaining_paths(plan, {name: loads[name].service_s for name in plan.names})
 
     assert max(paths.values()) == simulate(plan, loads).makespan_s
 

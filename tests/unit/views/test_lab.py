@@ -7,10 +7,11 @@ from hypothesis import given
 
 from pipeline.agents.roster import ROSTER
 from pipeline.models import Mode
-from pipeline.plan import Plan
+from pipeline.plan import Plan, make_plan
 from pipeline.simulate import Limits, simulate
 from pipeline.timing import run_timing
 from pipeline.views.lab import (
+    assumptions,
     chain_points,
     chain_words,
     curve_figure,
@@ -28,6 +29,7 @@ from tests.unit.test_simulate import limits, work
 from tests.unit.test_what_if import FIXED
 
 RUN = "abcdefghijklmnop"
+PLAN = make_plan(ROSTER, Mode.PHASES)
 
 
 @given(work(), limits())
@@ -48,7 +50,7 @@ def test_rows_and_chain_hold_the_schedule(
 
 
 def test_the_picture_says_where_it_comes_from() -> None:
-    schedule = answer(ROSTER, FIXED, Question(Mode.DATAFLOW, sections=4))
+    schedule = answer(PLAN, FIXED, Question(Mode.DATAFLOW, sections=4))
 
     figure = lab_gantt(schedule, RUN)
 
@@ -88,21 +90,26 @@ def test_what_is_left_out_of_the_run_is_said(simulation: Simulation) -> None:
         assert (agent.title in words) == (agent.service_s == 0)
 
 
+def test_an_estimate_is_called_one() -> None:
+    assert "estimate" not in assumptions(Question(Mode.PHASES))
+    assert "estimate" in assumptions(Question(Mode.PHASES, sections=3))
+
+
 def test_the_chain_names_what_else_was_waited_for() -> None:
-    narrow = answer(ROSTER, FIXED, Question(Mode.DATAFLOW, limits=Limits(1)))
-    slow = answer(ROSTER, FIXED, Question(Mode.DATAFLOW, limits=Limits(requests_per_minute=3)))
+    narrow = answer(PLAN, FIXED, Question(Mode.DATAFLOW, limits=Limits(1)))
+    slow = answer(PLAN, FIXED, Question(Mode.DATAFLOW, limits=Limits(requests_per_minute=3)))
 
     assert "after waiting for a slot" in chain_words(narrow)
     assert "after waiting for requests per minute" in chain_words(slow)
-    assert "waiting" not in chain_words(answer(ROSTER, FIXED, Question(Mode.DATAFLOW)))
+    assert "waiting" not in chain_words(answer(PLAN, FIXED, Question(Mode.DATAFLOW)))
 
 
 def test_the_words_under_the_curve_follow_from_the_plan() -> None:
     question = Question(Mode.DATAFLOW)
-    points = concurrency_curve(ROSTER, FIXED, question, range(1, 13))
-    divided = plan_of(ROSTER, FIXED, Question(Mode.DATAFLOW, sections=6))
+    points = concurrency_curve(PLAN, FIXED, question, range(1, 13))
+    divided = plan_of(PLAN, FIXED, Question(Mode.DATAFLOW, sections=6))
 
-    first, second = curve_words(points, plan_of(ROSTER, FIXED, question), divided, "six sections")
+    first, second = curve_words(points, plan_of(PLAN, FIXED, question), divided, "six sections")
 
     assert "At most 4 agents" in first
     assert f"{enough_calls(points, Mode.DATAFLOW)} calls at once" in first
@@ -110,7 +117,7 @@ def test_the_words_under_the_curve_follow_from_the_plan() -> None:
 
 
 def test_enough_calls_are_the_fewest_within_a_hundredth_of_the_least() -> None:
-    points = concurrency_curve(ROSTER, FIXED, Question(Mode.PHASES), range(1, 13))
+    points = concurrency_curve(PLAN, FIXED, Question(Mode.PHASES), range(1, 13))
 
     assert enough_calls(points, Mode.SEQUENTIAL) == 1
     assert enough_calls(points, Mode.PHASES) == 2
@@ -119,8 +126,8 @@ def test_enough_calls_are_the_fewest_within_a_hundredth_of_the_least() -> None:
 
 def test_the_curve_rings_the_setting_and_starts_at_zero() -> None:
     question = Question(Mode.PHASES, limits=Limits(3))
-    points = concurrency_curve(ROSTER, FIXED, question, range(1, 13))
-    schedule = answer(ROSTER, FIXED, question)
+    points = concurrency_curve(PLAN, FIXED, question, range(1, 13))
+    schedule = answer(PLAN, FIXED, question)
 
     figure = curve_figure(points, schedule, question.limits)
 
