@@ -12,7 +12,8 @@ GantryError
 │   ├── ParameterRefused      the endpoint does not take one parameter; carries `parameter`
 │   ├── BadRequest            any other 4xx
 │   ├── ServerFailed          408, 409, 5xx
-│   ├── Unreachable           DNS, refused connection, TLS, connect timeout
+│   ├── Unreachable           DNS, refused connection, TLS
+│   │   └── NoConnection      nobody there took the connection in time
 │   ├── NotAnEndpoint         the address answers, but not as an OpenAI-compatible endpoint
 │   ├── StreamBroken          cut, malformed chunk, error object, or no `finish_reason`
 │   └── DeadlineExceeded      first token, idle or total deadline
@@ -151,6 +152,10 @@ class ServerFailed(CallError):
 
 class Unreachable(CallError):
     code = "unreachable"
+
+
+class NoConnection(Unreachable):
+    """Kept apart because every attempt costs the whole time-out; its code is its parent's."""
 
 
 class NotAnEndpoint(CallError):
