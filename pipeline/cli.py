@@ -354,7 +354,12 @@ def _write_results(
     record = runtime.run(run_id)
     if record is None:
         raise SpecError(f"Run {run_id} was deleted before its results were written.")
-    bundle = Bundle(record, runtime.events(run_id), runtime.checkpoints(run_id))
+    bundle = Bundle(
+        record,
+        runtime.events(run_id),
+        runtime.checkpoints(run_id),
+        texts=runtime.texts(run_id),
+    )
     if json_file:
         _write(json_file, bundle.json())
     article = bundle.markdown()
