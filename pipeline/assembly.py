@@ -19,7 +19,7 @@ from pipeline.base_url import address, same_base_url
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
-from pipeline.errors import GantryError, SpecError
+from pipeline.errors import DemoUnavailable, GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
@@ -28,7 +28,6 @@ from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
-from pipeline.llm.demo.server import DemoUnavailable
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings

@@ -22,6 +22,7 @@ from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
+from pipeline.spec import make_spec
 from pipeline.views.progress import progress_line
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing boxes takes longer than everything else in it
     help="Gantry: ten agents write a sourced article; every second of it is accounted for.",
 )
 
@@ -206,8 +208,6 @@ def _spec(
     **brief: object,
 ) -> RunSpec:
     """Validate everything before anything is spent."""
-    from pipeline.chat_orchestrator import make_spec
-
     demo = provider is ProviderName.DEMO or (provider is None and not settings.has_endpoint)
     if not demo and not settings.has_endpoint:
         raise SpecError(

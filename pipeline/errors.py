@@ -23,6 +23,7 @@ GantryError
 ├── StoreError                the data folder or database cannot be used
 │   └── StoreBusy             another program holds the database
 ├── Superseded                another executor owns this run now (epoch fencing)
+├── DemoUnavailable           the demo provider cannot be started or does not answer
 ├── EngineBusy                another process is the engine of this data folder
 └── NoAnswer                  the pipeline's loop did not answer in time
 """
@@ -196,6 +197,10 @@ class Superseded(GantryError):
 
 class EngineBusy(GantryError):
     code = "engine_busy"
+
+
+class DemoUnavailable(GantryError):
+    code = "demo_unavailable"
 
 
 class NoAnswer(GantryError):
