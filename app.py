@@ -30,7 +30,9 @@ _log = logging.getLogger("gantry")
 
 
 async def _open_source(run_id: str) -> LiveSource | None:
-    return await open_run_source(get_runtime(), run_id)
+    # the first to need the engine starts it, which takes as long as the database makes it wait
+    runtime = await anyio.to_thread.run_sync(get_runtime)
+    return await open_run_source(runtime, run_id)
 
 
 hub = Hub(_open_source)

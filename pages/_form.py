@@ -23,11 +23,11 @@ from pages._state import (
 )
 from pages._text import clipped, escaped
 from pipeline.agents.roster import ROSTER
-from pipeline.chat_orchestrator import make_spec
 from pipeline.errors import GantryError
 from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunRecord, RunSpec
 from pipeline.plan import switchable_phases
 from pipeline.settings import Settings, load_settings
+from pipeline.spec import make_spec
 
 EVERY_OPTION: Final = RunOptions.model_validate(dict.fromkeys(RunOptions.model_fields, True))
 PHASES: Final = switchable_phases(ROSTER, EVERY_OPTION)  # all that may ever have a switch

@@ -70,7 +70,9 @@ def draw_header(run: RunRecord) -> None:
 def draw_ended(run: RunRecord) -> None:
     """The finished page: what happened, the figures, the article and everything beside it."""
     runtime = get_runtime()
-    bundle = Bundle(run, runtime.events(run.id), runtime.checkpoints(run.id))
+    bundle = Bundle(
+        run, runtime.events(run.id), runtime.checkpoints(run.id), texts=runtime.texts(run.id)
+    )
     draw_outcome(bundle)
     draw_headline(bundle)
     draw_timing_chart(bundle)

@@ -78,7 +78,7 @@ def _facts(run: RunRecord) -> str:
 
 def _actions(run: RunRecord) -> None:
     # The words are read out; sighted people tell rows apart by where the button stands.
-    about = clipped(run.spec.topic, 60)
+    about = escaped(clipped(run.spec.topic, 60))  # a tooltip is Markdown too
     if st.button("Open", key=f"open_{run.id}", icon=":material/open_in_new:", help=about):
         open_run(run.id)
         st.switch_page(STUDIO, query_params={"run": run.id})

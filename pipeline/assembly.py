@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from openai import AsyncOpenAI
@@ -17,7 +19,7 @@ from pipeline.base_url import address, same_base_url
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
-from pipeline.errors import GantryError, SpecError
+from pipeline.errors import DemoUnavailable, GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
@@ -26,7 +28,6 @@ from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
-from pipeline.llm.demo.server import DemoUnavailable
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -34,6 +35,7 @@ from pipeline.timing import run_timing
 from pipeline.tools.samples import warm_samples
 
 DEMO_MODEL = "gantry-demo"
+KEPT_LINES = 8  # open lines; more only while more are in use
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +52,17 @@ def build_runtime(settings: Settings) -> Runtime:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """An open line to one endpoint: the client and what callers on it share."""
 
     client: AsyncOpenAI
     caller: ModelCaller
+    runs: int = 0  # that use it now
+
+    async def aclose(self) -> None:
+        await self.caller.aclose()
+        await self.client.close()
 
 
 class ModelAccess:
@@ -80,21 +87,27 @@ class ModelAccess:
         self._warming = asyncio.create_task(self._warm_up(), name="warm up")
 
     async def _warm_up(self) -> None:
-        await asyncio.to_thread(warm_samples)
-        if not self._settings.has_endpoint:
-            try:
-                await self._demo_endpoint()
-            except DemoUnavailable as error:
-                logger.warning("%s The next run tries again.", error)
+        async with asyncio.TaskGroup() as group:
+            if not self._settings.has_endpoint:
+                # first: it is a process of its own and starts while this one reads on
+                group.create_task(self._warm_demo(), name="warm up the demo")
+            group.create_task(asyncio.to_thread(warm_samples), name="warm up the samples")
+
+    async def _warm_demo(self) -> None:
+        try:
+            await self._demo_endpoint()
+        except DemoUnavailable as error:
+            logger.warning("%s The next run tries again.", error)
 
     async def handle_run(self, spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
         """Carry out one epoch of a run and say how it ended; expected failures are outcomes."""
         try:
-            line = await self.line(await self.endpoint(spec, context.typed_endpoint))
-            model = spec.model or await self._model(spec, line)
-            result = await ChatOrchestrator(
-                line.client, model=model, caller=line.caller, estimates=self._estimates
-            ).carry_out(spec, journal, owner=context.owner)
+            endpoint = await self.endpoint(spec, context.typed_endpoint)
+            async with self._borrowed(endpoint) as line:
+                model = spec.model or await self._model(spec, line)
+                result = await ChatOrchestrator(
+                    line.client, model=model, caller=line.caller, estimates=self._estimates
+                ).carry_out(spec, journal, owner=context.owner)
         except GantryError as error:
             return _failed_early(journal, error)
         return _outcome(result)
@@ -127,21 +140,47 @@ class ModelAccess:
 
     async def line(self, endpoint: Endpoint) -> Line:
         """The open line to `endpoint`, opened when there is none."""
-        digest = hashlib.sha256(endpoint.api_key.encode()).hexdigest()
-        name = f"{endpoint.base_url}\x1f{digest}"
         async with self._opening:
-            if name not in self._lines:
-                client = make_client(endpoint)
-                caller = ModelCaller(
-                    client,
-                    gates=self._gates,
-                    deadlines=self._deadlines(),
-                    capabilities=self._capabilities,
-                    estimates=self._estimates,
-                    hedge=self._settings.hedge,
-                )
-                self._lines[name] = Line(client, caller)
-        return self._lines[name]
+            return self._line(endpoint)
+
+    @asynccontextmanager
+    async def _borrowed(self, endpoint: Endpoint) -> AsyncIterator[Line]:
+        """The line to `endpoint` for one run; it stays open meanwhile, and a while after."""
+        async with self._opening:
+            line = self._line(endpoint)
+            line.runs += 1
+            idle = self._take_idle()
+        try:
+            for old in idle:
+                await old.aclose()
+            yield line
+        finally:
+            line.runs -= 1
+
+    def _line(self, endpoint: Endpoint) -> Line:
+        digest = hashlib.sha256(endpoint.api_key.encode("utf-8", "surrogatepass")).hexdigest()
+        name = f"{endpoint.base_url}\x1f{digest}"
+        line = self._lines.pop(name, None) or self._open(endpoint)
+        self._lines[name] = line  # the last one used stands last
+        return line
+
+    def _open(self, endpoint: Endpoint) -> Line:
+        client = make_client(endpoint)
+        caller = ModelCaller(
+            client,
+            gates=self._gates,
+            deadlines=self._deadlines(),
+            capabilities=self._capabilities,
+            estimates=self._estimates,
+            hedge=self._settings.hedge,
+        )
+        return Line(client, caller)
+
+    def _take_idle(self) -> list[Line]:
+        """Lines to close: every key ever typed would keep one, so only the last used stay."""
+        idle = [name for name, line in self._lines.items() if not line.runs]
+        surplus = max(0, len(self._lines) - KEPT_LINES)
+        return [self._lines.pop(name) for name in idle[:surplus]]
 
     def admission(self) -> tuple[GateSnapshot, ...]:
         """Every gate as it is now, with addresses as people may see them. In the loop only."""
@@ -155,8 +194,7 @@ class ModelAccess:
         if self._warming is not None:
             await asyncio.wait({self._warming})
         for line in self._lines.values():
-            await line.caller.aclose()
-            await line.client.close()
+            await line.aclose()
         self._lines.clear()
         await self._gates.aclose()
         if self._demo is not None:

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from openai import AsyncOpenAI
-from pydantic import ValidationError
 
 from pipeline.agents.agent_manager import AgentManager
 from pipeline.agents.prompting import checkpoint_key, instructions, join_key, user_prompt
@@ -58,6 +57,7 @@ from pipeline.plan import (
     remaining_paths,
     settle,
 )
+from pipeline.spec import make_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +143,6 @@ class ChatOrchestrator:
         now_s = asyncio.get_running_loop().time()
         self._estimates.learn_run(result.plan, journal.events, models, now_s)
         return result
-
-
-def make_spec(**fields: Any) -> RunSpec:
-    """Validate what was asked. Raises `SpecError` with one sentence per problem."""
-    try:
-        return RunSpec(**fields)
-    except ValidationError as error:
-        raise SpecError("\n".join(_sentence(item) for item in error.errors())) from error
-
-
-def _sentence(item: Any) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
-    name = ".".join(str(part) for part in item["loc"])
-    return message if name == "topic" else f"{name}: {message}"
 
 
 class Tickets:

@@ -22,6 +22,7 @@ from pipeline.errors import GantryError, PlanError, SpecError
 from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
+from pipeline.spec import make_spec
 from pipeline.views.cockpit import cockpit_lines
 from pipeline.views.progress import progress_line
 
@@ -37,6 +38,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: drawing boxes takes longer than everything else in it
     help="Gantry: ten agents write a sourced article; every second of it is accounted for.",
 )
 
@@ -211,8 +213,6 @@ def _spec(
     **brief: object,
 ) -> RunSpec:
     """Validate everything before anything is spent."""
-    from pipeline.chat_orchestrator import make_spec
-
     demo = provider is ProviderName.DEMO or (provider is None and not settings.has_endpoint)
     if not demo and not settings.has_endpoint:
         raise SpecError(
@@ -370,7 +370,12 @@ def _write_results(
     record = runtime.run(run_id)
     if record is None:
         raise SpecError(f"Run {run_id} was deleted before its results were written.")
-    bundle = Bundle(record, runtime.events(run_id), runtime.checkpoints(run_id))
+    bundle = Bundle(
+        record,
+        runtime.events(run_id),
+        runtime.checkpoints(run_id),
+        texts=runtime.texts(run_id),
+    )
     if json_file:
         _write(json_file, bundle.json())
     article = bundle.markdown()

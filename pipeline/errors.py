@@ -12,7 +12,8 @@ GantryError
 │   ├── ParameterRefused      the endpoint does not take one parameter; carries `parameter`
 │   ├── BadRequest            any other 4xx
 │   ├── ServerFailed          408, 409, 5xx
-│   ├── Unreachable           DNS, refused connection, TLS, connect timeout
+│   ├── Unreachable           DNS, refused connection, TLS
+│   │   └── NoConnection      nobody there took the connection in time
 │   ├── NotAnEndpoint         the address answers, but not as an OpenAI-compatible endpoint
 │   ├── StreamBroken          cut, malformed chunk, error object, or no `finish_reason`
 │   └── DeadlineExceeded      first token, idle or total deadline
@@ -22,6 +23,7 @@ GantryError
 ├── StoreError                the data folder or database cannot be used
 │   └── StoreBusy             another program holds the database
 ├── Superseded                another executor owns this run now (epoch fencing)
+├── DemoUnavailable           the demo provider cannot be started or does not answer
 ├── EngineBusy                another process is the engine of this data folder
 └── NoAnswer                  the pipeline's loop did not answer in time
 """
@@ -153,6 +155,10 @@ class Unreachable(CallError):
     code = "unreachable"
 
 
+class NoConnection(Unreachable):
+    """Kept apart because every attempt costs the whole time-out; its code is its parent's."""
+
+
 class NotAnEndpoint(CallError):
     code = "not_an_endpoint"
 
@@ -191,6 +197,10 @@ class Superseded(GantryError):
 
 class EngineBusy(GantryError):
     code = "engine_busy"
+
+
+class DemoUnavailable(GantryError):
+    code = "demo_unavailable"
 
 
 class NoAnswer(GantryError):

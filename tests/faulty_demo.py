@@ -15,7 +15,8 @@ from aiohttp import web
 from openai import AsyncOpenAI
 
 from pipeline.llm.client import make_client
-from pipeline.llm.demo.server import HOST, Handler, make_app
+from pipeline.llm.demo import HOST
+from pipeline.llm.demo.server import Handler, make_app
 from pipeline.models import Endpoint
 
 TOKEN = "test-token"

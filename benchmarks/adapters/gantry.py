@@ -16,13 +16,13 @@ from benchmarks.adapters import KEY, MAX_CONNECTIONS, Body, Config, NotAvailable
 from benchmarks.workload import MODEL, Script
 from pipeline.agents.agent_manager import AgentManager
 from pipeline.assembly import ModelAccess
-from pipeline.chat_orchestrator import make_spec
 from pipeline.engine.port import RunContext, RunOutcome
 from pipeline.engine.runtime import Runtime
 from pipeline.engine.service import RunService
 from pipeline.journal import Journal
 from pipeline.models import LOCAL_OWNER, Mode, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.spec import make_spec
 
 LIMIT_S = 900.0  # of a whole measurement
 

@@ -186,6 +186,11 @@ class Runtime:
         gates = self.call(self._gates(), CALL_TIMEOUT_S)
         return gates if owner is None else tuple(gate.seen_by(owner) for gate in gates)
 
+    def texts(self, run_id: str) -> Mapping[str, str]:
+        """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
+        journal = self.journal(run_id)
+        return {} if journal is None else {name: journal.text(name) for name in list(journal.texts)}
+
     def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
         """The run once it has ended (or needs a person); as it is when the time is up."""
         return self.call(self._running.wait(run_id, timeout_s), timeout_s + CALL_TIMEOUT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,12 +21,16 @@ from pipeline.timing import RunTiming, run_timing
 
 @dataclass(frozen=True)
 class Bundle:
-    """A run with its facts and outputs. What follows from them is computed once, when asked."""
+    """A run with its facts and outputs. What follows from them is computed once, when asked.
+
+    `texts` is what agents without a checkpoint wrote so far, where this process still knows it.
+    """
 
     run: RunRecord
     events: Sequence[AnyEvent]
     checkpoints: Mapping[str, Checkpoint]
     roster: Sequence[AgentSpec] = ROSTER
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
@@ -47,7 +51,9 @@ class Bundle:
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        return build_report(self.run, self.plan, self.events, self.checkpoints, self.timing)
+        return build_report(
+            self.run, self.plan, self.events, self.checkpoints, self.timing, self.texts
+        )
 
     def json(self) -> str:
         return json.dumps(self.report, ensure_ascii=False, indent=2)

@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from pipeline.errors import (
     CallError,
     DeadlineExceeded,
+    NoConnection,
     RateLimited,
     ServerFailed,
     StreamBroken,
@@ -25,6 +26,7 @@ from pipeline.errors import (
 )
 
 MAX_ATTEMPTS = 3
+MAX_CONNECTS = 2  # to a host that drops packets: people are told within ten seconds
 BACKOFF_BASE_S = 1.0
 BACKOFF_MAX_S = 20.0
 RETRY_AFTER_MAX_S = 120.0  # asked to wait longer: stop, the run can be continued later
@@ -57,6 +59,8 @@ def after_failure(error: CallError, attempt: int, rng: random.Random) -> Retry |
         return GiveUp("the endpoint answered with an error instead of a reply")
     if attempt >= MAX_ATTEMPTS:
         return GiveUp(f"{MAX_ATTEMPTS} attempts failed")
+    if attempt >= MAX_CONNECTS and isinstance(error, NoConnection):
+        return GiveUp(f"{MAX_CONNECTS} attempts found nobody there")
     asked_s = retry_after_of(error)
     if asked_s > RETRY_AFTER_MAX_S:
         return GiveUp(f"the endpoint asks to wait {asked_s:.0f} s")

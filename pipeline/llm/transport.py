@@ -21,6 +21,7 @@ from pipeline.errors import (
     BadRequest,
     CallError,
     DeadlineExceeded,
+    NoConnection,
     NotAnEndpoint,
     StreamBroken,
     Unreachable,
@@ -87,7 +88,7 @@ def translate(
             "Check the base URL: http:// or https://, no user name in it, and usually /v1 at the end.",
         )
     if _was_connecting_too_long(causes):
-        return Unreachable(
+        return NoConnection(
             f"{where} does not answer: no connection within {CONNECT_TIMEOUT_S:.0f} s.",
             "Check the base URL, the network and a proxy or firewall between.",
         )

@@ -24,7 +24,7 @@ from pipeline.base_url import OPENAI_URL, address
 from pipeline.errors import NotAnEndpoint
 from pipeline.models import Endpoint
 
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 4.0  # two packets may get lost on the way
 POOL_TIMEOUT_S = 10.0  # a free connection, name lookup included
 READ_TIMEOUT_S = 600.0  # far beyond our own deadlines, which decide
 MAX_CONNECTIONS = 1_000  # far above any limit on calls

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from pipeline.errors import StoreBusy, StoreError
@@ -31,6 +31,7 @@ BUSY_TIMEOUT_MS = 5_000
 FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the file
 LOG_MAX_BYTES = 32_000_000  # beyond it the writer itself folds: beside it, a busy log never empties
 READERS = 2  # threads; a page's question must not wait behind another's long answer
+SCHEMA = "0001"  # the newest revision in migrations/; asked of a database before alembic is loaded
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -251,7 +252,9 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # imported here: half a second that only a process opening a store has to pay
+    if _revision(connection) == SCHEMA:
+        return
+    # imported here: half a second that is paid once for a database, not at every start
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
@@ -262,11 +265,17 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     script = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
     if current is not None and current not in {r.revision for r in script.walk_revisions()}:
         raise StoreError(
             f"The database {connection.engine.url.database} was made by a newer Gantry (schema {current}).",
             "Update Gantry, or set GANTRY_DATA_DIR to another folder.",
         )
     command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema the database has, as alembic notes it; None for a new one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])

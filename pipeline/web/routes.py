@@ -7,6 +7,7 @@ checks the origin, and a run is addressed by an id nobody can guess.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,13 +20,22 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
-from pipeline.web.hub import CLOSE_TOO_MANY, CLOSE_UNKNOWN, Hub, TooManyWatchers, Watcher
+from pipeline.web.hub import (
+    CLOSE_FAILED,
+    CLOSE_TOO_MANY,
+    CLOSE_UNKNOWN,
+    Hub,
+    TooManyWatchers,
+    Watcher,
+)
 from pipeline.web.security import same_origin
 
 SEND_TIMEOUT_S: Final = 10.0  # a client that takes nothing for so long is gone
 PLOTLY_JS: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PLOTLY_URL: Final = f"/assets/plotly-{plotly.__version__}.min.js"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+_log = logging.getLogger(__name__)
 
 
 class HubAccess(Protocol):
@@ -91,6 +101,10 @@ async def _serve_run(websocket: WebSocket, hub: Hub) -> None:
         watcher = await hub.join(run_id)
     except TooManyWatchers:
         await websocket.close(CLOSE_TOO_MANY)
+        return
+    except GantryError as error:  # no engine, or a store that does not answer: worth another try
+        _log.warning("Run %s cannot be shown live: %s", run_id, error)
+        await websocket.close(CLOSE_FAILED)
         return
     if watcher is None:
         await websocket.close(CLOSE_UNKNOWN)

@@ -6,14 +6,17 @@ import asyncio
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.agents.roster import ROSTER
 from pipeline.engine import RunOutcome, Runtime
 from pipeline.engine.service import WATCH_S
 from pipeline.errors import GantryError, NoAnswer, PlanError, SpecError, StoreError, Superseded
 from pipeline.events import AgentFinished, RunFinished
+from pipeline.export.bundle import Bundle
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import database, database_file, database_url
@@ -70,6 +73,28 @@ def test_the_journal_is_live_while_the_run_executes_and_stays_a_while(
     runtime.wait(run_id, 10)
     assert runtime.journal(run_id) is live
     assert live.finished
+
+
+def test_the_text_of_an_agent_that_did_not_finish_is_known_while_the_journal_is(
+    runtime: Runtime, pipeline: ScriptedPipeline
+) -> None:
+    run_id = held_run(runtime, pipeline, "writer")
+    live = runtime.journal(run_id)
+    assert live is not None
+    live.add_text("writer", "Half a ")
+    live.add_text("writer", "sentence")
+
+    runtime.cancel(run_id)
+    record = runtime.wait(run_id, 10)
+
+    assert record is not None
+    assert runtime.texts(run_id) == {"writer": "Half a sentence"}
+    assert runtime.texts("unknown") == {}
+    roster = [replace(ROSTER[0], name=name, needs=()) for name in AGENTS]
+    events, checkpoints = runtime.events(run_id), runtime.checkpoints(run_id)
+    bundle = Bundle(record, events, checkpoints, roster, texts=runtime.texts(run_id))
+    texts = {agent["agent"]: agent["text"] for agent in bundle.report["agents"]}
+    assert texts == {"planner": "planner in epoch 1", "writer": "Half a sentence", "editor": ""}
 
 
 @pytest.mark.parametrize("agent", AGENTS)

@@ -86,6 +86,20 @@ def test_running_again_puts_the_brief_into_the_form(history: AppTest, runs: dict
     assert history.segmented_control(key="mode").value == Mode.DATAFLOW
 
 
+def test_hostile_words_in_a_topic_are_words_in_the_tooltips_too(history: AppTest) -> None:
+    runtime = get_runtime()
+    topic = "![x](http://evil.example/p) [click](http://evil.example) :red[x] <b>"
+    runtime.wait(runtime.submit(RunSpec(topic=topic, speed="instant")), 60.0)
+    history.run()
+
+    tips = [button.help for button in history.button if "evil" in (button.help or "")]
+
+    assert len(tips) == 2  # Open and Delete
+    for tip in tips:
+        plain = tip.replace("\\[", "").replace("\\]", "")
+        assert "[" not in plain and "<b" not in tip and ":red" not in tip
+
+
 def test_a_run_is_deleted_only_after_a_second_yes(history: AppTest, runs: dict[str, str]) -> None:
     doomed = runs["Code reviews"]
     history.run()

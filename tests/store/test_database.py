@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from pipeline.errors import StoreError
@@ -73,6 +77,30 @@ def test_migrations_lead_to_the_tables_the_code_uses_and_can_run_twice(tmp_path:
     engine.dispose()
 
     assert differences == []
+
+
+def test_the_schema_the_code_asks_for_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(database_module._MIGRATIONS).replace("%", "%%"))
+
+    assert ScriptDirectory.from_config(config).get_current_head() == database_module.SCHEMA
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = database_url(settings_for(tmp_path))
+    migrate(url)
+    code = (
+        "import sys; from pathlib import Path; from pipeline.settings import Settings; "
+        "from pipeline.store import database_url, migrate; "
+        "migrate(database_url(Settings(data_dir=Path(sys.argv[1]), database_url=None))); "
+        "print('alembic' in sys.modules)"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.strip() == "False"
 
 
 def test_the_data_folder_holds_the_database_unless_a_url_is_given(tmp_path: Path) -> None:

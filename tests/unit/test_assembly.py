@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.assembly import ModelAccess
+from pipeline.assembly import KEPT_LINES, ModelAccess
 from pipeline.engine.port import RunContext
 from pipeline.errors import SpecError
 from pipeline.events import RunFinished, RunStarted, UsageUpdated
@@ -115,3 +115,20 @@ async def test_a_run_that_had_begun_is_not_begun_again(tmp_path: Path) -> None:
     )
 
     assert [e.kind for e in journal.events] == ["run_started", "run_finished"]
+
+
+async def test_lines_to_endpoints_nobody_uses_any_more_are_closed(tmp_path: Path) -> None:
+    access, opened = ModelAccess(settings(tmp_path)), []
+    async with access._borrowed(Endpoint(OURS, "sk-in-use")) as used:
+        for number in range(KEPT_LINES + 3):
+            async with access._borrowed(Endpoint(OURS, f"sk-{number}")) as line:
+                opened.append(line)
+
+        closed = [line.client.is_closed() for line in opened]
+        assert closed == [True] * 4 + [False] * (KEPT_LINES - 1)
+        assert not used.client.is_closed()
+        async with access._borrowed(Endpoint(OURS, "sk-in-use")) as again:
+            assert again is used
+    await access.aclose()
+
+    assert all(line.client.is_closed() for line in [used, *opened])

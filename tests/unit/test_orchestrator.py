@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.agents.agent_manager import AgentManager
 from pipeline.agents.roster import ROSTER
-from pipeline.chat_orchestrator import ChatOrchestrator, RunResult, Tickets, _Execution, make_spec
+from pipeline.chat_orchestrator import ChatOrchestrator, RunResult, Tickets, _Execution
 from pipeline.errors import PlanError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import AgentFinished, AgentStarted, RepairRequested, RunFinished, RunStarted
@@ -29,6 +29,7 @@ from pipeline.models import (
     RunStatus,
 )
 from pipeline.plan import make_plan, switchable_phases
+from pipeline.spec import make_spec
 from tests.faulty_demo import Answer, FaultyDemo
 
 TOPIC = "Heat pumps in old buildings"

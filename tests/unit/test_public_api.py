@@ -127,3 +127,27 @@ async def test_an_unknown_agent_is_refused_before_the_first_call(demo: FaultyDem
             await manager.run_agents_parallel([("topic_planner", "Rain."), ("cook", "Soup.")])
 
     assert not demo.requests
+
+
+def test_the_command_line_answers_bad_usage_without_the_engine_or_the_client() -> None:
+    heavy = ("openai", "aiohttp", "sqlalchemy", "pgqueuer", "streamlit", "rich")
+    code = (
+        "import sys\n"
+        "from pipeline.cli import app\n"
+        "try:\n    app(['run', ' '])\n"
+        "except SystemExit as end:\n    assert end.code == 2, end.code\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])\n"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "topic is empty" in said.stderr
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_demos_server_is_loaded_in_its_own_process_only() -> None:
+    code = "import sys, pipeline.assembly; print('pipeline.llm.demo.server' in sys.modules)"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "False"

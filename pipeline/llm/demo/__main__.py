@@ -13,7 +13,8 @@ import sys
 import threading
 from typing import get_args
 
-from pipeline.llm.demo.server import DemoUnavailable, serve
+from pipeline.errors import DemoUnavailable
+from pipeline.llm.demo.server import serve
 from pipeline.models import Endpoint, Speed
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import aiohttp
 
-from pipeline.llm.demo.server import HOST, LABEL, DemoUnavailable
+from pipeline.errors import DemoUnavailable
+from pipeline.llm.demo import HOST, LABEL
 from pipeline.models import Endpoint, Speed
 
 START_TIMEOUT_S = 20.0  # a cold import on a busy machine

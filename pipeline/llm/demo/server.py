@@ -16,25 +16,17 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import ValidationError
 
-from pipeline.errors import GantryError
-from pipeline.llm.demo import wire
+from pipeline.errors import DemoUnavailable
+from pipeline.llm.demo import HOST, LABEL, wire
 from pipeline.llm.demo.answer import Answer
 from pipeline.llm.demo.compose import compose
 from pipeline.llm.demo.latency import draw_pace
 from pipeline.models import DEMO_LABEL, Endpoint, Speed
 
-HOST = "127.0.0.1"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 SHUTDOWN_S = 1.0  # how long streams in flight may hold the server open
-LABEL = "Offline demo"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class DemoUnavailable(GantryError):
-    """The demo provider cannot be started or does not answer."""
-
-    code = "demo_unavailable"
 
 
 class DemoServer:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI
 
+from pipeline.llm.demo import HOST
 from pipeline.llm.demo.process import PROJECT, DemoProcess
-from pipeline.llm.demo.server import HOST, serve
+from pipeline.llm.demo.server import serve
 from pipeline.models import Endpoint
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, BadRequestError, NotFoundError
 
-from pipeline.llm.demo.server import MAX_BODY_BYTES, DemoServer, DemoUnavailable
+from pipeline.errors import DemoUnavailable
+from pipeline.llm.demo.server import MAX_BODY_BYTES, DemoServer
 from pipeline.tools import tool_definitions
 from tests.unit.demo.conftest import Fits
 

@@ -15,6 +15,7 @@ from pipeline.errors import (
     ContextTooLong,
     DeadlineExceeded,
     ModelNotFound,
+    NoConnection,
     NotAnEndpoint,
     ParameterRefused,
     QuotaError,
@@ -24,6 +25,7 @@ from pipeline.errors import (
     Unreachable,
 )
 from pipeline.llm.retry import MAX_ATTEMPTS, GiveUp, Retry, after_failure, retry_after_s
+from pipeline.llm.wire import CONNECT_TIMEOUT_S
 
 NOON_S = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
 
@@ -62,6 +64,21 @@ def test_the_delay_is_jittered_and_never_shorter_than_asked(
 
     assert isinstance(decision, Retry)
     assert (asked or 0.0) <= decision.delay_s <= max(asked or 0.0, 2.0 ** (attempt - 1))
+
+
+class Latest(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_a_host_that_drops_packets_is_given_up_within_ten_seconds() -> None:
+    waited_s, attempt = CONNECT_TIMEOUT_S, 1
+    while isinstance(again := after_failure(NoConnection("x"), attempt, Latest()), Retry):
+        waited_s += again.delay_s + CONNECT_TIMEOUT_S
+        attempt += 1
+
+    assert attempt == 2
+    assert waited_s <= 10.0
 
 
 def test_jitter_is_full() -> None:
