@@ -25,7 +25,6 @@ from tests.fault_server import (
 )
 from tests.unit.llm.conftest import ASK, Log, OpenCaller
 
-
 Late = Callable[..., Gate]
 
 
