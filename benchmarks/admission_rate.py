@@ -58,6 +58,11 @@ def main() -> None:
             f"{burst:>5}   {statistics.median(shares):>17.3f} / {min(shares):.3f}   "
             f"{statistics.median(refused):>14.2%} / {max(refused):.2%}   {kept / count:>14.0%}"
         )
+    print("fixed windows of a minute instead of buckets, minutes 5 to 15")
+    for per_minute in (60, 600):
+        outcome = simulate(HiddenLimit(per_minute, window_s=60.0), 900.0)
+        share, lost = outcome.share_of_ideal(300, 900, per_minute), outcome.refused_share(300, 900)
+        print(f"{per_minute:>5}/min   share of ideal {share:.3f}   refused {lost:.2%}")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ class ModelCaller:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._client = client
+        self.base_url = str(client.base_url)  # kept: the SDK builds it anew every time
         self._gates = gates or GateRegistry(DEFAULT_MAX_IN_FLIGHT)
         self._deadlines = deadlines or Deadlines()
         self._capabilities = capabilities or Capabilities()
@@ -93,10 +94,6 @@ class ModelCaller:
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._drains: set[asyncio.Task[None]] = set()
-
-    @property
-    def base_url(self) -> str:
-        return str(self._client.base_url)
 
     def supports_tools(self, model: str) -> bool:
         """False once `model` has refused tools at this endpoint."""

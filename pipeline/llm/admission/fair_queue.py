@@ -216,6 +216,10 @@ class FairQueue(Generic[T]):
         if not len(self):
             self._by_age.clear()
 
+    def oldest(self) -> Waiting[T] | None:
+        """Who has waited longest; None when nobody waits."""
+        return self._oldest() if len(self) else None
+
     def _oldest(self) -> Waiting[T]:
         while not self._by_age[0][2].is_waiting:
             heapq.heappop(self._by_age)

@@ -34,6 +34,7 @@ from pipeline.models import ToldLimit
 RESTART_DOUBLES_S = 0.1  # after a cool-down: one call, then twice as many every so often
 RESTART_CALLS = 64  # after so many the restart is over
 WAITERS_SHOWN = 200
+WAIT_MAX_S = 86_400.0  # nobody waits longer: whatever is wrong then, waiting does not mend it
 _LAST_MINUTE_S = 60.0
 
 
@@ -299,6 +300,7 @@ class Gate:
 
     def _hand_out(self) -> None:
         """Give slots to those first in line while limits allow; else come back when they do."""
+        self._end_the_endless()
         while len(self._queue) and self._in_flight < self._window.size:
             now = _now()
             entry = self._queue.first(now, self._crowded)
@@ -317,6 +319,18 @@ class Gate:
             if not entry.item.done():
                 entry.item.set_result(self._grant(entry.ticket, entry.tokens, now))
         self._cancel_timer()
+
+    def _end_the_endless(self) -> None:
+        now = _now()
+        while (entry := self._queue.oldest()) is not None and now - entry.since_s >= WAIT_MAX_S:
+            self._queue.discard(entry)
+            if not entry.item.done():
+                entry.item.set_exception(
+                    RateLimited(
+                        "The call has waited a day for its turn.",
+                        "Raise the limits or start fewer runs, then continue the run.",
+                    )
+                )
 
     def _grant(self, ticket: Ticket, tokens: float, now: float) -> Grant:
         for bucket in self._request_buckets.values():

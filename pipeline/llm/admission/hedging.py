@@ -25,7 +25,7 @@ class FirstTokenTimes:
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=SAMPLES_MAX)
         self._deadline_s: float | None = None
-        self._is_stale = False
+        self._unseen = 0  # samples the deadline does not rest on yet
         self._calls = 0
         self._sent = self._won = self._lost = 0
 
@@ -36,19 +36,19 @@ class FirstTokenTimes:
     def add(self, seconds: float) -> None:
         self._calls += 1
         self._samples.append(seconds)
-        self._is_stale = True
+        self._unseen += 1
 
     def deadline_s(self) -> float | None:
         """After so long without a token a second request may go; None while that is not known.
 
         Five medians, but never sooner than nearly all were, nor than two seconds.
         """
-        if self._is_stale and len(self._samples) >= SAMPLES_MIN:
+        if self._unseen >= SAMPLES_MIN:
             ordered = sorted(self._samples)
             median = ordered[len(ordered) // 2]
             rare = ordered[min(len(ordered) - 1, int(RARE_SHARE * len(ordered)))]
             self._deadline_s = max(DEADLINE_MIN_S, MEDIANS * median, rare)
-            self._is_stale = False
+            self._unseen = 0
         return self._deadline_s
 
     def may_send(self) -> bool:

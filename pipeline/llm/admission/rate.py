@@ -10,7 +10,8 @@ the bucket's size. So requests go out evenly, first a little below the estimate,
 up until the next refusal, which makes the estimate better and the next creep smaller.
 
 * open       nobody has refused yet: no limit but a steep ramp at the start of a burst
-* searching  refused, nothing known: one request, waiting twice as long after each refusal
+* searching  refused, nothing known: one request, waiting twice as long after each refusal, then
+             faster and faster until the next one
 * pacing     an estimate; when the creep finds no refusal, it doubles its steps (the limit rose)
 """
 
@@ -39,6 +40,7 @@ COOLED_SHARE = 0.02  # of all time may go to waiting because a refusal said how 
 RATE_MAX_S = 10_000.0
 HISTORY = 1_000  # requests since a refusal that are looked at
 RAISE_MIN = 6
+CLOSED_LIKE_A_WINDOW = 3  # refusals in a row, each after twice as long
 RECENT = 4  # so many refusals, each too soon, are no accident
 MARGIN_STEP, MARGIN_MAX = 0.004, 0.3
 BURST_SHARE = 0.8
@@ -98,6 +100,9 @@ class RateController:
         self._mark: Sent | None = None  # the refusal that left the bucket empty; None: not known
         self._turns: deque[tuple[int, float]] = deque(maxlen=HISTORY)  # sent since: serial, at_s
         self._acted_serial = 0  # requests up to this one were sent before the last reaction
+        self._closed = 0  # refusals since anything was accepted
+        self._most_closed = 0  # since the mark
+        self._is_probe_out = False
         self._paced = 0
         self._raised_at: tuple[int, float] = (0, 0.0)
         self._raises = 0
@@ -144,12 +149,16 @@ class RateController:
             self._move_mark(sent)
             self._next_s = max(self._next_s, now + cooled_s)
             return
+        times = [at_s for serial, at_s in self._turns if serial < sent.serial]
+        if self._mark is not None and not times:
+            self._stay_closed(now, sent, cooled_s)
+            return
         if self._phase == "open":
             self._first_burst = (self._serial, self._last_sent_s - self._burst_began_s)
             self._first_refused = 1
             self._phase, self._rate = "searching", 1.0 / SEARCH_WAIT_S
         else:
-            self._learn(sent)
+            self._learn(times, sent)
         self._restart(now, sent, cooled_s)
 
     # open
@@ -170,6 +179,11 @@ class RateController:
     def _take_turn(self, now: float) -> bool:
         """Move the next turn on; True when this one went on time saved up while idle."""
         interval = 1.0 / self._rate
+        if self._is_probe_out:  # and was not refused, or it would not be out any more
+            self._closed, self._is_probe_out = 0, False
+        elif self._closed:
+            self._is_probe_out = True
+            interval = max(interval, self._reaction_s)
         late_s = now - self._next_s
         allowance_s = max((self._burst - 1.0) * interval * BURST_SHARE, min(interval, 0.05))
         if late_s > allowance_s + interval:  # nobody wanted to send: the bucket may have run over
@@ -223,11 +237,30 @@ class RateController:
         """A refusal of the burst that was reacted to: nothing new but a later empty bucket."""
         if self._mark is None or sent.serial > self._mark.serial:
             self._mark = sent
-            while self._turns and self._turns[0][0] <= sent.serial:
-                self._turns.popleft()
+            self._drop_turns(sent)
 
-    def _learn(self, sent: Sent) -> None:
-        times = [at_s for serial, at_s in self._turns if serial < sent.serial]
+    def _drop_turns(self, sent: Sent) -> None:
+        while self._turns and self._turns[0][0] <= sent.serial:
+            self._turns.popleft()
+
+    def _stay_closed(self, now: float, sent: Sent, cooled_s: float) -> None:
+        """Refused again with nothing accepted in between: ask once more after twice as long.
+
+        The estimate stays: a fixed window that is used up refuses everything until it ends, and
+        what was accepted per window is still the rate.
+        """
+        self._closed += 1
+        self._most_closed = max(self._most_closed, self._closed)
+        self._is_probe_out = False
+        self._drop_turns(sent)
+        self._acted_serial = self._serial
+        self._paced = self._raises = 0
+        self._raised_at = (0, now)
+        first_s = SEARCH_WAIT_S if self._estimate is None else 2.0 / self._estimate
+        pause_s = min(first_s * 2.0 ** min(self._closed, 30), max(first_s, SEARCH_WAIT_MAX_S))
+        self._next_s = max(self._next_s, now + max(pause_s, cooled_s))
+
+    def _learn(self, times: list[float], sent: Sent) -> None:
         if self._mark is None:
             self._recent.clear()
             self._learn_from_full(times, sent)
@@ -235,14 +268,14 @@ class RateController:
         self._recent.append((sent, self._refused))
         if self._evidence >= EVIDENCE_MAX / 4:
             self._keep_margin()
-        bounds = rate_bounds(self._mark.at_s, times, sent.at_s, self._burst)
+        # refused after longer and longer pauses, it was no bucket that ran over in between
+        burst = self._burst if self._most_closed < CLOSED_LIKE_A_WINDOW else math.inf
+        bounds = rate_bounds(self._mark.at_s, times, sent.at_s, burst)
         if bounds is None:
             return
         low, high = bounds
         accepted, middle = len(times), (low + high) / 2.0
-        if accepted == 0:
-            self._refused_twice(high)
-        elif self._estimate is None:
+        if self._estimate is None:
             self._estimate, self._evidence = middle, accepted
         elif not 0.95 * low <= self._estimate <= 1.05 * high:  # not the limit it was
             self._estimate, self._evidence = middle, max(EVIDENCE_MIN, accepted)
@@ -281,14 +314,6 @@ class RateController:
         self._early = 0
         self._recent.clear()
 
-    def _refused_twice(self, high: float) -> None:
-        """Refused again without an accepted request in between: the rate is below `high`."""
-        if self._estimate is None:
-            self._rate = max(min(self._rate / 2.0, high), 1.0 / SEARCH_WAIT_MAX_S)
-        elif self._estimate > high:
-            self._estimate = max(0.7 * self._estimate, high / 2.0)
-            self._evidence = max(EVIDENCE_MIN, self._evidence // 2)
-
     def _learn_from_full(self, times: list[float], sent: Sent) -> None:
         """Refused after a pause in which the bucket may have filled."""
         if sent.saved_up:
@@ -302,8 +327,9 @@ class RateController:
     def _restart(self, now: float, sent: Sent, cooled_s: float) -> None:
         """From here on the bucket is empty: begin the creep anew, a little later."""
         self._mark = sent
-        while self._turns and self._turns[0][0] <= sent.serial:
-            self._turns.popleft()
+        self._drop_turns(sent)
+        self._closed = self._most_closed = 0
+        self._is_probe_out = False
         self._acted_serial = self._serial
         self._paced = self._raises = 0
         self._raised_at = (0, now)

@@ -25,22 +25,23 @@ from tests.fault_server import (
 )
 from tests.unit.llm.conftest import ASK, Log, OpenCaller
 
+Late = Callable[..., Gate]
+
 
 @pytest.fixture
-def late_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[FaultServer, GateRegistry, int], Gate]:
+def late_after(monkeypatch: pytest.MonkeyPatch) -> Late:
     """A gate that has seen many quick first tokens, so that soon one is late."""
 
-    def make(server: FaultServer, gates: GateRegistry, calls: int = 20) -> Gate:
-        monkeypatch.setattr("pipeline.llm.admission.hedging.DEADLINE_MIN_S", 0.15)
+    def make(server: FaultServer, gates: GateRegistry, late_s: float = 0.15) -> Gate:
+        monkeypatch.setattr("pipeline.llm.admission.hedging.DEADLINE_MIN_S", late_s)
         gate = gates.gate_for(server.endpoint.base_url or "", "m")
-        for _ in range(calls):
+        for _ in range(20):
             gate.first_tokens.add(0.01)
         return gate
 
     return make
 
 
-Late = Callable[..., Gate]
 NUMBERED = [("hedged", 2, 1), ("admitted", 2), ("sent", 2, "m")]
 
 
@@ -88,7 +89,7 @@ async def test_the_first_wins_after_all_and_text_is_never_doubled(
 
 
 async def test_when_the_first_fails_the_second_is_waited_for(
-    open_caller: OpenCaller, log: Log, late_after: Late, sleeps: object
+    open_caller: OpenCaller, log: Log, late_after: Late
 ) -> None:
     gates, begin, answer = GateRegistry(4), asyncio.Event(), asyncio.Event()
     broken = stream(Wait(begin), text("")[:10])
@@ -190,7 +191,7 @@ async def test_an_error_that_comes_early_is_the_calls_own(
 ) -> None:
     gates = GateRegistry(4)
     async with FaultServer(default=error(500, {"error": {"message": "down"}})) as server:
-        late_after(server, gates)
+        late_after(server, gates, late_s=30.0)
         async with open_caller(server.endpoint, gates=gates) as caller:
             with pytest.raises(CallError) as caught:
                 await caller.call(ASK, log)

@@ -27,6 +27,7 @@ class HiddenLimit:
     jitter_s: float = 0.002  # how unevenly requests arrive
     retry_after_s: float = 0.0
     changes: tuple[tuple[float, float], ...] = ()
+    window_s: float = 0.0  # not a bucket: so many until the window ends, then anew
 
 
 @dataclass
@@ -53,8 +54,12 @@ class _Server:
         self._changes = list(limit.changes)
         self._level = limit.burst
         self._at_s = 0.0
+        self._window_s = limit.window_s
+        self._window, self._used = 0, 0
 
     def accepts(self, now: float) -> bool:
+        if self._window_s:
+            return self._accepts_in_window(now)
         while self._changes and self._changes[0][0] <= now:
             self._per_s = self._changes.pop(0)[1] / 60.0
         self._level = min(self._burst, self._level + (now - self._at_s) * self._per_s)
@@ -62,6 +67,14 @@ class _Server:
         if self._level < 1.0:
             return False
         self._level -= 1.0
+        return True
+
+    def _accepts_in_window(self, now: float) -> bool:
+        if int(now / self._window_s) != self._window:
+            self._window, self._used = int(now / self._window_s), 0
+        if self._used >= self._per_s * self._window_s:
+            return False
+        self._used += 1
         return True
 
 

@@ -345,6 +345,22 @@ def test_a_daily_limit_that_is_used_up_ends_the_call_instead_of_holding_it() -> 
     run(main())
 
 
+def test_nobody_waits_longer_than_a_day() -> None:
+    async def main() -> None:
+        gate = Gate(1)
+        held = await gate.acquire()
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(86_400.0)
+        gate.release(held)
+
+        with pytest.raises(RateLimited, match="waited a day"):
+            await waiting
+        async with gate.admit():  # the next one is not held up by it
+            assert gate.snapshot().waiting == 0
+
+    run(main())
+
+
 def test_signs_of_overload_shrink_the_window_and_good_replies_widen_it_again() -> None:
     async def main() -> None:
         gate = Gate(8)

@@ -81,6 +81,15 @@ def test_a_limit_that_changes_is_found_again(before: int, after: int, found_s: f
         assert outcome.refused_share(begin_s, end_s) <= 0.02
 
 
+@pytest.mark.parametrize("per_minute", [60, 600])
+def test_a_fixed_window_is_no_bucket_and_is_lived_with(per_minute: int) -> None:
+    """So many until the minute is full: used to less, but neither locked out nor hammered."""
+    outcome = simulate(HiddenLimit(per_minute, window_s=60.0), 900.0, seed=1)
+
+    assert outcome.share_of_ideal(300.0, 900.0, per_minute) >= 0.7
+    assert outcome.refused_share(300.0, 900.0) <= 0.15
+
+
 def test_when_a_refusal_costs_a_wait_fewer_are_risked() -> None:
     outcome = simulate(HiddenLimit(600, 5, retry_after_s=1.0), 320.0, seed=1)
 
