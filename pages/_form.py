@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import streamlit as st
 
-from pages._provider import chosen_provider, provider_panel
+from pages._provider import chosen_provider, provider_panel, restore_provider
 from pages._runtime import get_runtime
 from pages._state import (
     clear_form_error,
     form_error,
+    form_note,
     note_page_change,
     open_run,
     set_form_error,
@@ -86,8 +87,8 @@ def form_defaults(settings: Settings) -> dict[str, Any]:
     }
 
 
-def prefill(spec: RunSpec) -> None:
-    """Put an earlier brief into the form, to run it again with other switches."""
+def prefill(spec: RunSpec) -> str:
+    """Put an earlier brief into the form; returns what is missing to run it, in a sentence."""
     values: dict[str, Any] = {
         "topic": spec.topic,
         "audience": spec.audience,
@@ -103,6 +104,12 @@ def prefill(spec: RunSpec) -> None:
     values |= {f"parallel_{p}": spec.switches.get(p, True) for p in PHASES}
     for key, value in values.items():
         st.session_state[key] = value
+    return restore_provider(spec)
+
+
+def is_new_session() -> bool:
+    """True before the form was ever drawn in this browser session."""
+    return "topic" not in st.session_state
 
 
 def brief_form(*, active: RunRecord | None) -> bool:
@@ -145,6 +152,8 @@ def _fields(*, can_run: bool) -> None:
     )
     if error := form_error():
         st.error(escaped(error), icon=":material/error:")
+    if note := form_note():
+        st.info(escaped(note), icon=":material/key:")
     _how_to_run()
     _details()
     _actions(can_run=can_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._provider import endpoint_to_continue, resume_key
+from pages._provider import KEY_LIVE, endpoint_to_continue, model_to_continue, resume_key
 from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
 from pages._text import escaped
@@ -40,12 +40,14 @@ def _gaps(run: RunRecord) -> None:
 
 
 def _ways_on(run: RunRecord) -> None:
+    offered = _model_field(run)
     if run.spec.key_source == "typed":
         st.text_input(
             f"API key for {escaped(address(run.spec.base_url))}",
             key=resume_key(run.id),
             type="password",
             width=360,
+            live=KEY_LIVE,
             help="Empty: the key typed before, while this process still knows it.",
         )
     with st.container(horizontal=True, vertical_alignment="center", key="ways_on"):
@@ -55,7 +57,7 @@ def _ways_on(run: RunRecord) -> None:
             type="primary",
             icon=":material/resume:",
             on_click=_resume,
-            args=(run,),
+            args=(run, None, offered),
         )
         if run.error_code == NothingFound.code:
             st.button(
@@ -63,7 +65,7 @@ def _ways_on(run: RunRecord) -> None:
                 key="continue_unsourced",
                 icon=":material/edit_note:",
                 on_click=_resume,
-                args=(run, True),
+                args=(run, True, offered),
             )
         st.caption("Finished agents are kept and not paid for again.", width="content")
 
@@ -76,7 +78,7 @@ def _ask_for_key(run: RunRecord) -> None:
         icon=":material/key:",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="key_again"):
-        st.text_input("API key", key=resume_key(run.id), type="password", width=360)
+        st.text_input("API key", key=resume_key(run.id), type="password", live=KEY_LIVE, width=360)
         st.button(
             "Continue",
             key="continue",
@@ -87,11 +89,46 @@ def _ask_for_key(run: RunRecord) -> None:
         )
 
 
-def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
+def _model_field(run: RunRecord) -> str:
+    """Let a run that failed on a model go on with another; returns what the field offers."""
+    if not _may_change_model(run):
+        return ""
+    offered = model_to_continue(run)
+    st.text_input(
+        "Model for what is left",
+        offered,
+        key=_model_key(run),
+        placeholder="Name of a model",
+        width=360,
+        help="Agents that have finished keep what they wrote, whatever model that was.",
+    )
+    return offered
+
+
+def _may_change_model(run: RunRecord) -> bool:
+    return not run.spec.is_demo and run.status is RunStatus.FAILED
+
+
+def _model_key(run: RunRecord) -> str:
+    return f"resume_model_{run.id}"
+
+
+def _chosen_model(run: RunRecord, offered: str) -> str | None:
+    """What was typed into the field; untouched, it follows the panel."""
+    typed = str(st.session_state.get(_model_key(run)) or "").strip()
+    return (model_to_continue(run) if typed == offered.strip() else typed) or None
+
+
+def _resume(run: RunRecord, allow_unsourced: bool | None = None, offered: str = "") -> None:
     """Continue (callback). A refusal is said where the outcome stands."""
     try:
         endpoint = endpoint_to_continue(run) if run.spec.key_source == "typed" else None
-        get_runtime().resume(run.id, allow_unsourced=allow_unsourced, typed_endpoint=endpoint)
+        get_runtime().resume(
+            run.id,
+            allow_unsourced=allow_unsourced,
+            typed_endpoint=endpoint,
+            model=_chosen_model(run, offered) if _may_change_model(run) else None,
+        )
         set_run_error(run.id, "")
         note_page_change()
     except GantryError as error:

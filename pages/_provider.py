@@ -6,18 +6,21 @@ browser session and in the memory of this process; it is never stored, logged or
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import streamlit as st
 
 from pages._runtime import get_runtime
+from pages._state import form_note
 from pages._text import escaped, seconds
 from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.errors import GantryError, SpecError
 from pipeline.llm.client import make_client
-from pipeline.llm.endpoint import ConnectionReport, test_connection
-from pipeline.models import DEMO_LABEL, Endpoint, RunRecord, RunStatus
-from pipeline.settings import KEYLESS, Settings, load_settings
+from pipeline.llm.endpoint import ConnectionReport, list_models, test_connection
+from pipeline.models import DEMO_LABEL, KEYLESS, Endpoint, RunRecord, RunSpec, RunStatus
+from pipeline.settings import Settings, load_settings
 
 Choice = Literal["demo", "configured", "typed"]
 LABELS: Final[dict[str, str]] = {
@@ -29,8 +32,18 @@ TYPED: Final = "typed for this session"
 TEST_TIMEOUT_S: Final = 45.0
 SPEEDS: Final = ("instant", "fast", "realistic")
 KEEP: Final = "session"
-_MODELS: Final = "_models"  # what the endpoint listed
-_RESULT: Final = "_connection_result"
+KEY_LIVE: Final = "100ms"  # a key counts as typed without leaving the field by one way or another
+LIST_TIMEOUT_S: Final = 15.0
+_TESTED: Final = "_tested"
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What an endpoint said when it was asked. `place` names address and key, not in the clear."""
+
+    place: str
+    model: str
+    report: ConnectionReport
 
 
 def provider_panel() -> None:
@@ -44,6 +57,7 @@ def provider_panel() -> None:
         f"Provider: {LABELS[st.session_state['provider'] or choices[0]]}",
         icon=":material/dns:",
         key="provider_panel",
+        expanded=bool(form_note()),  # something is missing here
     ):
         choice = st.segmented_control(
             "Where the agents' calls go",
@@ -81,21 +95,24 @@ def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
             key="endpoint_key",
             type="password",
             help="Used for this session only and never stored. A local endpoint may need none.",
+            live=KEY_LIVE,
             persist_state=KEEP,
         )
     else:
         where = address(settings.openai_base_url)
         st.caption(f"{escaped(where)}, with the key of this installation.")
-    _model_choice(settings)
+    tested = _tested(settings)
+    _model_choice(settings, tested.report.models if tested else ())
     st.button(
         "Test connection", key="test_connection", icon=":material/cable:", on_click=_test_connection
     )
-    _connection_result()
+    if tested and tested.model == _panel("endpoint_model"):
+        _connection_result(tested.report)
 
 
-def _model_choice(settings: Settings) -> None:
+def _model_choice(settings: Settings, listed: tuple[str, ...]) -> None:
     st.session_state.setdefault("endpoint_model", settings.openai_model or None)
-    models = list(st.session_state.get(_MODELS, ()))
+    models = list(listed)
     chosen = st.session_state["endpoint_model"]
     if chosen and chosen not in models:
         models.insert(0, chosen)
@@ -110,23 +127,56 @@ def _model_choice(settings: Settings) -> None:
 
 
 def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
-    """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session."""
-    state, settings = st.session_state, load_settings()
-    choice = state.get("provider") or ("configured" if settings.has_endpoint else "demo")
+    """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session.
+
+    Raises `SpecError` when the panel does not say enough to make a call.
+    """
+    settings = load_settings()
+    choice = _choice(settings)
     if choice == "demo":
         return {"provider": "demo"}, None
-    model = (state.get("endpoint_model") or settings.openai_model or "").strip()
+    endpoint = _endpoint(settings)
+    model = _panel("endpoint_model") or settings.openai_model.strip() or _only_model(endpoint)
+    fields = {"provider": "openai", "model": model, "base_url": endpoint.base_url}
     if choice == "configured":
-        fields = {"base_url": settings.openai_base_url, "key_source": "configured"}
-        return {"provider": "openai", "model": model, **fields}, None
-    endpoint = typed_endpoint()
-    if not model:
-        raise SpecError(
-            "No model is named for this endpoint.",
-            "Open the provider panel and name one; “Test connection” lists what there is.",
-        )
-    fields = {"base_url": endpoint.base_url, "key_source": "typed"}
-    return {"provider": "openai", "model": model, **fields}, endpoint
+        return {**fields, "key_source": "configured"}, None
+    return {**fields, "key_source": "typed"}, endpoint
+
+
+def restore_provider(spec: RunSpec) -> str:
+    """Put a run's provider into the panel; returns what is missing to use it, in a sentence.
+
+    A key is never stored. One that is typed stays only where the address stays the same.
+    """
+    state, settings = st.session_state, load_settings()
+    if spec.is_demo:
+        state["provider"] = "demo"
+        return ""
+    state["endpoint_model"] = spec.model or None
+    at_home = settings.has_endpoint and same_base_url(spec.base_url, settings.openai_base_url)
+    if spec.key_source != "typed" and at_home:
+        state["provider"] = "configured"
+        return ""
+    if not same_base_url(_panel("endpoint_url"), spec.base_url):
+        state["endpoint_key"] = ""
+    state["provider"], state["endpoint_url"] = "typed", spec.base_url or ""
+    if _panel("endpoint_key"):
+        return ""
+    return (
+        f"That run used {address(spec.base_url)}. Its key is not kept: type it again in the "
+        "provider panel, if the endpoint needs one."
+    )
+
+
+def model_to_continue(run: RunRecord) -> str:
+    """The model to offer for what is left of a run: the panel's, when it names the run's endpoint."""
+    settings = load_settings()
+    typed = run.spec.key_source == "typed"
+    if _choice(settings) == ("typed" if typed else "configured"):
+        url = _panel("endpoint_url") if typed else settings.openai_base_url
+        if same_base_url(url or None, run.spec.base_url):
+            return _panel("endpoint_model") or run.spec.model
+    return run.spec.model
 
 
 def typed_endpoint() -> Endpoint:
@@ -169,18 +219,62 @@ def _panel(key: str) -> str:
     return (st.session_state.get(key) or "").strip()
 
 
-def _test_connection() -> None:
-    """Ask the chosen endpoint (callback); the answer stays on the panel."""
-    settings, state = load_settings(), st.session_state
+def _choice(settings: Settings) -> str:
+    default = "configured" if settings.has_endpoint else "demo"
+    return str(st.session_state.get("provider") or default)
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    """The endpoint the panel names. Raises `SpecError` when it names none that can be asked."""
+    return typed_endpoint() if _choice(settings) == "typed" else settings.configured_endpoint()
+
+
+def _only_model(endpoint: Endpoint) -> str:
+    """The one model the endpoint lists. Raises `SpecError` when a person must choose."""
     try:
-        typed = state["provider"] == "typed"
-        endpoint = typed_endpoint() if typed else settings.configured_endpoint()
-        model = (state.get("endpoint_model") or "").strip()
-        report = get_runtime().call(_ask(endpoint, model), TEST_TIMEOUT_S)
+        models = get_runtime().call(_models(endpoint), LIST_TIMEOUT_S)
+    except GantryError as error:
+        raise SpecError(f"No model is named, and none could be listed. {error}") from error
+    if len(models) == 1:
+        return models[0]
+    raise SpecError(
+        "No model is named for this endpoint.",
+        "Open the provider panel and name one; “Test connection” lists what there is.",
+    )
+
+
+def _tested(settings: Settings) -> _Tested | None:
+    """What the endpoint said, as long as the panel still names that endpoint with that key."""
+    tested = st.session_state.get(_TESTED)
+    return tested if tested is not None and tested.place == _place(settings) else None
+
+
+def _place(settings: Settings) -> str:
+    """Address and key in one word that tells neither."""
+    if _choice(settings) == "typed":
+        url, key = _panel("endpoint_url"), _panel("endpoint_key")
+    else:
+        endpoint = settings.configured_endpoint()
+        url, key = endpoint.base_url or "", endpoint.api_key
+    return hashlib.sha256(f"{url.rstrip('/')}\x1f{key}".encode()).hexdigest()
+
+
+def _test_connection() -> None:
+    """Ask the chosen endpoint (callback); the answer stays while the panel says the same."""
+    settings, model = load_settings(), _panel("endpoint_model")
+    try:
+        report = get_runtime().call(_ask(_endpoint(settings), model), TEST_TIMEOUT_S)
     except GantryError as error:
         report = ConnectionReport(False, error.message, error.hint)
-    state[_RESULT] = report
-    state[_MODELS] = report.models
+    st.session_state[_TESTED] = _Tested(_place(settings), model, report)
+
+
+async def _models(endpoint: Endpoint) -> list[str]:
+    client = make_client(endpoint)
+    try:
+        return await list_models(client)
+    finally:
+        await client.close()
 
 
 async def _ask(endpoint: Endpoint, model: str) -> ConnectionReport:
@@ -191,10 +285,7 @@ async def _ask(endpoint: Endpoint, model: str) -> ConnectionReport:
         await client.close()
 
 
-def _connection_result() -> None:
-    report: ConnectionReport | None = st.session_state.get(_RESULT)
-    if report is None:
-        return
+def _connection_result(report: ConnectionReport) -> None:
     if report.ok:
         took = f" Answered in {seconds(report.latency_s)}." if report.latency_s is not None else ""
         st.success(escaped(report.message) + took, icon=":material/check_circle:")

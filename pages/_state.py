@@ -14,6 +14,7 @@ import streamlit as st
 RUN_PARAM: Final = "run"
 _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
+_FORM_NOTE: Final = "_form_note"
 _RUN_ERROR: Final = "_run_error"
 _LIVE_ROUND: Final = "_live_round"
 _PAGE_CHANGE: Final = "_page_change"
@@ -63,11 +64,21 @@ def set_form_error(message: str) -> None:
 
 def clear_form_error() -> None:
     st.session_state.pop(_FORM_ERROR, None)
+    st.session_state.pop(_FORM_NOTE, None)
 
 
 def form_error() -> str:
     """Why the last start was refused; stays until the next try."""
     return str(st.session_state.get(_FORM_ERROR, ""))
+
+
+def set_form_note(message: str) -> None:
+    """What a person must still do before the form can be run; empty: nothing."""
+    st.session_state[_FORM_NOTE] = message
+
+
+def form_note() -> str:
+    return str(st.session_state.get(_FORM_NOTE, ""))
 
 
 def note_page_change() -> None:

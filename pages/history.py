@@ -10,7 +10,7 @@ import streamlit as st
 from pages._form import MODE_LABELS, prefill
 from pages._result import OPTION_WORDS, STATUS_LOOK
 from pages._runtime import get_runtime
-from pages._state import close_run, forget_run, open_run
+from pages._state import close_run, forget_run, open_run, set_form_note
 from pages._text import clipped, escaped, seconds, share
 from pipeline.models import Mode, RunRecord
 
@@ -89,7 +89,7 @@ def _actions(run: RunRecord) -> None:
         help="Puts this brief into the form, to run it with other switches.",
     ):
         close_run()
-        prefill(run.spec)
+        set_form_note(prefill(run.spec))
         st.switch_page(STUDIO)
     if st.button("Delete", key=f"delete_{run.id}", icon=":material/delete:", help=about):
         _confirm_delete(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._form import SAMPLE_TOPICS, brief_form, start_run
+from pages._form import SAMPLE_TOPICS, brief_form, is_new_session, prefill, start_run
 from pages._result import draw_ended, draw_header, is_over
 from pages._runtime import get_runtime
 from pages._state import close_run, current_run_id, live_round, next_live_round
@@ -18,6 +18,8 @@ FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
 def studio() -> None:
     run_id = current_run_id()
     run = _settled_run(run_id) if run_id else None
+    if run is not None and is_new_session():  # a reload or a link: the form says what is on screen
+        prefill(run.spec)
     under_way = run is not None and not is_over(run)
     st.title("Content studio", anchor=False)
     if not under_way:  # then the screen is the agents'

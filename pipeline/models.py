@@ -444,6 +444,9 @@ class ToldLimit:
     period_s: float | None = None
 
 
+KEYLESS = "not-needed"  # what an endpoint is sent when there is no key; the SDK wants a string
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where calls go. The key stays out of `repr`, logs and stored rows."""

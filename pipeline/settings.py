@@ -16,10 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import check_base_url
 from pipeline.errors import SpecError
-from pipeline.models import Endpoint, RunOptions, Speed
+from pipeline.models import KEYLESS, Endpoint, RunOptions, Speed
 from pipeline.plan import switchable_phases
-
-KEYLESS = "not-needed"  # what a local endpoint without keys is sent; the SDK wants a string
 
 
 class Settings(BaseSettings):

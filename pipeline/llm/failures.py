@@ -50,6 +50,7 @@ from pipeline.llm.wordings import (
     REFUSAL,
     TOOLS_WORDS,
 )
+from pipeline.models import KEYLESS
 
 _JUDGED_MAX_CHARS = 4_000
 _MODEL_NAME_MIN_CHARS = 4  # a shorter one may stand inside ordinary words
@@ -92,6 +93,7 @@ def classify(
     status given inside the body decides, and the error carries 200. The provider's words end the
     message: they often say what no class of ours does (an unverified account, a daily limit).
     """
+    secrets = tuple(secrets)
     said = read_error(body)
     words = provider_words(said.message, secrets)
     told = said.status if status == 200 and said.status else status
@@ -99,6 +101,8 @@ def classify(
     message = _without_name(said.message[:_JUDGED_MAX_CHARS], model)
     judged = replace(said, message=message, wait_s=wait_s)
     error = _by_code(told, judged, model) or _by_status(told, judged, model)
+    if isinstance(error, AuthError) and told == 401 and KEYLESS in secrets:
+        error = _no_key()
     error.status, error.provider_text = status, words
     if isinstance(error, RateLimited):
         error.limits = (*limits_from_headers(headers), *limits_from_words(message))
@@ -356,6 +360,13 @@ def _auth(status: int) -> AuthError:
     return AuthError(
         "The endpoint does not accept the API key.",
         "Check the key, and that it belongs to this endpoint.",
+    )
+
+
+def _no_key() -> AuthError:
+    return AuthError(
+        "The endpoint asks for an API key, and no key was sent.",
+        "Type the key for this endpoint, or set OPENAI_API_KEY.",
     )
 
 
