@@ -310,7 +310,10 @@ class RateController:
         if seconds <= 0.0 or accepted / seconds >= self._estimate:
             return
         self._estimate, self._evidence = max(accepted, 1) / seconds, EVIDENCE_MIN
-        self._first_burst, self._burst = None, max(2.0, self._burst)
+        self._burst = max(2.0, self._burst)
+        if self._first_burst is not None:  # all of it may have arrived at once, from a busy sender
+            self._burst = max(self._burst, float(self._first_burst[0] - self._first_refused))
+            self._first_burst = None
         self._early = 0
         self._recent.clear()
 

@@ -26,6 +26,7 @@ class HiddenLimit:
     round_trip_s: float = 0.05  # of a refused one
     jitter_s: float = 0.002  # how unevenly requests arrive
     retry_after_s: float = 0.0
+    busy_s: float = 0.0  # so long the sender only prepares requests at first, one every 2 ms
     changes: tuple[tuple[float, float], ...] = ()
     window_s: float = 0.0  # not a bucket: so many until the window ends, then anew
 
@@ -105,7 +106,10 @@ def simulate(
         if go_s < event_s:
             now = go_s
             in_flight += 1
-            arrives_s = now + limit.round_trip_s / 2 + rng.uniform(0.0, limit.jitter_s)
+            if now < limit.busy_s:
+                now += 0.002
+            leaves_s = max(now, limit.busy_s)
+            arrives_s = leaves_s + limit.round_trip_s / 2 + rng.uniform(0.0, limit.jitter_s)
             heapq.heappush(news, (arrives_s, count, "arrives", controller.on_sent(now)))
             continue
         now, _, kind, sent = heapq.heappop(news)

@@ -13,10 +13,13 @@ from pipeline.llm.admission.rate import RAMP_START, RateController, rate_bounds
 from tests.unit.llm.admission.simulated_limit import HiddenLimit, simulate
 
 
-def test_the_floor_600_a_minute_with_a_burst_of_five() -> None:
+@pytest.mark.parametrize("busy_s", [0.0, 1.0])
+def test_the_floor_600_a_minute_with_a_burst_of_five(busy_s: float) -> None:
+    """Also when six hundred calls begin at once and the process is busy sending for a second."""
     shares, refused = [], []
     for seed in range(10):
-        outcome = simulate(HiddenLimit(600, 5), 80.0, seed=seed)
+        limit = HiddenLimit(600, 5, busy_s=busy_s)
+        outcome = simulate(limit, 80.0, seed=seed, max_in_flight=600)
         shares.append(outcome.share_of_ideal(20.0, 80.0, 600))
         refused.append(outcome.refused_share(20.0, 80.0))
 
