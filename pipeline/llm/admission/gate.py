@@ -87,6 +87,7 @@ class Gate:
         self._cool_until_s = -math.inf
         self._restarted = RESTART_CALLS  # calls since the last cool-down
         self._wake_up: asyncio.TimerHandle | None = None
+        self._wake_up_s = -math.inf
         self._admitted = 0
         self._refused = 0
         self._refused_at: deque[float] = deque(maxlen=10_000)
@@ -413,9 +414,10 @@ class Gate:
 
     def _wake_at(self, at_s: float) -> None:
         if self._wake_up is not None:
-            if self._wake_up.when() == at_s:
+            if self._wake_up_s == at_s:
                 return
             self._wake_up.cancel()
+        self._wake_up_s = at_s  # kept here: another loop's handle may not know
         self._wake_up = asyncio.get_running_loop().call_at(at_s, self._wake)
 
     def _wake(self) -> None:

@@ -420,3 +420,28 @@ def test_an_endpoint_and_model_have_one_gate() -> None:
 def test_limits_that_admit_nobody_are_refused(limits: tuple[int, int | None, int | None]) -> None:
     with pytest.raises(ValueError, match="must be at least 1" if limits[0] == 0 else "use None"):
         Gate(*limits)
+
+
+def test_a_gate_keeps_its_limit_on_the_other_loop_too() -> None:
+    """uvloop's handles are not asyncio's: what is due at once is no timer there."""
+    uvloop = pytest.importorskip("uvloop")
+    starts: list[float] = []
+
+    async def main() -> None:
+        gate = Gate(8, requests_per_minute=60_000)
+
+        async def work() -> None:
+            async with gate.admit():
+                starts.append(now())
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(300):
+                group.create_task(work())
+        assert (gate.snapshot().in_flight, gate.snapshot().waiting) == (0, 0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+    assert len(starts) == 300
+    assert starts[-1] - starts[0] >= 0.28
