@@ -23,10 +23,11 @@ _PAGES = [
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
 page = st.navigation(_PAGES, position="top")
+what = "cannot start"
 try:
     get_runtime()
+    what = "cannot show this page"  # a store that is locked, damaged or too slow
+    page.run()
 except GantryError as error:
-    st.error(f"**Gantry cannot start.** {escaped(str(error))}", icon=":material/error:")
+    st.error(f"**Gantry {what}.** {escaped(str(error))}", icon=":material/error:")
     st.button("Try again", key="try_again")
-    st.stop()
-page.run()

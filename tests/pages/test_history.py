@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
 from pipeline.models import Mode, RunOptions, RunSpec
+from pipeline.store import database_file, database_url
 from tests.pages.conftest import shown_run
 
 pytestmark = pytest.mark.slow
@@ -126,3 +130,22 @@ def test_running_again_brings_the_options_along(history: AppTest) -> None:
     assert history.toggle(key="section_editing").value is True
     assert history.toggle(key="speculative_research").value is False
     assert "parallel_editing" in [toggle.key for toggle in history.toggle]
+
+
+def test_a_store_that_fails_while_a_page_is_drawn_is_said_with_a_way_on(
+    history: AppTest, runs: dict[str, str]
+) -> None:
+    history.run()
+    file = database_file(database_url(get_runtime().settings))
+    with closing(sqlite3.connect(file, timeout=10)) as other:
+        other.execute("ALTER TABLE runs RENAME TO hidden")
+        other.commit()
+        history.run()
+        failed = [error.value for error in history.error]
+        other.execute("ALTER TABLE hidden RENAME TO runs")
+        other.commit()
+
+    assert not history.exception
+    assert "cannot show this page" in failed[0]
+    history.button(key="try_again").click().run()
+    assert shown(history) == [runs[topic] for topic in reversed(TOPICS)]
