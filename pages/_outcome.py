@@ -40,7 +40,8 @@ def _gaps(run: RunRecord) -> None:
 
 
 def _ways_on(run: RunRecord) -> None:
-    offered = _model_field(run)
+    if _may_change_model(run):
+        _model_field(run)
     if run.spec.key_source == "typed":
         st.text_input(
             f"API key for {escaped(address(run.spec.base_url))}",
@@ -57,7 +58,7 @@ def _ways_on(run: RunRecord) -> None:
             type="primary",
             icon=":material/resume:",
             on_click=_resume,
-            args=(run, None, offered),
+            args=(run,),
         )
         if run.error_code == NothingFound.code:
             st.button(
@@ -65,7 +66,7 @@ def _ways_on(run: RunRecord) -> None:
                 key="continue_unsourced",
                 icon=":material/edit_note:",
                 on_click=_resume,
-                args=(run, True, offered),
+                args=(run, True),
             )
         st.caption("Finished agents are kept and not paid for again.", width="content")
 
@@ -89,20 +90,23 @@ def _ask_for_key(run: RunRecord) -> None:
         )
 
 
-def _model_field(run: RunRecord) -> str:
-    """Let a run that failed on a model go on with another; returns what the field offers."""
-    if not _may_change_model(run):
-        return ""
-    offered = model_to_continue(run)
+def _model_field(run: RunRecord) -> None:
+    """Let a run that failed, perhaps on its model, go on with another one."""
     st.text_input(
         "Model for what is left",
-        offered,
         key=_model_key(run),
-        placeholder="Name of a model",
+        placeholder=model_to_continue(run) or "Name of a model",
         width=360,
-        help="Agents that have finished keep what they wrote, whatever model that was.",
+        help="Empty: the model that is shown, which is the provider panel's while the panel names "
+        "the endpoint of this run. Agents that have finished keep what they wrote.",
     )
-    return offered
+
+
+def _model_to_ask(run: RunRecord) -> str | None:
+    if not _may_change_model(run):
+        return None
+    typed = str(st.session_state.get(_model_key(run)) or "").strip()
+    return typed or model_to_continue(run) or None
 
 
 def _may_change_model(run: RunRecord) -> bool:
@@ -113,13 +117,7 @@ def _model_key(run: RunRecord) -> str:
     return f"resume_model_{run.id}"
 
 
-def _chosen_model(run: RunRecord, offered: str) -> str | None:
-    """What was typed into the field; untouched, it follows the panel."""
-    typed = str(st.session_state.get(_model_key(run)) or "").strip()
-    return (model_to_continue(run) if typed == offered.strip() else typed) or None
-
-
-def _resume(run: RunRecord, allow_unsourced: bool | None = None, offered: str = "") -> None:
+def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
     """Continue (callback). A refusal is said where the outcome stands."""
     try:
         endpoint = endpoint_to_continue(run) if run.spec.key_source == "typed" else None
@@ -127,7 +125,7 @@ def _resume(run: RunRecord, allow_unsourced: bool | None = None, offered: str = 
             run.id,
             allow_unsourced=allow_unsourced,
             typed_endpoint=endpoint,
-            model=_chosen_model(run, offered) if _may_change_model(run) else None,
+            model=_model_to_ask(run),
         )
         set_run_error(run.id, "")
         note_page_change()

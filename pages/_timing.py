@@ -52,7 +52,9 @@ def draw_timing_tables(bundle: Bundle) -> None:
     _table(agent_rows(bundle.timing), "timing_agents")
     if line := speculation_line(bundle.timing):
         st.caption(escaped(line))
-    st.caption("Phases: how much of what could overlap did, and the most calls at once.")
+    st.caption(
+        "Phases, in seconds: how much of what could overlap did, and the most calls at once."
+    )
     _table(phase_rows(bundle.timing), "timing_phases")
 
 
@@ -72,12 +74,22 @@ def _alt(timing: RunTiming) -> str:
 
 
 def _table(rows: list[Row], key: str) -> None:
-    """A real table: readable without a mouse, and by screen readers. Wide ones scroll by themselves."""
+    """A real table: readable without a mouse, and by screen readers. Wide ones scroll by themselves.
+
+    The caption above says that figures are seconds, so that the heads need not.
+    """
+    shown = [{head.removesuffix(" (s)"): _cell(cell) for head, cell in row.items()} for row in rows]
     with st.container(key=key):
-        st.table(pd.DataFrame(rows).map(_cell), border="horizontal", hide_index=True)
+        st.table(pd.DataFrame(shown), border="horizontal", hide_index=True)
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN: a missing number in a column of numbers
-        return "–"
-    return f"{value:,.2f}" if isinstance(value, float) else escaped(str(value))
+def _cell(value: str | float | int | None) -> str:
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{value:,.2f}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return escaped(value)

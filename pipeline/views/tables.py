@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.models import AgentState
-from pipeline.timing import AgentTiming, RunTiming
+from pipeline.timing import AgentTiming, PhaseTiming, RunTiming
 from pipeline.views.bars import ChartClock, said_s
 
 Row = dict[str, str | float | int | None]
@@ -110,11 +110,18 @@ def phase_rows(timing: RunTiming) -> list[Row]:
             "Phase": phase.phase,
             "Wall (s)": _rounded(phase.wall_s),
             "Summed (s)": _rounded(phase.summed_s),
-            "Overlap (%)": round(100 * phase.overlap_share),
+            "Overlap (%)": round(100 * phase.overlap_share)
+            if _side_by_side(phase, timing)
+            else None,
             "Peak in flight": phase.peak_in_flight,
         }
         for phase in timing.phases
     ]
+
+
+def _side_by_side(phase: PhaseTiming, timing: RunTiming) -> bool:
+    """True when there was anything that could have overlapped."""
+    return sum(a.service_s > 0 for a in timing.agents if a.phase == phase.phase) > 1
 
 
 def headlines(timing: RunTiming) -> tuple[Headline, ...]:

@@ -47,6 +47,14 @@ def test_a_demo_runs_live_to_its_article(page: Page) -> None:
     expect(page.locator(".st-key-gantt .js-plotly-plot").first).to_be_visible()
     expect(page.locator(".st-key-headline")).to_contain_text("measured")
 
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("tab", name="Timing").click()
+    table = page.locator(".st-key-timing_agents table")
+    last = table.locator("tr").nth(1).locator("td").last
+    box = last.bounding_box()
+    assert box is not None and box["x"] + box["width"] <= 1280 - 60  # nothing is cut
+    assert table.locator("td").nth(4).evaluate("(td) => getComputedStyle(td).textAlign") == "right"
+
 
 def test_a_phase_switched_off_runs_one_after_another_in_the_gantt(page: Page) -> None:
     page.locator(".st-key-parallel_research label").click()

@@ -34,6 +34,7 @@ from pipeline.errors import (
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import provider_words, redact
 from pipeline.llm.transport import translate, translate_midway
+from pipeline.models import KEYLESS
 
 ERRORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "errors" / "errors.json").read_text()
@@ -458,6 +459,13 @@ def test_a_plain_401_is_said_in_our_own_words(words: str) -> None:
 
     assert "It says" not in error.message
     assert error.provider_text == words
+
+
+def test_a_401_after_no_key_says_that_none_was_sent() -> None:
+    error = classify(401, {}, openai_error("Incorrect API key provided"), secrets=[KEYLESS])
+
+    assert type(error) is AuthError
+    assert "no key was sent" in error.message
 
 
 def test_words_in_a_message_are_redacted_one_line_and_bounded() -> None:

@@ -85,6 +85,13 @@ def test_a_phase_row_proves_its_overlap() -> None:
     }
 
 
+def test_a_phase_of_one_agent_has_no_overlap_to_speak_of() -> None:
+    overlaps = {row["Phase"]: row["Overlap (%)"] for row in phase_rows(finished())}
+
+    assert overlaps["planning"] is None
+    assert overlaps["distribution"] == 100
+
+
 def test_every_headline_says_what_kind_of_number_it_is() -> None:
     kinds = {h.key: h.kind for h in headlines(finished())}
 
