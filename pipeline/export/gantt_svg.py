@@ -1,17 +1,23 @@
 """The Gantt of a finished run as one static SVG: no script, no font, nothing to load.
 
-Drawn from the same spans as every other figure. One lane per agent; colour says what an agent was
-doing, an outline marks the critical path. A strip above shows the same calls one after another.
+Drawn from the same spans as every other figure, in the same words and colours: one lane per agent,
+colour is the phase, its strength the kind of time, an outline marks the critical path. A strip above
+shows the same calls one after another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from pipeline.export.rendering import text
 from pipeline.timing import AgentTiming, RunTiming, Span
-from pipeline.views.bars import ChartClock, said_s
+from pipeline.views.bars import (
+    DISCARDED_WORD,
+    PHASE_PALETTE,
+    SEGMENT_WORDS,
+    ChartClock,
+    said_s,
+)
 
 WIDTH = 960
 LABEL_WIDTH = 190
@@ -20,14 +26,6 @@ BAR = 16
 TOP = 28
 AXIS_WORDS = "seconds since the run started, pauses left out"
 _PLOT = WIDTH - LABEL_WIDTH - 12
-SEGMENTS = {
-    "waiting": "waiting for inputs",
-    "admission": "waiting for admission",
-    "backoff": "backing off",
-    "first_token": "time to first token",
-    "generation": "generating",
-    "tools": "tools",
-}
 
 
 def gantt_svg(timing: RunTiming) -> str:
@@ -38,9 +36,10 @@ def gantt_svg(timing: RunTiming) -> str:
     if horizon <= 0:
         return ""
     scale = _PLOT / horizon
-    lanes = [_sequential_strip(timing.agents, scale, timing.sequential_kind)]
+    lanes = [_sequential_strip(timing, scale)] if sequential else []
     lanes += [
-        _lane(agent, row, timing, clock, scale) for row, agent in enumerate(timing.agents, start=1)
+        _lane(agent, row, timing, clock, scale)
+        for row, agent in enumerate(timing.agents, start=len(lanes))
     ]
     height = TOP + LANE * len(lanes) + 8
     body = _axis(horizon, scale, height) + "".join(lanes) + _pauses(clock, scale, height)
@@ -83,32 +82,43 @@ def _lane(agent: AgentTiming, row: int, timing: RunTiming, clock: ChartClock, sc
     y = TOP + row * LANE
     on_path = agent.agent in timing.critical
     label = f"{agent.title} ●" if on_path else agent.title
-    bars = "".join(_bar(span, y, clock, scale, critical=on_path) for span in agent.spans)
+    bars = "".join(
+        _bar(span, y, clock, scale, phase_class(timing, agent), critical=on_path)
+        for span in agent.spans
+    )
     return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}</g>'
 
 
-def _bar(span: Span, y: int, clock: ChartClock, scale: float, *, critical: bool) -> str:
+def _bar(span: Span, y: int, clock: ChartClock, scale: float, phase: str, *, critical: bool) -> str:
     kind = span.segment.value
-    classes = [f"s-{kind}"]
+    classes = [f"s-{kind}", phase]
     if not span.used:
         classes.append("void")
     if critical and span.in_service:
         classes.append("critical")
     start_s, end_s = clock.at(span.start_s), clock.at(span.end_s)
-    said = f"{SEGMENTS[kind]}: {start_s:.2f} to {end_s:.2f} s"
+    said = f"{SEGMENT_WORDS[span.segment]}: {start_s:.2f} to {end_s:.2f} s"
     if not span.used:
-        said += ", discarded"
+        said += f", {DISCARDED_WORD}"
     return _rect(start_s, end_s - start_s, y, scale, " ".join(classes), said)
 
 
-def _sequential_strip(agents: Sequence[AgentTiming], scale: float, kind: str) -> str:
+def _sequential_strip(timing: RunTiming, scale: float) -> str:
     """The agents' service times end to end: what sequential would have taken."""
     bars, start = [], 0.0
-    for number, agent in enumerate(agents):
+    for agent in timing.agents:
         said = f"{agent.title}: {agent.service_s:.2f} s"
-        bars.append(_rect(start, agent.service_s, TOP, scale, f"strip strip{number % 2}", said))
+        look = f"strip {phase_class(timing, agent)}"
+        bars.append(_rect(start, agent.service_s, TOP, scale, look, said))
         start += agent.service_s
-    return f'<g data-strip="sequential">{_label(f"one after another ({kind})", TOP)}{"".join(bars)}</g>'
+    words = f"one after another ({timing.sequential_kind})"
+    return f'<g data-strip="sequential">{_label(words, TOP)}{"".join(bars)}</g>'
+
+
+def phase_class(timing: RunTiming, agent: AgentTiming) -> str:
+    """The style class with the colour of the agent's phase, as in the other charts."""
+    phases = [phase.phase for phase in timing.phases]
+    return f"p{phases.index(agent.phase) % len(PHASE_PALETTE)}"
 
 
 def _rect(start: float, length: float, y: int, scale: float, classes: str, said: str) -> str:

@@ -16,11 +16,11 @@ from pipeline.content.citations import render_links
 from pipeline.content.readability import is_english
 from pipeline.content.seo import make_slug
 from pipeline.content.social import platforms
-from pipeline.export.gantt_svg import AXIS_WORDS, SEGMENTS, gantt_svg
+from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
 from pipeline.timing import RunTiming
-from pipeline.views.bars import ChartClock
+from pipeline.views.bars import SEGMENT_WORDS, ChartClock
 from pipeline.views.tables import speculation_line, state_words
 
 if TYPE_CHECKING:
@@ -212,14 +212,16 @@ def _timing(timing: RunTiming) -> str:
             _seconds(clock.or_none(agent.started_s)),
             _seconds(clock.or_none(agent.finished_s)),
             _seconds(agent.service_s),
-            *(_seconds(getattr(agent.segments, f"{name}_s")) for name in SEGMENTS),
+            *(_seconds(getattr(agent.segments, f"{kind.value}_s")) for kind in SEGMENT_WORDS),
         )
         for agent in timing.agents
     ]
-    head = ("Agent", "Ended as", "Started", "Finished", "Service", *SEGMENTS.values())
+    head = ("Agent", "Ended as", "Started", "Finished", "Service", *SEGMENT_WORDS.values())
+    phases = {agent.phase: phase_class(timing, agent) for agent in timing.agents}
+    keys = [(look, phase.capitalize()) for phase, look in phases.items()]
+    keys += [(f"s-{kind.value}", words) for kind, words in SEGMENT_WORDS.items()]
     legend = "".join(
-        element("span", element("i", "", class_=f"s-{kind}") + text(words))
-        for kind, words in SEGMENTS.items()
+        element("span", element("i", "", class_=look) + text(words)) for look, words in keys
     )
     return _section(
         "Timing",

@@ -7,7 +7,7 @@ tables agree. The live view draws the same bars from the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.plan import Plan
@@ -28,6 +28,18 @@ PHASE_PALETTE = (
     "#B9745A",  # clay
     "#7C8AA5",  # slate
 )
+
+
+# What each kind of time is called, in every chart: live (gantt.js), finished and exported.
+SEGMENT_WORDS: Mapping[Segment, str] = {
+    Segment.WAITING: "waiting for inputs",
+    Segment.ADMISSION: "waiting for admission",
+    Segment.BACKOFF: "backing off",
+    Segment.FIRST_TOKEN: "time to first token",
+    Segment.GENERATION: "generation",
+    Segment.TOOLS: "tools",
+}
+DISCARDED_WORD = "discarded"
 
 
 @dataclass(frozen=True, slots=True)

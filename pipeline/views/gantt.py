@@ -19,7 +19,9 @@ from pipeline.plan import Plan
 from pipeline.spans import Segment
 from pipeline.timing import RunTiming
 from pipeline.views.bars import (
+    DISCARDED_WORD,
     PHASE_PALETTE,
+    SEGMENT_WORDS,
     Bar,
     ChartClock,
     axis_end_s,
@@ -54,15 +56,16 @@ class _Look:
 
 
 _LOOKS: Mapping[Segment, _Look] = {
-    Segment.WAITING: _Look("waiting", 0.06, 0.3, NEUTRAL),
-    Segment.ADMISSION: _Look("admission", 0.22, 0.75, NEUTRAL),
-    Segment.BACKOFF: _Look("backoff", 0.5, 0.8, NEUTRAL, "/"),
-    Segment.FIRST_TOKEN: _Look("first token", 0.62, 0.42),
-    Segment.GENERATION: _Look("generation", 0.62, 1.0),
-    Segment.TOOLS: _Look("tools", 0.62, 0.75, None, "x"),
+    Segment.WAITING: _Look(SEGMENT_WORDS[Segment.WAITING], 0.06, 0.3, NEUTRAL),
+    Segment.ADMISSION: _Look(SEGMENT_WORDS[Segment.ADMISSION], 0.22, 0.75, NEUTRAL),
+    Segment.BACKOFF: _Look(SEGMENT_WORDS[Segment.BACKOFF], 0.5, 0.8, NEUTRAL, "/"),
+    Segment.FIRST_TOKEN: _Look(SEGMENT_WORDS[Segment.FIRST_TOKEN], 0.62, 0.42),
+    Segment.GENERATION: _Look(SEGMENT_WORDS[Segment.GENERATION], 0.62, 1.0),
+    Segment.TOOLS: _Look(SEGMENT_WORDS[Segment.TOOLS], 0.62, 0.75, None, "x"),
 }
-_DISCARDED = _Look("discarded", 0.62, 0.55, ALERT, "\\")
+_DISCARDED = _Look(DISCARDED_WORD, 0.62, 0.55, ALERT, "\\")
 _EXPLAINED = {
+    Segment.WAITING,
     Segment.ADMISSION,
     Segment.BACKOFF,
     Segment.FIRST_TOKEN,
@@ -82,7 +85,8 @@ def gantt_figure(
     bars = gantt_bars(timing)
     figure = go.Figure()
     figure.add_traces(_row_traces(plan, timing, bars))
-    figure.add_trace(_strip_trace(plan, timing))
+    if strip_bars(timing):  # without a call that was of use there is nothing to lay end to end
+        figure.add_trace(_strip_trace(plan, timing))
     if chain is None:
         chain = [(name, timing.agent(name).finished_s or 0.0) for name in timing.critical]
     if chain:
@@ -90,7 +94,7 @@ def gantt_figure(
     figure.add_traces(_keys(plan, bars))
     figure.update_layout(_layout(plan, timing))
     _mark_gaps(figure, timing)
-    _mark_bound(figure, timing, _rows_share(plan))
+    _mark_bound(figure, timing, _rows_share(plan, timing))
     return figure
 
 
@@ -237,19 +241,24 @@ def _key(name: str, marker: dict[str, Any]) -> go.Bar:
     )
 
 
-def _rows_share(plan: Plan) -> float:
+def _strip_px(timing: RunTiming) -> int:
+    return STRIP_PX if strip_bars(timing) else 0
+
+
+def _rows_share(plan: Plan, timing: RunTiming) -> float:
     rows_px = ROW_PX * len(plan.agents)
-    return rows_px / (rows_px + STRIP_GAP_PX + STRIP_PX)
+    return rows_px / (rows_px + STRIP_GAP_PX + _strip_px(timing))
 
 
 def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
     labels = list(row_labels(plan).values())
-    rows = _rows_share(plan)
-    strip = 1 - STRIP_PX / (ROW_PX * len(labels) + STRIP_GAP_PX + STRIP_PX)
+    rows, height_px = _rows_share(plan, timing), ROW_PX * len(labels) + STRIP_GAP_PX
+    strip_px = _strip_px(timing)
+    strip = 1 - STRIP_PX / (height_px + STRIP_PX)
     still = {"fixedrange": True, "showgrid": False, "zeroline": False, "automargin": True}
     return {
         "barmode": "overlay",
-        "height": ROW_PX * len(labels) + STRIP_GAP_PX + STRIP_PX + FRAME_PX,
+        "height": height_px + strip_px + FRAME_PX,
         "margin": {"l": 8, "r": 14, "t": 10, "b": 10},
         "font": {"size": 12},
         "hovermode": "closest",
@@ -273,7 +282,13 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
             "tickvals": labels,
             "range": [len(labels) - 0.5, -0.5],
         },
-        "yaxis2": {**still, "domain": [strip, 1], "type": "category", "range": [-0.5, 0.5]},
+        "yaxis2": {
+            **still,
+            "domain": [strip, 1],
+            "type": "category",
+            "range": [-0.5, 0.5],
+            "visible": bool(strip_px),
+        },
         "legend": {
             "orientation": "h",
             "x": 0,

@@ -1,20 +1,24 @@
 // Draws the live Gantt with Plotly: a sequential strip above one row per agent, on one axis.
 
+// Words and looks are those of the finished chart (pipeline/views/bars.py, gantt.py).
 const SEGMENT_LOOK = {
   waiting: null, // the empty space before a bar says it
-  admission: { colour: "gray", opacity: 0.45 },
-  backoff: { colour: "orange", opacity: 0.9, pattern: "/" },
-  first_token: { opacity: 0.45 },
+  admission: { colour: "gray", opacity: 0.75 },
+  backoff: { colour: "gray", opacity: 0.8, pattern: "/" },
+  first_token: { opacity: 0.42 },
   generation: { opacity: 1 },
-  tools: { opacity: 0.85, pattern: "\\" },
+  tools: { opacity: 0.75, pattern: "x" },
 };
+const DISCARDED_LOOK = { colour: "red", opacity: 0.55, pattern: "\\" };
 const SEGMENT_WORDS = {
   admission: "waiting for admission",
   backoff: "backing off",
   first_token: "time to first token",
   generation: "generation",
   tools: "tools",
+  discarded: "discarded",
 };
+const IN_KEY = ["admission", "backoff", "first_token", "tools", "discarded"]; // colours say the rest
 const SEQUENTIAL = "Sequential<br><i>replayed</i>"; // measured only of a sequential run that has ended
 const ROWS_SHARE = 0.85; // of the height; the strip stands above
 const SOLID = { opacity: 1 };
@@ -65,6 +69,7 @@ class Gantt {
     this.runId = runId;
     this.plan = plan;
     this.rows = new Map();
+    this.kinds = new Set();
     this.colours = new Map(plan.phases.map((phase) => [phase.name, phase.colour]));
     this.drawKey();
     const rows = String(plan.agents.length);
@@ -76,15 +81,25 @@ class Gantt {
 
   // Rows come whole, but only those that changed.
   take(news) {
-    for (const row of news.rows) this.rows.set(row.agent, row);
+    for (const row of news.rows) {
+      this.rows.set(row.agent, row);
+      for (const bar of row.bars) this.met(bar.used ? bar.segment : "discarded");
+    }
     this.gaps = news.gaps;
     this.bound = news.bound_s;
+  }
+
+  // The key explains what has occurred.
+  met(kind) {
+    if (this.kinds.has(kind)) return;
+    this.kinds.add(kind);
+    if (IN_KEY.includes(kind)) this.drawKey();
   }
 
   drawKey() {
     this.key.replaceChildren();
     for (const [phase, colour] of this.colours) this.keyItem(titled(phase), "phase", colour);
-    for (const [kind, word] of Object.entries(SEGMENT_WORDS)) this.keyItem(word, kind);
+    for (const kind of IN_KEY) if (this.kinds.has(kind)) this.keyItem(SEGMENT_WORDS[kind], kind);
   }
 
   keyItem(word, kind, colour) {
@@ -137,8 +152,8 @@ function collect(chart, look) {
       const shape = SEGMENT_LOOK[bar.segment];
       if (!shape) continue;
       const words = bar.used ? SEGMENT_WORDS[bar.segment] : `${SEGMENT_WORDS[bar.segment]}, discarded`;
-      const faded = bar.used ? shape : { ...shape, opacity: shape.opacity * 0.5, pattern: "x" };
-      addBar(rows, agent.label, bar.start_s, bar.end_s ?? chart.now, look[shape.colour] ?? colour, faded, words);
+      const drawn = bar.used ? shape : DISCARDED_LOOK;
+      addBar(rows, agent.label, bar.start_s, bar.end_s ?? chart.now, look[drawn.colour] ?? colour, drawn, words);
     }
     const grows = row.growing_since_s == null ? 0 : Math.max(0, chart.now - row.growing_since_s);
     const service = row.service_s + grows;

@@ -193,7 +193,7 @@ class LiveView {
       border: read("--st-border-color", "#ccc"),
       primary: read("--st-primary-color", "#44f"),
       gray: read("--st-gray-color", "#888"),
-      orange: read("--st-orange-color", "#e80"),
+      red: read("--st-red-color", "#e44"),
       font: read("--st-font", "sans-serif"),
     };
   }

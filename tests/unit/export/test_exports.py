@@ -8,6 +8,7 @@ from pipeline.export.html import POLICY, file_name
 from pipeline.export.json_report import json_safe
 from pipeline.export.markdown import WORD_JOINER, safe_markdown
 from pipeline.models import DEMO_LABEL
+from pipeline.views.bars import PHASE_PALETTE
 from tests.unit.export.samples import bundle
 
 TOP = {
@@ -122,7 +123,16 @@ def test_the_gantt_has_a_lane_per_agent_and_a_sequential_strip() -> None:
 
     assert drawing.count("<g data-agent=") == 10
     assert drawing.count('<rect class="strip') == 9  # the absent agent served nothing
-    assert 'class="s-generation' in drawing
+    assert 'class="s-generation p0' in drawing
+    assert 'class="s-generation p6' in drawing  # colour is the phase, as on the page
+
+
+def test_the_exported_chart_has_the_colours_of_the_page() -> None:
+    page = bundle().html()
+
+    for number, colour in enumerate(PHASE_PALETTE):
+        assert f".p{number} {{ fill: {colour}; background: {colour}; }}" in page
+    assert "Planning</span>" in page
 
 
 def test_ticks_are_round_numbers_up_to_the_horizon() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from pipeline.agents.roster import ROSTER
+from pipeline.events import AgentFinished, AgentStarted, RunFinished, RunStarted
+from pipeline.export.gantt_svg import gantt_svg
+from pipeline.journal import Journal
 from pipeline.models import Mode
 from pipeline.plan import make_plan
 from pipeline.spans import Gap
-from pipeline.timing import Segment, run_timing
+from pipeline.timing import run_timing
 from pipeline.views.bars import (
     PHASE_PALETTE,
+    SEGMENT_WORDS,
     ChartClock,
     gantt_bars,
     phase_colours,
@@ -24,6 +30,7 @@ from pipeline.views.bars import (
 from pipeline.views.gantt import gantt_figure
 from tests.unit.simulated import Attempt, Script, Simulation, plans, simulations, unhurried
 
+ROOT = Path(__file__).parents[3]
 PLAN = make_plan(ROSTER, Mode.PHASES)
 
 
@@ -201,5 +208,29 @@ def test_the_legend_names_only_the_kinds_of_time_that_occur() -> None:
         t.name for t in figure_of(finished(editor=Script(((Attempt(1.0),),)))).data if t.showlegend
     }
 
-    assert Segment.ADMISSION.value not in simple
-    assert Segment.ADMISSION.value in slow
+    assert "waiting for admission" not in simple
+    assert {"waiting for admission", "waiting for inputs"} <= slow
+
+
+def test_the_live_chart_says_it_in_the_same_words() -> None:
+    script = (ROOT / "pipeline" / "web" / "live_view" / "gantt.js").read_text("utf-8")
+    block = script.split("const SEGMENT_WORDS = {")[1].split("};")[0]
+    live = dict(re.findall(r'(\w+): "([^"]+)"', block))
+
+    words = {kind.value: word for kind, word in SEGMENT_WORDS.items()} | {"discarded": "discarded"}
+    assert live == {kind: word for kind, word in words.items() if kind != "waiting"}
+
+
+def test_a_run_without_a_call_of_use_has_no_empty_strip() -> None:
+    plan = make_plan(ROSTER, Mode.PHASES)
+    run = Journal("run")
+    run.record(RunStarted, wall_at="")
+    run.record(AgentStarted, agent="topic_planner")
+    run.record(AgentFinished, agent="topic_planner", state="failed")
+    run.record(RunFinished, status="failed")
+
+    figure = gantt_figure(plan, run_timing(plan, run.events))
+
+    assert "one after another" not in [trace.name for trace in figure.data]
+    assert figure.layout.yaxis2.visible is False
+    assert "one after another" not in gantt_svg(run_timing(plan, run.events))
