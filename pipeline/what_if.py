@@ -149,10 +149,13 @@ def width(plan: Plan, *, data_only: bool = False) -> int:
     """The most agents of `plan` that could ever be at work at once, whatever they take.
 
     The largest set of agents none of which waits for another, by Dilworth's theorem: agents less
-    a largest matching of the order's pairs. `data_only` leaves the order edges out.
+    a largest matching of the order's pairs. Joins make no call and do not count. `data_only`
+    leaves the order edges out.
     """
+    working = [agent.name for agent in plan.agents if agent.join is None]
     edges = plan.data_edges if data_only else plan.data_edges | plan.order_edges
-    after = _all_after(plan, edges)
+    all_after = _all_after(plan, edges)
+    after = {name: [n for n in all_after[name] if n in working] for name in working}
     partner: dict[str, str] = {}  # a later agent → the earlier one it is matched with
 
     def matched(name: str, tried: set[str]) -> bool:
@@ -164,7 +167,7 @@ def width(plan: Plan, *, data_only: bool = False) -> int:
                     return True
         return False
 
-    return len(plan.names) - sum(matched(name, set()) for name in plan.names)
+    return len(working) - sum(matched(name, set()) for name in working)
 
 
 def _all_after(plan: Plan, edges: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

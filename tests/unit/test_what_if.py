@@ -241,3 +241,6 @@ def test_the_ten_agents_are_four_wide_and_with_sections_wider() -> None:
     assert width(make_plan(ROSTER, Mode.SEQUENTIAL)) == 1
     assert width(make_plan(ROSTER, Mode.SEQUENTIAL), data_only=True) == 4
     assert width(divided) == 6
+    # the join of the writers would be a seventh beside six editors, but makes no call
+    edited = Question(Mode.DATAFLOW, sections=6, edit_sections=True)
+    assert width(plan_of(RUN, FIXED, edited)) == 6
