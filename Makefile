@@ -12,8 +12,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format screenshots bench bench-peers bench-live lock clean \
-	venv venv-dev
+.PHONY: help app test check lint format screenshots bench bench-peers bench-live bench-what-if \
+	lock clean venv venv-dev
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ benchmarks/peers/.venv-%/.installed: benchmarks/peers/requirements-%.txt
 	$(PY) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+bench-what-if: venv-dev ## Measure how far off the Plan lab's predictions are (2 minutes)
+	$(PY) -m benchmarks.what_if
 
 bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 	$(PY) -m benchmarks.live_view
