@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
 
 from benchmarks import rows as rows_module
+from benchmarks.bench import RESULTS, ROOT
 from benchmarks.chart import chart
 from benchmarks.measure import critical_path_s, limit_use, recoveries
 from benchmarks.mock_server.control import makespan_s, peak_in_flight
@@ -116,3 +118,12 @@ def test_the_page_names_every_floor_and_the_chart_is_well_formed() -> None:
     assert all(floor.title in page for floor in rows_module.FLOORS)
     assert "0.25 ×" in page
     assert picture.tag.endswith("svg")
+
+
+def test_the_published_page_is_made_from_the_published_results() -> None:
+    published = json.loads(RESULTS.read_text())
+
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == document(published)
+    assert (ROOT / "docs" / "pictures" / "benchmarks.svg").read_text() == chart(
+        rows_module.peers(published)
+    )
