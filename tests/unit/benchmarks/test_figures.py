@@ -14,7 +14,7 @@ from benchmarks.chart import chart
 from benchmarks.measure import critical_path_s, limit_use, recoveries
 from benchmarks.mock_server.control import makespan_s, peak_in_flight
 from benchmarks.mock_server.server import Arrival, Bucket
-from benchmarks.report import document
+from benchmarks.report import END, START, document, with_comparison
 from benchmarks.workload import AGENTS
 
 
@@ -118,6 +118,17 @@ def test_the_page_names_every_floor_and_the_chart_is_well_formed() -> None:
     assert all(floor.title in page for floor in rows_module.FLOORS)
     assert "0.25 ×" in page
     assert picture.tag.endswith("svg")
+
+
+def test_the_readme_gets_the_comparison_between_its_markers_only() -> None:
+    readme = f"before\n{START}\nold\n{END}\nafter\n"
+
+    changed = with_comparison(readme, results([4.0], [1.0]))
+
+    assert changed.startswith(f"before\n{START}\n| | Gantry")
+    assert changed.endswith(f"{END}\nafter\n")
+    assert "0.25×" in changed and "old" not in changed
+    assert with_comparison("no markers\n", results([4.0], [1.0])) == "no markers\n"
 
 
 def test_the_published_page_is_made_from_the_published_results() -> None:
