@@ -42,7 +42,7 @@ format: venv-dev ## Rewrite the code in the project's format and sort imports
 screenshots: venv-dev ## Make the README's pictures from a demo run
 	$(PY) -m scripts.screenshots
 
-bench: venv-dev ## Measure Gantry beside plain gather; write docs/benchmarks.md (10 minutes)
+bench: venv-dev ## Measure Gantry beside plain gather, write docs/benchmarks.md (10 minutes)
 	$(PY) -m benchmarks.bench
 	$(PY) -m benchmarks.report
 

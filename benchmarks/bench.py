@@ -25,6 +25,12 @@ from benchmarks.scenarios import PEERS, SCENARIOS, Entry, Scenario
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results.json"
+MADE = (
+    "benchmarks/results.json",
+    "docs/benchmarks.md",
+    "docs/pictures/benchmarks.svg",
+    "README.md",
+)
 PEER_PYTHON = {
     entry.adapter: ROOT / "benchmarks" / "peers" / f".venv-{entry.adapter}" / "bin" / "python"
     for entry in PEERS
@@ -153,12 +159,16 @@ def _two_cores() -> tuple[int | None, int | None]:
 
 
 def _revision() -> str:
+    """The commit that is measured; `+` when the working tree differs in more than results."""
+    made = [f":!{path}" for path in MADE]
+    head = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *made)
+    return f"{head}+" if changed else head
+
+
+def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
 

@@ -358,9 +358,11 @@ async def faults(
             return False
         return True
 
+    start_s = time.monotonic()
     finished = await asyncio.gather(*(one(n) for n in range(runs)))
+    took_s = time.monotonic() - start_s
     log = await asyncio.to_thread(server.log)
-    return {"runs_finished": sum(finished), **recoveries(log)}
+    return {"runs_finished": sum(finished), "took_s": took_s, **recoveries(log)}
 
 
 def recoveries(log: Sequence[Arrival]) -> dict[str, Any]:

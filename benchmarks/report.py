@@ -16,6 +16,7 @@ from benchmarks.bench import RESULTS, ROOT
 from benchmarks.chart import chart, number
 from benchmarks.rows import PARTICIPANTS, Floor, Row, Sample, loads, peers, rows
 
+START, END = "<!-- benchmarks: start -->", "<!-- benchmarks: end -->"
 _VERDICTS = {"aim": "aim", "must": "yes", "missed": "**no**", "not measured": "–"}
 _HOW = """\
 # Benchmarks
@@ -57,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     options = parser.parse_args()
     results = json.loads(options.json.read_text())
     picture = options.docs / "pictures" / "benchmarks.svg"
@@ -64,6 +66,9 @@ def main() -> None:
     picture.write_text(chart(peers(results)))
     page = options.docs / "benchmarks.md"
     page.write_text(document(results))
+    readme = options.readme.read_text()
+    if (changed := with_comparison(readme, results)) != readme:
+        options.readme.write_text(changed)
     print("\n".join(_floors(rows(results))))
     print(f"\nWrote {page} and {picture}.")
 
@@ -79,6 +84,15 @@ def document(results: dict[str, Any]) -> str:
         "## More figures\n\n" + "\n".join(_details(results)),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def with_comparison(readme: str, results: dict[str, Any]) -> str:
+    """The text with the comparison of all participants between `START` and `END`."""
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        return readme
+    return f"{before}{START}\n" + "\n".join(_peers(results)) + f"\n{END}{after}"
 
 
 def _machine(results: dict[str, Any]) -> Iterator[str]:

@@ -102,7 +102,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         Scenario(
             f"fault_{fault}",
             "faults",
-            {"fault": fault, "runs": 5, "limit_s": 25.0},
+            {"fault": fault, "runs": 5, "limit_s": 60.0},
             1,
             (
                 # plain gather waits ten minutes for a stalled answer; ten seconds show it

@@ -102,9 +102,11 @@ class Gantry:
             else:
                 outcome = await self._access.handle_run(spec, journal, context)
         except BaseException as error:
-            ended.set_exception(RuntimeError(f"the handler failed: {error!r}"))
+            if not ended.done():  # else the measurement has given the run up
+                ended.set_exception(RuntimeError(f"the handler failed: {error!r}"))
             raise
-        ended.set_result((outcome, succeeded))
+        if not ended.done():
+            ended.set_result((outcome, succeeded))
         return outcome
 
     async def _fan(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
 
 from benchmarks import rows as rows_module
+from benchmarks.bench import RESULTS, ROOT
 from benchmarks.chart import chart
 from benchmarks.measure import critical_path_s, limit_use, recoveries
 from benchmarks.mock_server.control import makespan_s, peak_in_flight
 from benchmarks.mock_server.server import Arrival, Bucket
-from benchmarks.report import document
+from benchmarks.report import END, START, document, with_comparison
 from benchmarks.workload import AGENTS
 
 
@@ -116,3 +118,23 @@ def test_the_page_names_every_floor_and_the_chart_is_well_formed() -> None:
     assert all(floor.title in page for floor in rows_module.FLOORS)
     assert "0.25 ×" in page
     assert picture.tag.endswith("svg")
+
+
+def test_the_readme_gets_the_comparison_between_its_markers_only() -> None:
+    readme = f"before\n{START}\nold\n{END}\nafter\n"
+
+    changed = with_comparison(readme, results([4.0], [1.0]))
+
+    assert changed.startswith(f"before\n{START}\n| | Gantry")
+    assert changed.endswith(f"{END}\nafter\n")
+    assert "0.25×" in changed and "old" not in changed
+    assert with_comparison("no markers\n", results([4.0], [1.0])) == "no markers\n"
+
+
+def test_the_published_page_is_made_from_the_published_results() -> None:
+    published = json.loads(RESULTS.read_text())
+
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == document(published)
+    assert (ROOT / "docs" / "pictures" / "benchmarks.svg").read_text() == chart(
+        rows_module.peers(published)
+    )
