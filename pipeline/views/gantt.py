@@ -291,10 +291,12 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
         },
         "legend": {
             "orientation": "h",
+            "xref": "container",  # from the edge, not from the axis: a phone has no width to spare
             "x": 0,
             "xanchor": "left",
             "y": -0.1,
             "yanchor": "top",
+            "entrywidth": 112,  # pixels: also on a phone there is room for two
             "font": {"size": 11},
             "itemclick": False,
             "itemdoubleclick": False,
