@@ -25,7 +25,16 @@ from pages._state import (
 from pages._text import clipped, escaped
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError
-from pipeline.models import FIELD_MAX_CHARS, WORDS, Length, Mode, RunOptions, RunRecord, RunSpec
+from pipeline.models import (
+    FIELD_MAX_CHARS,
+    SEED_MAX,
+    WORDS,
+    Length,
+    Mode,
+    RunOptions,
+    RunRecord,
+    RunSpec,
+)
 from pipeline.plan import switchable_phases
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import make_spec
@@ -194,10 +203,10 @@ def _details() -> None:
         st.text_input("Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP)
         st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
         st.segmented_control(
-            "Length",
+            "Length, in words",
             list(Length),
             required=True,
-            format_func=lambda length: f"{length.value.capitalize()} · {WORDS[length]:,} words",
+            format_func=lambda length: f"{length.value.capitalize()} · {WORDS[length]:,}",
             key="length",
             persist_state=KEEP,
         )
@@ -207,7 +216,7 @@ def _details() -> None:
         st.number_input(
             "Seed",
             min_value=0,
-            max_value=2**31 - 1,
+            max_value=SEED_MAX,
             key="seed",
             help="The same seed gives the same demo text and the same demo latencies.",
             persist_state=KEEP,

@@ -51,19 +51,21 @@ def _ways_on(run: RunRecord) -> None:
             live=KEY_LIVE,
             help="Empty: the key typed before, while this process still knows it.",
         )
+    nothing_found = run.error_code == NothingFound.code  # asking again would find as little
     with st.container(horizontal=True, vertical_alignment="center", key="ways_on"):
         st.button(
             "Continue from here",
             key="continue",
-            type="primary",
+            type="secondary" if nothing_found else "primary",
             icon=":material/resume:",
             on_click=_resume,
             args=(run,),
         )
-        if run.error_code == NothingFound.code:
+        if nothing_found:
             st.button(
                 "Write an unsourced, labelled draft",
                 key="continue_unsourced",
+                type="primary",
                 icon=":material/edit_note:",
                 on_click=_resume,
                 args=(run, True),

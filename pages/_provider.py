@@ -287,7 +287,11 @@ async def _ask(endpoint: Endpoint, model: str) -> ConnectionReport:
 
 def _connection_result(report: ConnectionReport) -> None:
     if report.ok:
-        took = f" Answered in {seconds(report.latency_s)}." if report.latency_s is not None else ""
+        took = f" Answered in {_latency(report.latency_s)}." if report.latency_s is not None else ""
         st.success(escaped(report.message) + took, icon=":material/check_circle:")
     else:
         st.error(escaped(f"{report.message} {report.hint}"), icon=":material/error:")
+
+
+def _latency(latency_s: float) -> str:
+    return f"{1000 * latency_s:.0f} ms" if latency_s < 1 else seconds(latency_s)

@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages._outcome import draw_outcome
 from pages._runtime import get_runtime
-from pages._state import RUN_PARAM
+from pages._state import RUN_PARAM, close_run
 from pages._tabs import draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
@@ -55,7 +55,7 @@ def draw_header(run: RunRecord) -> None:
             if run.status.is_final:  # before that, the live view says how it stands
                 word, colour, icon = STATUS_LOOK[run.status]
                 st.badge(word, color=colour, icon=icon)
-            st.badge(_how(run), color="violet", icon=":material/account_tree:")
+            st.badge(", ".join(how_it_ran(run)), color="violet", icon=":material/account_tree:")
             if run.spec.is_demo:
                 st.badge(DEMO_LABEL, color="gray", icon=":material/wifi_off:")
             elif run.spec.model:
@@ -65,6 +65,16 @@ def draw_header(run: RunRecord) -> None:
             with st.popover("Link", icon=":material/link:", key="share", type="tertiary"):
                 st.caption("Shows this run in any tab, while it goes on and afterwards.")
                 st.code(_link(run.id), language=None, wrap_lines=True)
+            if is_over(run):
+                st.button(
+                    "New run",
+                    key="new_run",
+                    icon=":material/add:",
+                    type="tertiary",
+                    help="Back to the start. This run stays in the history.",
+                    on_click=_new_run,
+                    args=(run,),
+                )
 
 
 def draw_ended(run: RunRecord) -> None:
@@ -87,13 +97,21 @@ def draw_ended(run: RunRecord) -> None:
     draw_tabs(bundle)
 
 
-def _how(run: RunRecord) -> str:
+def how_it_ran(run: RunRecord) -> list[str]:
+    """Mode, options and what was switched off, for a label."""
     mode = run.spec.mode
     off = [phase for phase, on in run.spec.switches.items() if not on]
     parts = [mode.value.capitalize(), *(OPTION_WORDS[name] for name in run.spec.options.on)]
     if mode is not Mode.SEQUENTIAL and off:
         parts.append(f"{escaped(', '.join(off))} off")
-    return ", ".join(parts)
+    return parts
+
+
+def _new_run(run: RunRecord) -> None:
+    """Leave the run (callback). A topic that was typed since stays in the form."""
+    close_run()
+    if st.session_state.get("topic") == run.spec.topic:
+        st.session_state["topic"] = ""
 
 
 def _link(run_id: str) -> str:

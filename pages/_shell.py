@@ -24,6 +24,7 @@ st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
 page = st.navigation(_PAGES, position="top")
 what = "cannot start"
+st.set_page_config(page_title=f"{page.title} – Gantry")
 try:
     get_runtime()
     what = "cannot show this page"  # a store that is locked, damaged or too slow

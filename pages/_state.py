@@ -33,6 +33,11 @@ def current_run_id() -> str | None:
     return asked
 
 
+def is_link() -> bool:
+    """True when the address asks for a run, in whatever form."""
+    return bool(st.query_params.get(RUN_PARAM))
+
+
 def asked_run_id() -> str | None:
     """The run a page that shows finished runs was asked for: in the address, else the one on screen.
 

@@ -13,7 +13,8 @@ import streamlit as st
 
 from pages._text import escaped
 from pages._timing import draw_timing_tables
-from pipeline.content.social import checked_on, platforms
+from pipeline.content.readability import figure_words
+from pipeline.content.social import LINK_SLOT, checked_on, platforms
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
 from pipeline.models import AgentState
@@ -129,17 +130,11 @@ def _metrics(metrics: Mapping[str, Any] | None) -> None:
 
 
 def _numbers(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    def figure(metric: Mapping[str, Any]) -> str:
-        value = metric["value"]
-        if value is None:
-            return "–"
-        return f"{value:,} {metric['unit']}".strip()
-
     rows = list(metrics.values())
     return pd.DataFrame(
         {
             "Measure": [escaped(row["label"]) for row in rows],
-            "Value": [escaped(figure(row)) for row in rows],
+            "Value": [escaped(figure_words(row)) for row in rows],
             "How": [escaped(row["note"] or row["formula"]) for row in rows],
         }
     )
@@ -163,6 +158,11 @@ def _posts(posts: list[dict[str, Any]]) -> None:
         _absent("social posts")
         return
     st.caption(f"Counted the way each platform counts; limits as of {escaped(checked_on())}.")
+    if any(LINK_SLOT in post["text"] for post in posts):
+        st.caption(
+            f"Put the article's address in place of “{LINK_SLOT}”. It is counted as each platform "
+            "counts an address."
+        )
     with st.grid(min_column_width=340, key="posts"):
         for post in posts:
             _post(post)

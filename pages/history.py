@@ -7,8 +7,8 @@ from typing import Final
 
 import streamlit as st
 
-from pages._form import MODE_LABELS, prefill
-from pages._result import OPTION_WORDS, STATUS_LOOK
+from pages._form import prefill
+from pages._result import STATUS_LOOK, how_it_ran, is_over
 from pages._runtime import get_runtime
 from pages._state import close_run, forget_run, open_run, set_form_note
 from pages._text import clipped, escaped, seconds, share
@@ -65,10 +65,10 @@ def _row(run: RunRecord) -> None:
 
 
 def _facts(run: RunRecord) -> str:
-    """One line: mode, times with what kind of figure they are, provider, when."""
-    facts = [MODE_LABELS[run.spec.mode], *(OPTION_WORDS[name] for name in run.spec.options.on)]
+    """One line: how it ran, times with what kind of figure they are, provider, when."""
+    facts = how_it_ran(run)
     if run.makespan_s is not None:
-        facts.append(f"took {seconds(run.makespan_s)}")
+        facts.append(f"took {seconds(run.makespan_s)} (measured)")
     if run.saved_share is not None and run.spec.mode is not Mode.SEQUENTIAL:
         facts.append(f"saved {share(run.saved_share)} (replayed)")
     facts.append("offline demo" if run.spec.is_demo else escaped(run.spec.model or "own endpoint"))
@@ -98,6 +98,11 @@ def _actions(run: RunRecord) -> None:
 @st.dialog("Delete this run?", icon=":material/delete:")
 def _confirm_delete(run: RunRecord) -> None:
     st.markdown(f"**{escaped(clipped(run.spec.topic, 140))}**")
+    if not is_over(run):
+        st.warning(
+            "This run is still under way. Deleting it stops it at once.",
+            icon=":material/play_circle:",
+        )
     st.write("Its article, figures and prompts are removed for good. There is no undo.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="delete_no"):

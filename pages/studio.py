@@ -7,7 +7,7 @@ import streamlit as st
 from pages._form import SAMPLE_TOPICS, brief_form, is_new_session, prefill, start_run
 from pages._result import draw_ended, draw_header, is_over
 from pages._runtime import get_runtime
-from pages._state import close_run, current_run_id, live_round, next_live_round
+from pages._state import close_run, current_run_id, is_link, live_round, next_live_round
 from pages._text import clipped
 from pipeline.models import RunRecord, RunStatus
 from pipeline.web.live_view import live_view, preload
@@ -30,7 +30,7 @@ def studio() -> None:
     _form(run if under_way else None)
     if run is not None:
         _run_panel(run)
-    elif run_id:
+    elif run_id or is_link():
         _unknown_run()
     else:
         _invitation()
@@ -71,7 +71,7 @@ def _run_panel(run: RunRecord) -> None:
 def _tab_title(run: RunRecord) -> str:
     words = {
         RunStatus.DONE: "✓ Done",
-        RunStatus.DEGRADED: "✓ Done",
+        RunStatus.DEGRADED: "✓ Done, with gaps",
         RunStatus.FAILED: "✕ Failed",
         RunStatus.CANCELLED: "■ Cancelled",
     }

@@ -18,8 +18,8 @@ import typer
 
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
-from pipeline.errors import GantryError, PlanError, SpecError
-from pipeline.models import Length, Mode, RunOptions, RunSpec, RunStatus
+from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
+from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import make_spec
@@ -70,7 +70,9 @@ def run(
     agent_model: Annotated[
         list[str] | None, typer.Option(metavar="AGENT=M", help="Model of one agent (repeatable).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same demo text and latencies.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=SEED_MAX, help="Same seed, same demo text and latencies.")
+    ] = 1,
     audience: str = "General readers",
     tone: str = "Clear and factual",
     length: Length = Length.STANDARD,
@@ -386,6 +388,8 @@ def _write_results(
             typer.echo(f"note: {mark}", err=True)
         return 0
     typer.echo(f"{bundle.run.status.value}: {bundle.run.error}", err=True)
+    if bundle.run.error_code == NothingFound.code:
+        typer.echo("With --allow-unsourced it writes on, and labels the draft.", err=True)
     return FAILED
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
+SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
 
 DEMO_LABEL = "Offline demo, not written by a language model"

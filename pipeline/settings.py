@@ -75,7 +75,10 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']}." for e in error.errors()]
+        problems = [
+            f"{_variable(e['loc'])}: {e['msg'].removeprefix('Value error, ')}."
+            for e in error.errors()
+        ]
         # without its cause: that holds the values, a key among them
         raise _refused(problems) from None
     problems = [*_wrong_base_url(settings), *_unknown_phases(settings)]

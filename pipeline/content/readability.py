@@ -7,9 +7,10 @@ and citations are left out. The formulas were fitted to English and are given fo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -114,6 +115,14 @@ def _prose(markdown: str) -> tuple[str, ...]:
             if text:
                 found.append(text)
     return tuple(found)
+
+
+def figure_words(metric: Mapping[str, Any]) -> str:
+    """A metric's value as people read it: with its unit, a share as a percentage."""
+    value, unit = metric["value"], metric["unit"]
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if unit == "share" else f"{value:,} {unit}".strip()
 
 
 def sentences(paragraph: str) -> list[str]:

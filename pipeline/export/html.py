@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.content.article import Article, first_words, plain_line
 from pipeline.content.citations import render_links
-from pipeline.content.readability import is_english
+from pipeline.content.readability import figure_words, is_english
 from pipeline.content.seo import make_slug
 from pipeline.content.social import platforms
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
@@ -179,7 +179,7 @@ def _metrics(metrics: Mapping[str, Any] | None) -> str:
     rows = [
         (
             m["label"],
-            "–" if m["value"] is None else f"{m['value']:,} {m['unit']}",
+            figure_words(m),
             m["formula"],
             m["note"],
         )

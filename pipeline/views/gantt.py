@@ -218,7 +218,7 @@ def _keys(plan: Plan, bars: Sequence[Bar]) -> list[go.Bar]:
     if any(not bar.used for bar in bars):
         looks.append(_DISCARDED)
     return colours + [
-        _key(look.words, _marker(look, look.colour or _faded(NEUTRAL, look.opacity)))
+        _key(look.words, _marker(look, _faded(look.colour or NEUTRAL, look.opacity)))
         for look in looks
     ]
 
@@ -291,10 +291,12 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
         },
         "legend": {
             "orientation": "h",
+            "xref": "container",  # from the edge, not from the axis: a phone has no width to spare
             "x": 0,
             "xanchor": "left",
-            "y": -0.1,
-            "yanchor": "top",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
             "font": {"size": 11},
             "itemclick": False,
             "itemdoubleclick": False,

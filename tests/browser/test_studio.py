@@ -300,3 +300,25 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None
     assert overflow() == 0
     finished(page)
     assert overflow() == 0
+    boxes = [page.locator(".st-key-headline .stMetric").nth(n).bounding_box() for n in range(4)]
+    assert all(boxes)
+    assert len({round(box["y"]) for box in boxes if box}) == 2  # two by two
+
+
+@pytest.mark.parametrize(
+    "context",
+    [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}],
+    indirect=True,
+    ids=["touch"],
+)
+def test_without_a_mouse_what_copies_is_always_to_be_seen(page: Page) -> None:
+    start(page, "Urban bees")
+    finished(page)
+    page.get_by_role("tab", name="Social posts").click()
+
+    button = page.locator(".st-key-posts .stCode button").first
+    seen = button.evaluate(
+        "(b) => b.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})"
+    )
+
+    assert seen

@@ -57,7 +57,7 @@ def test_runs_are_listed_newest_first_with_their_figures(
     assert shown(history) == [runs[topic] for topic in reversed(TOPICS)]
     facts = [c.value for c in history.caption if "Dataflow" in c.value]
     assert len(facts) == len(TOPICS)
-    assert all("took" in fact and "offline demo" in fact for fact in facts)
+    assert all("took" in fact and "(measured)" in fact and "offline demo" in fact for fact in facts)
 
 
 def test_the_search_keeps_runs_whose_topic_contains_the_words(
@@ -149,3 +149,25 @@ def test_a_store_that_fails_while_a_page_is_drawn_is_said_with_a_way_on(
     assert "cannot show this page" in failed[0]
     history.button(key="try_again").click().run()
     assert shown(history) == [runs[topic] for topic in reversed(TOPICS)]
+
+
+def test_a_row_says_what_was_switched_off(history: AppTest) -> None:
+    spec = RunSpec(topic="Tides", speed="instant", switches={"research": False})
+    runtime = get_runtime()
+    runtime.wait(runtime.submit(spec), 60.0)
+
+    history.run()
+
+    assert any("Phases · research off" in c.value for c in history.caption)
+
+
+def test_deleting_a_run_that_is_under_way_says_so(history: AppTest) -> None:
+    runtime = get_runtime()
+    run_id = runtime.submit(RunSpec(topic="Tides", speed="realistic"))
+    history.run()
+
+    history.button(key=f"delete_{run_id}").click().run()
+
+    assert "still under way" in history.warning[0].value
+    history.button(key="delete_yes").click().run()
+    assert runtime.run(run_id) is None

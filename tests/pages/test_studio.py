@@ -320,3 +320,34 @@ def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> Non
 
     assert "run goes on" not in str(app.metric[0].help)
     assert app.expander(key="agent_topic_planner").label.startswith("Topic planner: cancelled")
+
+
+def test_a_new_run_leads_back_to_the_samples(app: AppTest) -> None:
+    app.run()
+    run_to_the_end(app, "Urban bees")
+
+    app.button(key="new_run").click().run()
+
+    assert not app.exception
+    assert app.button(key="sample_1").label == SAMPLE_TOPICS[0]
+    assert app.text_area(key="topic").value == ""
+
+
+def test_a_topic_typed_since_outlives_the_way_back(app: AppTest) -> None:
+    app.run()
+    run_to_the_end(app, "Urban bees")
+    app.text_area(key="topic").input("half a thought").run()
+
+    app.button(key="new_run").click().run()
+
+    assert app.text_area(key="topic").value == "half a thought"
+
+
+@pytest.mark.parametrize("link", ["x", "not/an id", "A" * 200])
+def test_a_link_that_can_name_no_run_is_said(app: AppTest, link: str) -> None:
+    app.query_params["run"] = link
+
+    app.run()
+
+    assert not app.exception
+    assert "not known here" in app.warning[0].value

@@ -42,6 +42,7 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_it_takes(
     assert variable in caught.value.message
     assert said in caught.value.message
     assert caught.value.hint
+    assert "Value error" not in caught.value.message
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -13,7 +13,7 @@ const STATES = {
   failed: ["✕", "Failed", "red"],
   cancelled: ["■", "Cancelled", "gray"],
 };
-const ENDINGS = { done: "✓ Done", degraded: "✓ Done", failed: "✕ Failed" };
+const ENDINGS = { done: "✓ Done", degraded: "✓ Done, with gaps", failed: "✕ Failed" };
 const TOLD = /^[✓✕■…] /; // a title that says how a run ended: nothing that comes later may replace it
 const CHARS_PER_TOKEN = 4;
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);

@@ -8,6 +8,7 @@ from pipeline.content.readability import (
     TOO_SHORT,
     computed_metrics,
     diversity,
+    figure_words,
     is_english,
     prose_paragraphs,
     sentences,
@@ -148,3 +149,11 @@ def test_any_text_has_metrics(text: str, language: str) -> None:
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz'-", max_size=40))
 def test_every_word_has_a_syllable(word: str) -> None:
     assert syllables(word) >= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [(0.13, "share", "13%"), (1234, "words", "1,234 words"), (None, "words", "–"), (7, "", "7")],
+)
+def test_a_figure_is_said_with_its_unit(value: float | None, unit: str, said: str) -> None:
+    assert figure_words({"value": value, "unit": unit}) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.agents.outputs import MetricsReading, Recommendation, SeoReport
@@ -187,7 +188,8 @@ def _recommendations(article: Article, numbers: dict[str, float]) -> list[Recomm
         found.append(
             Recommendation(
                 issue=f"“{clip(longest.heading, 80)}” is the longest section",
-                evidence=f"{_section_words(longest)} of {sum(map(_section_words, article.sections))} words",
+                evidence=f"{_section_words(longest)} words; the others have "
+                f"{_others_words(longest, article.sections)} on average",
                 fix="Check whether its last paragraph would be better as a section of its own.",
             )
         )
@@ -200,6 +202,11 @@ def _recommendations(article: Article, numbers: dict[str, float]) -> list[Recomm
             )
         )
     return found
+
+
+def _others_words(longest: Any, sections: Sequence[Any]) -> int:
+    others = [_section_words(section) for section in sections if section is not longest]
+    return round(sum(others) / len(others)) if others else 0
 
 
 def _section_words(section: Any) -> int:
