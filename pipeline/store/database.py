@@ -203,17 +203,19 @@ def translated(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as exc:
+        raise _error_for(url, exc.orig) from exc
+    except sqlite3.Error as exc:  # of a statement sent past SQLAlchemy
         raise _error_for(url, exc) from exc
     except SQLAlchemyError as exc:
         raise StoreError(f"The database {url.database} cannot be used: {exc}.") from exc
 
 
-def _error_for(url: URL, exc: DBAPIError) -> StoreError:
-    code = getattr(exc.orig, "sqlite_errorcode", None)
+def _error_for(url: URL, exc: BaseException | None) -> StoreError:
+    code = getattr(exc, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     kind = StoreBusy if primary == sqlite3.SQLITE_BUSY else StoreError
     if primary not in _ADVICE:
-        return kind(f"The database {url.database} reports: {exc.orig}.")
+        return kind(f"The database {url.database} reports: {exc}.")
     what, _, hint = _ADVICE[primary].partition(". ")
     return kind(f"The database {url.database} {what}.", hint)
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Table, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.errors import GantryError, StoreBusy, StoreError, Superseded
@@ -26,6 +26,7 @@ from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
 from pipeline.store.codec import checkpoint_values, encode_event
 from pipeline.store.database import Database
+from pipeline.store.prepared import Prepared
 
 FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
@@ -297,7 +298,9 @@ class _Fence:
     def read(cls, connection: Connection, run_ids: set[str]) -> _Fence:
         if not run_ids:
             return cls({})
-        rows = connection.execute(_OWNERS, {"run_ids": list(run_ids)})
+        rows = _owners(connection.dialect, _rounded(len(run_ids))).ask(
+            connection, _by_number(run_ids)
+        )
         return cls({row[0]: _Owner(*row[1:]) for row in rows})
 
     def is_current(self, run_id: str, epoch: int) -> bool:
@@ -325,46 +328,56 @@ def _insert_facts(connection: Connection, facts: Sequence[_Facts]) -> None:
     rows = [row for one in facts for row in one.rows]
     if rows:
         # a retry after a commit whose answer got lost must not trip over its own rows
-        connection.execute(_fact_statement(connection.dialect.name), rows)
+        _fact_statement(connection.dialect).carry_out(connection, rows)
 
 
 def _upsert_checkpoints(connection: Connection, rows: list[dict[str, Any]], fence: _Fence) -> None:
     if not rows:
         return
-    connection.execute(_checkpoint_statement(connection.dialect.name), rows)
+    _checkpoint_statement(connection.dialect).carry_out(connection, rows)
     if first := fence.without_progress(row["run_id"] for row in rows):
-        connection.execute(_PROGRESS, {"run_ids": list(first)})
+        runs = tables.runs.c
+        connection.execute(
+            update(tables.runs).where(runs.id.in_(first)).values(progress_epoch=runs.epoch)
+        )
 
 
-# Made once: building a statement costs more than SQLite needs to carry it out.
-
-_runs = tables.runs.c
-_OWNERS = (
-    select(_runs.id, _runs.epoch, _runs.status, _runs.progress_epoch)
-    .where(_runs.id.in_(bindparam("run_ids", expanding=True)))
-    .with_for_update()
-)
-_PROGRESS = (
-    update(tables.runs)
-    .where(_runs.id.in_(bindparam("run_ids", expanding=True)))
-    .values(progress_epoch=_runs.epoch)
-)
+@lru_cache(maxsize=64)
+def _owners(dialect: Dialect, count: int) -> Prepared:
+    """Who owns `count` runs, locked where the database locks rows."""
+    runs = tables.runs.c
+    numbered = [bindparam(f"run_{n}", type_=runs.id.type) for n in range(count)]
+    query = select(runs.id, runs.epoch, runs.status, runs.progress_epoch)
+    return Prepared(query.where(runs.id.in_(numbered)).with_for_update(), dialect)
 
 
-@cache
-def _fact_statement(dialect: str) -> Insert:
-    return _insert(dialect, tables.events).on_conflict_do_nothing()
+def _rounded(count: int) -> int:
+    """The next power of two, so that there are few statements."""
+    return 1 << (count - 1).bit_length()
 
 
-@cache
-def _checkpoint_statement(dialect: str) -> Insert:
+def _by_number(run_ids: set[str]) -> dict[str, str]:
+    """A value for every place; those left over are NULL, which is no run's id."""
+    return {f"run_{n}": run_id for n, run_id in enumerate(run_ids)}
+
+
+@lru_cache(maxsize=64)
+def _fact_statement(dialect: Dialect) -> Prepared:
+    return Prepared(_insert(dialect, tables.events).on_conflict_do_nothing(), dialect)
+
+
+@lru_cache(maxsize=64)
+def _checkpoint_statement(dialect: Dialect) -> Prepared:
     statement = _insert(dialect, tables.checkpoints)
     replaced = ("key", "epoch", "output", "usage", "state", "at")
-    return statement.on_conflict_do_update(
-        index_elements=["run_id", "agent"],
-        set_={column: statement.excluded[column] for column in replaced},
+    return Prepared(
+        statement.on_conflict_do_update(
+            index_elements=["run_id", "agent"],
+            set_={column: statement.excluded[column] for column in replaced},
+        ),
+        dialect,
     )
 
 
-def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
