@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 
 from pipeline.errors import GantryError, PlanError
@@ -48,22 +49,20 @@ class Plan:
     options: RunOptions = NO_OPTIONS
     roster: tuple[AgentSpec, ...] = ()
     growth: Mapping[str, Parts] = field(default_factory=dict)  # whose outline → parts
+    # worked out once per plan: `ready` asks for all of them whenever an agent settles
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    data_edges: frozenset[tuple[str, str]] = field(init=False, repr=False, compare=False)
     _before: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        before: dict[str, set[str]] = {name: set() for name in self.names}
-        for first, after in self.order_edges | self.data_edges:
+        names = tuple(agent.name for agent in self.agents)
+        data_edges = frozenset((need.agent, a.name) for a in self.agents for need in a.needs)
+        before: dict[str, set[str]] = {name: set() for name in names}
+        for first, after in self.order_edges | data_edges:
             before[after].add(first)
-        # once per plan: `ready` asks for all of them whenever an agent settles
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "data_edges", data_edges)
         object.__setattr__(self, "_before", {n: frozenset(b) for n, b in before.items()})
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(agent.name for agent in self.agents)
-
-    @property
-    def data_edges(self) -> frozenset[tuple[str, str]]:
-        return frozenset((need.agent, a.name) for a in self.agents for need in a.needs)
 
     def agent(self, name: str) -> AgentSpec:
         for agent in self.agents:
@@ -140,7 +139,17 @@ def make_plan(
     Raises `PlanError`, naming both agents, for a duplicate agent, a missing need, a phase that
     the roster leaves and re-enters, an unknown switch, or a cycle over both kinds of edges.
     """
-    switches = dict(switches or {})
+    return _made(tuple(roster), mode, frozenset((switches or {}).items()), options)
+
+
+@lru_cache(maxsize=64)  # most runs of a process ask for one of a few plans, which never change
+def _made(
+    roster: tuple[AgentSpec, ...],
+    mode: Mode,
+    wanted: frozenset[tuple[str, bool]],
+    options: RunOptions,
+) -> Plan:
+    switches = dict(wanted)
     agents = with_forerunners(roster, options)
     _check_speculation(agents, mode)
     switchable = switchable_phases(roster, options)
