@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    bindparam,
     delete,
     func,
     select,
@@ -140,10 +141,9 @@ class Store:
         }
 
         def change(connection: Connection) -> bool:
-            found = connection.execute(select(runs.c.id).where(runs.c.id == run_id))
-            if found.first() is not None:
+            if connection.execute(_EXISTS, {"run": run_id}).first() is not None:
                 return False
-            connection.execute(plain_insert(runs).values(**values))
+            connection.execute(_INSERT, values)
             return True
 
         return await self.writer.do(change)
@@ -156,19 +156,11 @@ class Store:
         """
 
         def change(connection: Connection) -> RunRecord | None:
-            r = runs.c
-            row = _changed(
-                connection,
-                update(runs)
-                .where(r.id == run_id, r.status.in_(UNFINISHED))
-                .values(
-                    epoch=r.epoch + 1,
-                    status=RunStatus.RUNNING,
-                    started_at=func.coalesce(r.started_at, _now()),
-                ),
-            )
+            row = connection.execute(_BEGIN, {"run": run_id, "now": _now()}).first()
             if row is not None and row.epoch - row.progress_epoch > MAX_EPOCHS_WITHOUT_PROGRESS:
-                row = _changed(connection, update(runs).where(r.id == run_id).values(_poison()))
+                row = _changed(
+                    connection, update(runs).where(runs.c.id == run_id).values(_poison())
+                )
             return None if row is None else codec.record_of(row)
 
         return await self.writer.do(change)
@@ -273,6 +265,21 @@ class Store:
             return bool(connection.execute(statement).rowcount)
 
         return await self.writer.do(change)
+
+
+# What every run passes, made once: building a statement costs more than SQLite needs for it.
+_INSERT = plain_insert(runs)
+_EXISTS = select(runs.c.id).where(runs.c.id == bindparam("run"))
+_BEGIN = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.status.in_(UNFINISHED))
+    .values(
+        epoch=runs.c.epoch + 1,
+        status=RunStatus.RUNNING,
+        started_at=func.coalesce(runs.c.started_at, bindparam("now", type_=runs.c.started_at.type)),
+    )
+    .returning(runs)
+)
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

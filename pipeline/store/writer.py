@@ -264,9 +264,7 @@ def _carry_out(
             )
         if one.ending is not None:
             fence.ended(one.run_id)
-            connection.execute(
-                update(tables.runs).where(tables.runs.c.id == one.run_id).values(**one.ending)
-            )
+            connection.execute(_END, {"run": one.run_id, **one.ending})
     _insert_facts(connection, [f for f in facts if fence.is_current(f.run_id, f.epoch)])
     _upsert_checkpoints(connection, checkpoints, fence)
     return [verdicts[number] for number in range(len(wanted))]
@@ -340,6 +338,9 @@ def _upsert_checkpoints(connection: Connection, rows: list[dict[str, Any]], fenc
         connection.execute(
             update(tables.runs).where(runs.id.in_(first)).values(progress_epoch=runs.epoch)
         )
+
+
+_END = update(tables.runs).where(tables.runs.c.id == bindparam("run"))
 
 
 @lru_cache(maxsize=64)
