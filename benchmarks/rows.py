@@ -131,6 +131,15 @@ FLOORS: tuple[Floor, ...] = (
         scale=100.0,
     ),
     Floor(
+        "hidden limit: calls of 600 that failed for good",
+        "hidden_limit",
+        "failed",
+        "",
+        0.0,
+        0.0,
+        "lower",
+    ),
+    Floor(
         "50 runs at once under a cap of 8: mean run time",
         "cap_8",
         "run_mean_s",
