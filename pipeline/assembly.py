@@ -31,7 +31,6 @@ from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
-from pipeline.timing import run_timing
 from pipeline.tools.samples import warm_samples
 
 DEMO_MODEL = "gantry-demo"
@@ -244,12 +243,11 @@ def _failed_early(journal: Journal, error: GantryError) -> RunOutcome:
 
 
 def _outcome(result: RunResult) -> RunOutcome:
-    timing = run_timing(result.plan, result.journal.events)
     return RunOutcome(
         status=result.status,
         degraded=result.degraded,
         error=str(result.error) if result.error else "",
         error_code=result.error.code if result.error else "",
-        makespan_s=timing.makespan_s,
-        saved_share=timing.saved_share,
+        makespan_s=result.timing.makespan_s,
+        saved_share=result.timing.saved_share,
     )

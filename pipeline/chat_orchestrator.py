@@ -58,13 +58,14 @@ from pipeline.plan import (
     settle,
 )
 from pipeline.spec import make_spec
+from pipeline.timing import RunTiming, run_timing
 
 LONG_TEXT_CHARS = 4_000  # its facts take 2 ms to compute
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended, with everything that was made. `journal` holds its facts."""
+    """How a run ended, with everything that was made: `journal` its facts, `timing` its figures."""
 
     run_id: str
     spec: RunSpec
@@ -73,6 +74,7 @@ class RunResult:
     settled: Mapping[str, Settlement]
     degraded: tuple[str, ...]
     journal: Journal
+    timing: RunTiming
     error: GantryError | None = None
 
     @property
@@ -143,7 +145,7 @@ class ChatOrchestrator:
             result = await _Execution(spec, plan, journal, manager, tickets).run()
         models = {agent.name: manager.model_for(agent.name) for agent in result.plan.agents}
         now_s = asyncio.get_running_loop().time()
-        self._estimates.learn_run(result.plan, journal.events, models, now_s)
+        self._estimates.learn_run(result.timing, models, now_s)
         return result
 
 
@@ -418,6 +420,7 @@ class _Execution:
             settled=self.settled,
             degraded=marks,
             journal=self.journal,
+            timing=run_timing(self.plan, self.journal.events),
             error=self.error,
         )
 

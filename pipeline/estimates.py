@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from statistics import median
 
-from pipeline.events import AnyEvent
 from pipeline.models import AgentState
-from pipeline.plan import Plan
+from pipeline.timing import RunTiming
 
 KEPT = 15  # values per agent and model
 LEARN_EVERY_S = 1.0
@@ -75,8 +74,7 @@ class Estimates:
 
     def learn_run(
         self,
-        plan: Plan,
-        events: Iterable[AnyEvent],
+        timing: RunTiming,
         models: Mapping[str, str],
         now_s: float = math.inf,
     ) -> None:
@@ -88,9 +86,7 @@ class Estimates:
             return
         if now_s < math.inf:
             self._learned_s = now_s
-        from pipeline.timing import run_timing
-
-        for agent in run_timing(plan, list(events)).agents:
+        for agent in timing.agents:
             if agent.state is AgentState.DONE and not agent.reused and agent.service_s > 0:
                 model = models.get(agent.agent, "")
                 self.learn_service(agent.agent, model, agent.service_s)

@@ -8,6 +8,7 @@ from pipeline.agents.roster import ROSTER
 from pipeline.estimates import KEPT, MODELS_KEPT, Estimates
 from pipeline.models import Mode
 from pipeline.plan import make_plan, remaining_paths
+from pipeline.timing import run_timing
 from tests.unit.simulated import Attempt, Script, Simulation
 
 
@@ -59,7 +60,7 @@ def test_a_finished_run_teaches_what_its_agents_took() -> None:
     simulation.run()
     estimates = Estimates()
 
-    estimates.learn_run(plan, simulation.events, dict.fromkeys(plan.names, "m"))
+    estimates.learn_run(run_timing(plan, simulation.events), dict.fromkeys(plan.names, "m"))
 
     assert {estimates.service_s(name, "m") for name in plan.names} == {2.0}  # without waits
 
@@ -91,6 +92,6 @@ def test_under_load_one_run_a_second_is_learned_from() -> None:
     estimates = Estimates()
 
     for now_s in (0.0, 0.3, 0.9, 1.0):
-        estimates.learn_run(plan, simulation.events, {}, now_s)
+        estimates.learn_run(run_timing(plan, simulation.events), {}, now_s)
 
     assert len(estimates._service_s["editor", ""]) == 2
