@@ -29,7 +29,8 @@ SQLITE_HEADER = b"SQLite format 3\0"
 # under way and one's own) must fit into the time a page's question has.
 BUSY_TIMEOUT_MS = 5_000
 FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the file
-LOG_MAX_BYTES = 32_000_000  # beyond it the writer itself folds: beside it, a busy log never empties
+LOG_MAX_FRAMES = 8_000  # 32 MB; then the writer itself folds: beside it, a busy log never empties
+LOG_KEPT_BYTES = 32_000_000  # of the log's file once it is empty
 READERS = 2  # threads; a page's question must not wait behind another's long answer
 SCHEMA = "0001"  # the newest revision in migrations/; asked of a database before alembic is loaded
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
@@ -93,6 +94,7 @@ class Database:
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._writing: Connection | None = None  # used by the writer's thread only, like the next
         self._unfolded = 0  # transactions since the log was folded
+        self._log_frames = 0  # pages in the log when it was last folded; it empties when all are
 
     @property
     def url(self) -> URL:
@@ -124,24 +126,27 @@ class Database:
             except BaseException:
                 self._disconnect()  # whatever was wrong with it, the next one begins afresh
                 raise
-        self._unfolded += 1
-        if self._unfolded >= FOLD_EVERY:
-            self._unfolded = 0
-            if self._log_bytes() > LOG_MAX_BYTES:
-                self._fold()
-            else:
-                self._readers.submit(self._fold)
+        self._fold_sometimes()
         return result
 
-    def _log_bytes(self) -> int:
-        log = database_file(self.url)
-        return log.with_name(f"{log.name}-wal").stat().st_size
+    def _fold_sometimes(self) -> None:
+        """After a commit; by now the change has happened, so nothing here may fail."""
+        self._unfolded += 1
+        if self._unfolded < FOLD_EVERY:
+            return
+        self._unfolded = 0
+        if self._log_frames > LOG_MAX_FRAMES:
+            self._fold()
+        else:
+            self._readers.submit(self._fold)
 
     def _fold(self) -> None:
         """Beside the writer: SQLite by itself would do it inside somebody's commit, for 10 ms or more."""
         try:
             with translated(self.url), closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor = connection.cursor()
+                _busy, frames, _folded = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self._log_frames = frames
         except StoreError as error:
             logger.warning("The write-ahead log stays as it is for now: %s", error)
 
@@ -151,6 +156,8 @@ class Database:
             connection.close()
 
     def _close(self) -> None:
+        if self._unfolded:
+            self._writer.submit(self._fold)  # SQLite does when the last process closes, not before
         self._writer.submit(self._disconnect)
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
@@ -242,6 +249,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             )  # NORMAL may lose paid work in a power cut
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Database` does it
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         except BaseException:
             connection.close()  # it never joins the pool, so nobody else would
             raise

@@ -48,7 +48,7 @@ async def test_the_write_ahead_log_does_not_grow_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "FOLD_EVERY", 5)
-    monkeypatch.setattr(database_module, "LOG_MAX_BYTES", 5_000_000)
+    monkeypatch.setattr(database_module, "LOG_MAX_FRAMES", 1_000)
     database = await open_database(database_url(settings_for(tmp_path)))
     log = tmp_path / "gantry.sqlite3-wal"
 
@@ -64,6 +64,33 @@ async def test_the_write_ahead_log_does_not_grow_for_ever(
     await database.aclose()
 
     assert size < 10_000_000  # without folding it holds all 30 MB
+
+
+async def test_a_short_process_folds_its_log_though_another_goes_on(tmp_path: Path) -> None:
+    url = database_url(settings_for(tmp_path))
+    migrate(url)
+    other = sqlite3.connect(database_file(url))  # an idle dashboard
+    other.execute("SELECT count(*) FROM runs").fetchone()
+    database = await open_database(url)
+
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE b AS SELECT zeroblob(900000)"))
+    await database.aclose()
+
+    assert database_file(url).stat().st_size > 900_000
+    other.close()
+
+
+async def test_a_database_behind_a_link_can_be_written_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "FOLD_EVERY", 2)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "gantry.sqlite3").symlink_to(tmp_path / "elsewhere" / "file.sqlite3")
+    database = await open_database(database_url(settings_for(tmp_path)))
+
+    for n in range(6):
+        await database.write(lambda c, n=n: c.exec_driver_sql(f"CREATE TABLE t{n} (x)"))
+    await database.aclose()
 
 
 def test_migrations_lead_to_the_tables_the_code_uses_and_can_run_twice(tmp_path: Path) -> None:
