@@ -113,14 +113,18 @@ class FaultServer:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in self._open:
-            task.cancel()
+        self.hang_up()
         await asyncio.gather(*self._open, return_exceptions=True)
         await self._server.wait_closed()
 
     @property
     def open_connections(self) -> int:
         return len(self._open)
+
+    def hang_up(self) -> None:
+        """Close every connection, in the loop's next turn."""
+        for task in self._open:
+            task.cancel()
 
     async def until_idle(self) -> None:
         """Wait until every connection is closed."""

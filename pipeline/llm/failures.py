@@ -104,6 +104,8 @@ def classify(
     if isinstance(error, AuthError) and told == 401 and KEYLESS in secrets:
         error = _no_key()
     error.status, error.provider_text = status, words
+    if 300 <= status < 400 and (there := headers.get("location")):
+        error.hint = f"It points to {provider_words(there, secrets)}: use that as the base URL."
     if isinstance(error, RateLimited):
         error.limits = (*limits_from_headers(headers), *limits_from_words(message))
     if words and not _is_plain_401(told, words):

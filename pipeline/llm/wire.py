@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -72,12 +73,14 @@ def make_client(endpoint: Endpoint, *, max_connections: int = MAX_CONNECTIONS) -
         max_connections=max_connections, max_keepalive_connections=max_connections
     )
     try:
-        return WiredOpenAI(
+        client = WiredOpenAI(
             api_key=endpoint.api_key,
             base_url=httpx2.URL(base_url),
             max_retries=0,
             http_client=DefaultAioHttpClient(limits=limits, timeout=timeout),
         )
+        client.has_wire = True
+        return client
     except (httpx2.InvalidURL, ValueError) as exc:
         raise NotAnEndpoint(
             f"{address(base_url)} cannot be asked.",
@@ -87,8 +90,12 @@ def make_client(endpoint: Endpoint, *, max_connections: int = MAX_CONNECTIONS) -
 
 
 class WiredOpenAI(AsyncOpenAI):
-    """An `AsyncOpenAI` with a direct wire, which is opened when first used and closed with it."""
+    """An `AsyncOpenAI` with a direct wire, which is opened when first used and closed with it.
 
+    A copy (`with_options`) has none: it may have other headers, and nobody closes copies.
+    """
+
+    has_wire = False
     _wire: DirectWire | None = None
 
     @property
@@ -98,16 +105,16 @@ class WiredOpenAI(AsyncOpenAI):
 
     async def direct_wire(self) -> DirectWire | None:
         """None where a proxy stands between: the SDK knows how to ask one."""
-        if self._wire is None and not _is_behind_proxy(str(self.base_url)):
+        if self._wire is None and self.has_wire and not _is_behind_proxy(str(self.base_url)):
             # asks the platform about itself, which may block; remembered by the SDK
             await asyncio.to_thread(self.platform_headers)
-            if self._wire is None:
+            if self._wire is None and self.has_wire:  # else it was closed meanwhile
                 headers = {**self.default_headers, **self.auth_headers}
                 self._wire = DirectWire(str(self.base_url), headers)
         return self._wire
 
     async def close(self) -> None:
-        wire, self._wire = self._wire, None
+        wire, self._wire, self.has_wire = self._wire, None, False
         if wire is not None:
             await wire.aclose()
         await super().close()
@@ -151,10 +158,18 @@ class DirectWire:
                 total=None, connect=POOL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[_noting_reuse()],
         )
 
     async def post(self, path: str, content: bytes) -> Answer:
-        response = await self._session.post(self._base_url + path, data=content)
+        sending = _Sending()
+        try:
+            response = await self._send(path, content, sending)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not sending.is_reused:
+                raise
+            # it had been closed while it lay in the pool: nobody has read the request
+            response = await self._send(path, content, _Sending())
         if 200 <= response.status < 300:
             return _DirectAnswer(response)
         try:
@@ -163,8 +178,28 @@ class DirectWire:
             response.close()
         raise Refused(response.status, response.headers, body)
 
+    async def _send(self, path: str, content: bytes, sending: _Sending) -> aiohttp.ClientResponse:
+        # no redirects: prompts go where the address says and nowhere else
+        return await self._session.post(
+            self._base_url + path, data=content, allow_redirects=False, trace_request_ctx=sending
+        )
+
     async def aclose(self) -> None:
         await self._session.close()
+
+
+@dataclass(slots=True)
+class _Sending:
+    is_reused: bool = False  # the connection came from the pool
+
+
+def _noting_reuse() -> aiohttp.TraceConfig:
+    async def reused(_session: Any, context: Any, _params: Any) -> None:
+        context.trace_request_ctx.is_reused = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    return config
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aiohttp
 import pytest
 from openai import AsyncOpenAI
 
+from pipeline.errors import NotAnEndpoint
 from pipeline.llm.transport import translate
 from pipeline.llm.wire import ERROR_BODY_MAX_BYTES, Refused, WiredOpenAI, make_client, post
+from pipeline.models import Endpoint
 from tests.fault_server import KEY, Answer, FaultServer, Repeat, completion
 
 PATH = "/chat/completions"
@@ -50,11 +55,70 @@ async def test_a_proxy_in_the_environment_is_the_sdks_business(
     monkeypatch.setenv("no_proxy", "inside.example")
 
     async with (
-        WiredOpenAI(api_key=KEY, base_url="http://outside.example/v1") as outside,
-        WiredOpenAI(api_key=KEY, base_url="http://inside.example/v1") as inside,
+        make_client(Endpoint("http://outside.example/v1", KEY)) as outside,
+        make_client(Endpoint("http://inside.example/v1", KEY)) as inside,
     ):
+        assert isinstance(outside, WiredOpenAI) and isinstance(inside, WiredOpenAI)
         assert await outside.direct_wire() is None
         assert await inside.direct_wire() is not None
+
+
+async def test_a_connection_that_was_closed_in_the_pool_costs_no_attempt() -> None:
+    async with (
+        FaultServer(completion("a"), completion("b")) as server,
+        make_client(server.endpoint) as client,
+    ):
+        first = await post(client, PATH, b"{}")
+        while await first.next_block():
+            pass
+        server.hang_up()  # and in the same turn of the loop, before the client can notice:
+        answer = await post(client, PATH, b"{}")
+
+        assert await answer.next_block()
+        await answer.aclose()
+        assert server.connections == 2
+
+
+async def test_a_new_connection_that_breaks_is_the_endpoints_failure() -> None:
+    connections = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with make_client(Endpoint(f"http://127.0.0.1:{port}/v1", KEY)) as client:
+            with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+                await post(client, PATH, b"{}")
+
+    assert connections == 1
+
+
+async def test_a_redirect_is_told_and_not_followed() -> None:
+    elsewhere = "https://elsewhere.example/v1/chat/completions"
+    moved = Answer([], status=307, headers={"Location": elsewhere}, framing="length")
+
+    async with FaultServer(moved) as server, make_client(server.endpoint) as client:
+        with pytest.raises(Refused) as caught:
+            await post(client, PATH, b"{}")
+
+    error = translate(caught.value, "http://x/v1")
+    assert isinstance(error, NotAnEndpoint)
+    assert elsewhere in error.hint
+
+
+async def test_a_copy_of_a_client_goes_the_sdks_way_and_leaves_nothing_open() -> None:
+    async with FaultServer(completion("a")) as server, make_client(server.endpoint) as client:
+        copy = client.with_options(max_retries=0)
+        assert isinstance(copy, WiredOpenAI)
+
+        await (await post(copy, PATH, b"{}")).aclose()
+
+        assert await copy.direct_wire() is None
 
 
 async def test_a_closed_client_leaves_no_connection() -> None:
