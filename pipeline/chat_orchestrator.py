@@ -389,6 +389,8 @@ class _Execution:
         parts = self.plan.growth_by(agent.name, output)
         if parts is None:
             return
+        for name in set(self.plan.changed_by(agent.name)) - self.started:
+            self.settled.pop(name, None)  # left out in an earlier epoch, under another outline
         self.plan = self.plan.grown_by(agent.name, parts, self.started | self.settled.keys())
         self.manager.adopt(self.plan.agents)
         self.journal.record(PlanGrown, agent=agent.name, parts=[list(p) for p in parts])

@@ -83,8 +83,7 @@ class Plan:
         Everything else keeps its name, and whoever needed an expanded agent needs its join.
         Raises `PlanError` when an agent that would change is among the `started` ones.
         """
-        changing = {a.name for a in self._expanding_by(agent)}
-        for late in (a.name for a in self.agents if family(a.name) in changing):
+        for late in self.changed_by(agent):
             if late in started:
                 raise PlanError(
                     f"The plan cannot grow by `{agent}` any more: `{late}` has started.",
@@ -92,6 +91,11 @@ class Plan:
                 )
         growth = {**self.growth, agent: parts}
         return _plan(self.roster, self.mode, self.switches, self.options, growth)
+
+    def changed_by(self, agent: str) -> tuple[str, ...]:
+        """The agents that growth by `agent` gives parts to, or replaces, in roster order."""
+        changing = {a.name for a in self._expanding_by(agent)}
+        return tuple(a.name for a in self.agents if family(a.name) in changing)
 
     def growth_by(self, agent: str, output: AgentOutput) -> Parts | None:
         """What the plan grows by when `agent` settles with `output`; None when it never does."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 
 from pipeline.agents.prompting import instructions
@@ -101,6 +102,26 @@ async def test_the_growth_stands_in_the_account_right_before_the_planner_is_done
         parts=[[0], [1], [2], [3], [4]],
     )
     assert isinstance(after, AgentFinished) and after.agent == "topic_planner"
+
+
+async def test_a_new_outline_asks_anew_for_a_part_that_was_left_out_under_the_old_one(
+    demo: FaultyDemo,
+) -> None:
+    first = await run(demo, options=SECTIONS)
+    events = [
+        msgspec.structs.replace(e, state=AgentState.ABSENT.value, mark="missing")
+        if isinstance(e, AgentFinished) and e.agent == "editor/2"
+        else e
+        for e in first.journal.events
+    ]
+    journal = next_epoch(first, events)
+    gone = ("topic_planner", "editor/2")  # as if the planner's prompt had changed since
+    journal._checkpoints = {n: c for n, c in journal.checkpoints.items() if n not in gone}
+
+    result = await run(demo, journal, options=SECTIONS)
+
+    assert result.status is RunStatus.DONE
+    assert states(result)["editor/2"] == "done"
 
 
 async def test_the_sections_are_in_flight_together(demo: FaultyDemo) -> None:
