@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -115,8 +116,9 @@ async def test_a_new_outline_asks_anew_for_a_part_that_was_left_out_under_the_ol
         for e in first.journal.events
     ]
     journal = next_epoch(first, events)
-    gone = ("topic_planner", "editor/2")  # as if the planner's prompt had changed since
-    journal._checkpoints = {n: c for n, c in journal.checkpoints.items() if n not in gone}
+    kept = {n: c for n, c in journal.checkpoints.items() if n != "editor/2"}
+    planner = replace(kept["topic_planner"], key="of a prompt that has changed since")
+    journal._checkpoints = kept | {"topic_planner": planner}
 
     result = await run(demo, journal, options=SECTIONS)
 
