@@ -152,6 +152,7 @@ class Race:
         self._observer.hedged(number, self._number, waited_s)
         self._observer.admitted(number)
         self._second = asyncio.create_task(self._run_second(number, grant), name="second request")
+        self._second.add_done_callback(lambda task: self._second_ended(task, number, grant))
 
     async def _run_second(self, number: int, grant: Grant) -> Answered | CallError:
         attempt = self._make_attempt(number, grant, Lane(self, self._observer, number))
@@ -159,20 +160,21 @@ class Race:
             reply = await attempt.run()
             self.claim(number)
             return Answered(reply, attempt, grant, number)
-        except asyncio.CancelledError:
-            if self.winner is None or self.winner == number:  # the whole call was cancelled
-                self._observer.discarded(number, None)
-            else:
-                self._observer.outrun(number)
-            raise
         except CallError as error:
             self._observer.discarded(number, error)
             if isinstance(error, RateLimited):
                 self._gate.refused(grant, error)
             return error
-        finally:
-            self._gate.first_tokens.ended(won=self.winner == number)
-            self._gate.release(grant)
+
+    def _second_ended(self, task: asyncio.Task[Any], number: int, grant: Grant) -> None:
+        """Outside the task: one that is cancelled before its first step runs no `finally`."""
+        if task.cancelled():
+            if self.winner is None or self.winner == number:  # the whole call was cancelled
+                self._observer.discarded(number, None)
+            else:
+                self._observer.outrun(number)
+        self._gate.first_tokens.ended(won=self.winner == number)
+        self._gate.release(grant)
 
     def _lost(self, first: Attempt) -> None:
         """The second was faster. How long the first has taken is the least it would have."""
