@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import CallError, ServerFailed
+from pipeline.errors import CallError, RateLimited, ServerFailed
 from pipeline.llm.admission import Gate, GateRegistry
 from pipeline.llm.admission.snapshot import HedgeCounts
 from pipeline.llm.attempt import Attempt
@@ -261,6 +262,7 @@ class Raced:
             lambda number, _, lane: cast(Attempt, Scripted(lane, number, ends[number])),
             lambda: 2,
             deadline_s,
+            lambda _, error: self.failed.append(error),
         )
 
     async def run(self) -> Answered | CallError:
@@ -332,3 +334,57 @@ def test_cancelled_at_any_step_a_race_gives_both_slots_back(
         assert len(asyncio.all_tasks()) == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("first_s", [2.0, 4.0])
+def test_when_both_fail_each_is_told_once_and_the_later_error_is_the_calls(first_s: float) -> None:
+    async def main() -> None:
+        first, second = ServerFailed("down"), RateLimited("slow down", retry_after_s=9.0)
+        raced = Raced((first_s, first), (2.0, second))  # from 0 and from 1
+        outcome = await raced.run()
+
+        in_order = [first, second] if first_s == 2.0 else [second, first]
+        assert raced.failed == in_order
+        assert outcome is in_order[1]
+        assert raced.is_clean()
+
+    run(main())
+
+
+async def test_a_refusal_of_the_first_cools_the_gate_even_when_the_second_wins(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates, refuse, answer = GateRegistry(4), asyncio.Event(), asyncio.Event()
+    refusal = error(429, {"error": {"message": "slow down"}}, {"retry-after": "30"})
+    refusal = replace(refusal, steps=[Wait(refuse), *refusal.steps], framing="chunked")
+    async with FaultServer(refusal, stream(Wait(answer), text("good"), finish() + DONE)) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("sent", 2)
+            refuse.set()
+            await log.seen("discarded", 1)
+            answer.set()
+            await call
+
+    snapshot = gate.snapshot()
+    assert (log.shown, snapshot.refused, snapshot.in_flight) == ("good", 1, 0)
+    assert 0.0 < snapshot.cooling_s <= 30.0
+
+
+async def test_a_refusal_of_the_second_is_counted_once(
+    open_caller: OpenCaller, log: Log, late_after: Late
+) -> None:
+    gates, begin = GateRegistry(4), asyncio.Event()
+    down = {"error": {"message": "down"}}
+    async with FaultServer(
+        stream(Wait(begin), text("")[:10]), error(429, down), completion("good")
+    ) as server:
+        gate = late_after(server, gates)
+        async with open_caller(server.endpoint, gates=gates) as caller:
+            call = asyncio.create_task(caller.call(ASK, log))
+            await log.seen("discarded", 2)
+            begin.set()
+            await call
+
+    assert gate.snapshot().refused == 1
