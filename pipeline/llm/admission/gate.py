@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import RateLimited
 from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource
-from pipeline.llm.admission.fair_queue import FairQueue
+from pipeline.llm.admission.fair_queue import FairQueue, Waiting
 from pipeline.llm.admission.hedging import FirstTokenTimes
 from pipeline.llm.admission.in_flight import InFlightWindow
 from pipeline.llm.admission.lease import LeaseHolder
@@ -173,6 +173,7 @@ class Gate:
         self._unheard[1] -= grant.tokens
         if told:
             self._take_over(told, "header")
+            self._news()
 
     def good(self, grant: Grant) -> None:
         """The call got its reply."""
@@ -210,6 +211,7 @@ class Gate:
             self._rate.on_429(now, grant.sent, asked_s)
         if asked_s:
             self.cool(asked_s)
+        self._news()
 
     def overloaded(self) -> None:
         """A call failed in a way that fewer calls at once may help against."""
@@ -309,8 +311,7 @@ class Gate:
                 return
             start_s, _ = self._earliest(now, entry.tokens)
             if start_s - now > RETRY_AFTER_MAX_S and (used_up := self._used_up(now, entry.tokens)):
-                self._queue.discard(entry)
-                entry.item.set_exception(used_up)
+                self._give_up(entry, used_up)
                 continue
             if start_s > now:
                 if start_s < math.inf:
@@ -324,14 +325,26 @@ class Gate:
     def _end_the_endless(self) -> None:
         now = _now()
         while (entry := self._queue.oldest()) is not None and now - entry.since_s >= WAIT_MAX_S:
-            self._queue.discard(entry)
-            if not entry.item.done():
-                entry.item.set_exception(
-                    RateLimited(
-                        "The call has waited a day for its turn.",
-                        "Raise the limits or start fewer runs, then continue the run.",
-                    )
-                )
+            too_long = RateLimited(
+                "The call has waited a day for its turn.",
+                "Raise the limits or start fewer runs, then continue the run.",
+            )
+            self._give_up(entry, too_long)
+
+    def _news(self) -> None:
+        """Limits are not what they were: there may be room, or none for longer than one waits."""
+        now = _now()
+        while (entry := self._queue.first(now, self._crowded)) is not None:
+            used_up = self._used_up(now, entry.tokens)
+            if used_up is None:
+                break
+            self._give_up(entry, used_up)
+        self._hand_out()
+
+    def _give_up(self, entry: Waiting[asyncio.Future[Grant]], error: RateLimited) -> None:
+        self._queue.discard(entry)
+        if not entry.item.done():  # else it was cancelled in this very turn of the loop
+            entry.item.set_exception(error)
 
     def _grant(self, ticket: Ticket, tokens: float, now: float) -> Grant:
         for bucket in self._request_buckets.values():

@@ -345,6 +345,54 @@ def test_a_daily_limit_that_is_used_up_ends_the_call_instead_of_holding_it() -> 
     run(main())
 
 
+def test_a_call_cancelled_as_a_limit_is_found_used_up_stays_cancelled() -> None:
+    async def main() -> None:
+        gate = Gate(1)
+        held = await gate.acquire()
+        waiting = [asyncio.create_task(gate.acquire()) for _ in range(3)]
+        await asyncio.sleep(1)
+        used_up = (ToldLimit("requests", 100.0, 0.0, None, 86_400.0),)
+        for task in waiting:
+            task.cancel()
+        gate.heard(held, used_up)
+        gate.release(held)
+
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
+        assert (gate.snapshot().in_flight, gate.snapshot().waiting) == (0, 0)
+
+    run(main())
+
+
+def test_who_waits_learns_at_once_of_a_limit_that_rose() -> None:
+    async def main() -> None:
+        gate = Gate(4)
+        first, second = await gate.acquire(), await gate.acquire()
+        gate.heard(first, (ToldLimit("requests", 2.0, 0.0, 60.0),))
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(1)
+        gate.heard(second, (ToldLimit("requests", 1_000.0, 999.0, 0.06),))
+
+        assert now() == (await waiting).at_s == pytest.approx(1.0)
+
+    run(main())
+
+
+def test_who_waits_learns_at_once_that_a_limit_is_used_up() -> None:
+    async def main() -> None:
+        gate = Gate(4)
+        held = await gate.acquire()
+        gate.cool(100.0)
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(1)
+        gate.heard(held, (ToldLimit("requests", 100.0, 0.0, None, 86_400.0),))
+        with pytest.raises(RateLimited, match="used up"):
+            await waiting
+        assert now() == pytest.approx(1.0)  # though it cools, and later though no slot were free
+
+    run(main())
+
+
 def test_nobody_waits_longer_than_a_day() -> None:
     async def main() -> None:
         gate = Gate(1)
