@@ -310,9 +310,73 @@ def test_a_told_limit_holds_and_is_shown_with_its_source() -> None:
         gate.release(grant)
 
         async with gate.admit():
-            assert now() == pytest.approx(20.0)
+            assert now() == pytest.approx(60.0)
         (limit,) = gate.snapshot().limits
         assert (limit.unit, limit.per_minute, limit.source) == ("requests", 3.0, "header")
+
+    run(main())
+
+
+def limits_of(gate: Gate) -> list[tuple[float, str]]:
+    return [(limit.per_minute, limit.source) for limit in gate.snapshot().limits]
+
+
+def test_the_newest_telling_of_a_limit_holds_whoever_told_it() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        grants = [await gate.acquire() for _ in range(4)]
+        words = RateLimited("no", limits=(ToldLimit("requests", 3.0, 0.0, None, 60.0),))
+        gate.refused(grants[0], words)
+        assert limits_of(gate) == [(3.0, "429 body")]
+
+        gate.heard(grants[1], (ToldLimit("requests", 500.0, 499.0, 0.12),))
+        assert limits_of(gate) == [(500.0, "header")]
+        gate.heard(grants[2], (ToldLimit("requests", 5_000.0, 4_000.0, None, 86_400.0),))
+        assert [source for _, source in limits_of(gate)] == ["header", "header"]
+        gate.refused(grants[3], words)
+        assert (3.0, "429 body") in limits_of(gate) and len(limits_of(gate)) == 2
+
+    run(main())
+
+
+def test_a_limit_that_turns_out_to_count_in_hours_is_still_one_limit() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        for told in (
+            ToldLimit("requests", 600.0, 599.0),
+            ToldLimit("requests", 600.0, 500.0, 600.0),
+            ToldLimit("requests", 600.0, 499.0),
+        ):
+            gate.heard(await gate.acquire(), (told,))
+        assert limits_of(gate) == [(10.0, "header")]
+
+    run(main())
+
+
+def test_a_told_limit_nobody_speaks_of_any_more_is_forgotten_and_a_set_one_is_not() -> None:
+    async def main() -> None:
+        gate = Gate(10, requests_per_minute=100)
+        grant = await gate.acquire()
+        gate.heard(grant, (ToldLimit("requests", 3.0, 2.0, None, 60.0),))
+        await asyncio.sleep(290)
+        gate.good(grant)
+        assert len(limits_of(gate)) == 2
+        await asyncio.sleep(11)
+        gate.good(grant)
+        assert limits_of(gate) == [(100.0, "configured")]
+
+    run(main())
+
+
+def test_a_limit_of_nothing_is_none() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        first, second = await gate.acquire(), await gate.acquire()
+        gate.heard(first, (ToldLimit("requests", 100.0, 99.0),))
+        gate.heard(second, (ToldLimit("requests", 0.0, 0.0), ToldLimit("tokens", 0.0)))
+
+        assert gate.try_acquire() is not None
+        assert (gate.expected_s(), limits_of(gate)) == (0.0, [(100.0, "header")])
 
     run(main())
 
