@@ -14,6 +14,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from openai import AsyncOpenAI
 
@@ -148,7 +149,6 @@ class ModelCaller:
             observer.admitted(number)
             outcome = await self._run(call, spelling, number, grant)
             if isinstance(outcome, CallError):
-                self._failed(gate, grant, outcome)
                 return outcome
             self._finished(call, outcome)
             return outcome.reply
@@ -169,8 +169,16 @@ class ModelCaller:
 
         deadline_s = call.gate.first_tokens.deadline_s() if self._hedge else None
         if deadline_s is not None and deadline_s < self._deadlines.first_token_s:
-            race = Race(call.gate, grant, call.observer, number, make, call.next_number, deadline_s)
-            return await race.run()
+            return await Race(
+                call.gate,
+                grant,
+                call.observer,
+                number,
+                make,
+                call.next_number,
+                deadline_s,
+                partial(_report_failure, call.gate),
+            ).run()
         attempt = make(number, grant, call.observer)
         try:
             return Answered(await attempt.run(), attempt, grant, number)
@@ -179,6 +187,7 @@ class ModelCaller:
             raise
         except CallError as error:
             call.observer.discarded(number, error)
+            _report_failure(call.gate, grant, error)
             return error
 
     def _finished(self, call: _Call, answered: Answered) -> None:
@@ -205,16 +214,6 @@ class ModelCaller:
         used = (usage.input_tokens or 0) + usage.output_tokens
         call.gate.settle(answered.grant, float(used))
         self._estimates.learn_tokens(call.ticket.agent, call.request.model, usage.output_tokens)
-
-    def _failed(self, gate: Gate, grant: Grant, error: CallError) -> None:
-        """Let the gate know what a failure means for the calls of others."""
-        if isinstance(error, RateLimited):
-            gate.refused(grant, error)
-        elif isinstance(error, ServerFailed | DeadlineExceeded):
-            gate.overloaded()
-            asked_s = error.retry_after_s or 0.0 if isinstance(error, ServerFailed) else 0.0
-            if 0.0 < asked_s <= RETRY_AFTER_MAX_S:
-                gate.cool(asked_s)
 
     def _tokens_of(self, call: _Call) -> float:
         """An estimate of what the call will be counted as, prompt and answer."""
@@ -274,6 +273,17 @@ class ModelCaller:
             return  # the gate makes it wait, in the queue, with all others
         call.observer.backoff(call.attempts, decision.delay_s, error)
         await self._sleep(decision.delay_s)
+
+
+def _report_failure(gate: Gate, grant: Grant, error: CallError) -> None:
+    """Let the gate know what a failed attempt means for the calls of others."""
+    if isinstance(error, RateLimited):
+        gate.refused(grant, error)
+    elif isinstance(error, ServerFailed | DeadlineExceeded):
+        gate.overloaded()
+        asked_s = error.retry_after_s or 0.0 if isinstance(error, ServerFailed) else 0.0
+        if 0.0 < asked_s <= RETRY_AFTER_MAX_S:
+            gate.cool(asked_s)
 
 
 def _now() -> float:

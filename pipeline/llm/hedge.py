@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import CallError, RateLimited
+from pipeline.errors import CallError
 from pipeline.llm.admission.gate import Gate, Grant
 from pipeline.llm.attempt import Attempt
 from pipeline.llm.call import AttemptObserver, CallObserver, ModelReply
@@ -22,6 +22,7 @@ from pipeline.models import Usage
 LOOKS = 4  # how often a late call looks whether a second request may go
 
 MakeAttempt = Callable[[int, Grant, AttemptObserver], Attempt]
+OnFailure = Callable[[Grant, CallError], None]
 
 
 class Lane:
@@ -59,7 +60,10 @@ class Answered:
 
 
 class Race:
-    """One attempt, at most two. Use once; all that happens to either is told to the observer."""
+    """One attempt, at most two. Use once; all that happens to either is told to the observer.
+
+    `on_failure` is told of each failed attempt once, where it fails, whoever wins.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Race:
         make_attempt: MakeAttempt,
         next_number: Callable[[], int],
         deadline_s: float,
+        on_failure: OnFailure,
     ) -> None:
         self.winner: int | None = None
         self._gate = gate
@@ -79,6 +84,7 @@ class Race:
         self._make_attempt = make_attempt
         self._next_number = next_number
         self._deadline_s = deadline_s
+        self._on_failure = on_failure
         self._looks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._second: asyncio.Task[Answered | CallError] | None = None
@@ -122,10 +128,10 @@ class Race:
             return await self._second_alone()
         except CallError as error:
             self._first_task = None
-            self._observer.discarded(self._number, error)
-            if self._second is None or self.winner == self._number:
+            self._failed(self._number, self._grant, error)
+            if self._second is None or self._second.done() or self.winner == self._number:
                 await self._stop_second()
-                return error
+                return error  # the later one, if the second failed before
             self._gate.release(self._grant)
             return await self._second_alone()
         finally:
@@ -152,6 +158,7 @@ class Race:
         self._observer.hedged(number, self._number, waited_s)
         self._observer.admitted(number)
         self._second = asyncio.create_task(self._run_second(number, grant), name="second request")
+        self._second.add_done_callback(lambda task: self._second_ended(task, number, grant))
 
     async def _run_second(self, number: int, grant: Grant) -> Answered | CallError:
         attempt = self._make_attempt(number, grant, Lane(self, self._observer, number))
@@ -159,20 +166,23 @@ class Race:
             reply = await attempt.run()
             self.claim(number)
             return Answered(reply, attempt, grant, number)
-        except asyncio.CancelledError:
+        except CallError as error:
+            self._failed(number, grant, error)
+            return error
+
+    def _second_ended(self, task: asyncio.Task[Any], number: int, grant: Grant) -> None:
+        """Outside the task: one that is cancelled before its first step runs no `finally`."""
+        if task.cancelled():
             if self.winner is None or self.winner == number:  # the whole call was cancelled
                 self._observer.discarded(number, None)
             else:
                 self._observer.outrun(number)
-            raise
-        except CallError as error:
-            self._observer.discarded(number, error)
-            if isinstance(error, RateLimited):
-                self._gate.refused(grant, error)
-            return error
-        finally:
-            self._gate.first_tokens.ended(won=self.winner == number)
-            self._gate.release(grant)
+        self._gate.first_tokens.ended(won=self.winner == number)
+        self._gate.release(grant)
+
+    def _failed(self, number: int, grant: Grant, error: CallError) -> None:
+        self._observer.discarded(number, error)
+        self._on_failure(grant, error)
 
     def _lost(self, first: Attempt) -> None:
         """The second was faster. How long the first has taken is the least it would have."""

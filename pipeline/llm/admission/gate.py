@@ -19,8 +19,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pipeline.errors import RateLimited
-from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource
-from pipeline.llm.admission.fair_queue import FairQueue
+from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource, is_possible
+from pipeline.llm.admission.fair_queue import FairQueue, Waiting
 from pipeline.llm.admission.hedging import FirstTokenTimes
 from pipeline.llm.admission.in_flight import InFlightWindow
 from pipeline.llm.admission.lease import LeaseHolder
@@ -29,13 +29,14 @@ from pipeline.llm.admission.shared import GateKey, SharedLimits
 from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
 from pipeline.llm.admission.ticket import NOBODY, Ticket
 from pipeline.llm.retry import RETRY_AFTER_MAX_S
-from pipeline.models import ToldLimit
+from pipeline.models import LimitUnit, ToldLimit
 
 RESTART_DOUBLES_S = 0.1  # after a cool-down: one call, then twice as many every so often
 RESTART_CALLS = 64  # after so many the restart is over
 WAITERS_SHOWN = 200
 WAIT_MAX_S = 86_400.0  # nobody waits longer: whatever is wrong then, waiting does not mend it
-_LAST_MINUTE_S = 60.0
+PERIODS_KEPT = 5.0  # a told limit that is not heard of for so many periods is forgotten
+_MINUTE_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +80,7 @@ class Gate:
             self._request_buckets["set"] = Bucket("requests", requests_per_minute, even=True)
         if tokens_per_minute is not None:
             self._token_buckets["set"] = Bucket("tokens", tokens_per_minute)
+        self._unnamed_s: dict[LimitUnit, float] = {}  # what limits without a period count in
         self._window = InFlightWindow(max_in_flight)
         self._rate = RateController()
         self._queue: FairQueue[asyncio.Future[Grant]] = FairQueue()
@@ -173,10 +175,12 @@ class Gate:
         self._unheard[1] -= grant.tokens
         if told:
             self._take_over(told, "header")
+            self._news()
 
     def good(self, grant: Grant) -> None:
         """The call got its reply."""
         self._window.good(self._in_flight)
+        self._forget(_now())
 
     def settle(self, grant: Grant, used_tokens: float | None) -> None:
         """Replace the reserved tokens by those used; None: not told, the reservation stands."""
@@ -210,6 +214,7 @@ class Gate:
             self._rate.on_429(now, grant.sent, asked_s)
         if asked_s:
             self.cool(asked_s)
+        self._news()
 
     def overloaded(self) -> None:
         """A call failed in a way that fewer calls at once may help against."""
@@ -232,7 +237,7 @@ class Gate:
 
     def snapshot(self) -> GateSnapshot:
         now = _now()
-        while self._refused_at and now - self._refused_at[0] > _LAST_MINUTE_S:
+        while self._refused_at and now - self._refused_at[0] > _MINUTE_S:
             self._refused_at.popleft()
         urgent, batch = self._queue.counts
         return GateSnapshot(
@@ -309,8 +314,7 @@ class Gate:
                 return
             start_s, _ = self._earliest(now, entry.tokens)
             if start_s - now > RETRY_AFTER_MAX_S and (used_up := self._used_up(now, entry.tokens)):
-                self._queue.discard(entry)
-                entry.item.set_exception(used_up)
+                self._give_up(entry, used_up)
                 continue
             if start_s > now:
                 if start_s < math.inf:
@@ -324,14 +328,26 @@ class Gate:
     def _end_the_endless(self) -> None:
         now = _now()
         while (entry := self._queue.oldest()) is not None and now - entry.since_s >= WAIT_MAX_S:
-            self._queue.discard(entry)
-            if not entry.item.done():
-                entry.item.set_exception(
-                    RateLimited(
-                        "The call has waited a day for its turn.",
-                        "Raise the limits or start fewer runs, then continue the run.",
-                    )
-                )
+            too_long = RateLimited(
+                "The call has waited a day for its turn.",
+                "Raise the limits or start fewer runs, then continue the run.",
+            )
+            self._give_up(entry, too_long)
+
+    def _news(self) -> None:
+        """Limits are not what they were: there may be room, or none for longer than one waits."""
+        now = _now()
+        while (entry := self._queue.first(now, self._crowded)) is not None:
+            used_up = self._used_up(now, entry.tokens)
+            if used_up is None:
+                break
+            self._give_up(entry, used_up)
+        self._hand_out()
+
+    def _give_up(self, entry: Waiting[asyncio.Future[Grant]], error: RateLimited) -> None:
+        self._queue.discard(entry)
+        if not entry.item.done():  # else it was cancelled in this very turn of the loop
+            entry.item.set_exception(error)
 
     def _grant(self, ticket: Ticket, tokens: float, now: float) -> Grant:
         for bucket in self._request_buckets.values():
@@ -385,19 +401,32 @@ class Gate:
     def _take_over(self, told: tuple[ToldLimit, ...], source: LimitSource) -> None:
         now = _now()
         for limit in told:
-            if limit.unit == "in_flight":
+            if limit.unit == "in_flight" or not is_possible(limit):
                 continue
             is_requests = limit.unit == "requests"
             buckets = self._request_buckets if is_requests else self._token_buckets
-            bucket = buckets.get(limit.period_s)
+            period_s = limit.period_s or self._unnamed_s.get(limit.unit, _MINUTE_S)
+            bucket = buckets.pop(period_s, None)
             if bucket is None:
-                if not limit.limit:
+                if limit.limit is None:
                     continue
-                bucket = Bucket(limit.unit, limit.limit, limit.period_s or 60.0, source=source)
-                buckets[limit.period_s] = bucket
+                bucket = Bucket(limit.unit, limit.limit, period_s)
+            bucket.source = source
             bucket.correct(now, limit, self._unheard[0 if is_requests else 1])
+            buckets[bucket.period_s] = bucket  # whoever told it, by whatever name
+            if limit.period_s is None:
+                self._unnamed_s[limit.unit] = bucket.period_s
+        self._forget(now)
         if self._lease is not None and told:
             self._lease.learned(told)
+
+    def _forget(self, now: float) -> None:
+        """Drop told limits nobody speaks of any more: they may be gone, or called otherwise."""
+        for buckets in (self._request_buckets, self._token_buckets):
+            for key, bucket in list(buckets.items()):
+                kept_s = PERIODS_KEPT * max(_MINUTE_S, bucket.period_s)
+                if bucket.source != "configured" and now - bucket.heard_s > kept_s:
+                    del buckets[key]
 
     def _explains(self, now: float, grant: Grant) -> bool:
         """True when a known limit was used up: the refusal tells nothing about an unknown one."""

@@ -6,6 +6,7 @@ a unit (requests, tokens) and sometimes a period. Nothing found is an empty tupl
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ def limits_from_headers(
         if quantity is None or unit is None:
             continue
         amount = read_seconds(value, now_s) if quantity == "reset" else _number(value)
-        if amount is None:
+        if amount is None or amount == math.inf:  # hundreds of digits
             continue
         period = _PERIOD_WORD.search(name)
         period_s = _PERIOD_S[period.group()] if period else None
@@ -75,12 +76,13 @@ def limits_from_words(words: str) -> tuple[ToldLimit, ...]:
         if _BODY_IN_FLIGHT.search(words):
             return (ToldLimit("in_flight", limit),)
         return ()
-    if not limit:
+    if not limit or limit == math.inf:
         return ()
     unit, period_s = unit_period
     used = _first_number(_BODY_USED, words)
     remaining = None if used is None else max(0.0, limit - used)
-    return (ToldLimit(unit, limit, remaining, wait_from_words(words), period_s),)
+    # "try again in" is until there is room for one, not until all is back: no reset
+    return (ToldLimit(unit, limit, remaining, None, period_s),)
 
 
 def wait_from_words(words: str) -> float | None:

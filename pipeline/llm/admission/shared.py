@@ -16,7 +16,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.llm.admission.bucket import Bucket
+from pipeline.llm.admission.bucket import Bucket, is_possible
 from pipeline.models import ToldLimit
 
 LEASE_S = 5.0  # how long a lease may be used; what is left then is void
@@ -104,7 +104,7 @@ class InMemoryLimits:
     async def learned(self, key: GateKey, told: tuple[ToldLimit, ...]) -> None:
         account, now = self._account(key), _now()
         for limit in told:
-            if limit.limit is None or limit.unit == "in_flight":
+            if limit.limit is None or limit.unit == "in_flight" or not is_possible(limit):
                 continue
             bucket = account.requests if limit.unit == "requests" else account.tokens
             if bucket is None:

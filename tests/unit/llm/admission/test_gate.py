@@ -310,9 +310,73 @@ def test_a_told_limit_holds_and_is_shown_with_its_source() -> None:
         gate.release(grant)
 
         async with gate.admit():
-            assert now() == pytest.approx(20.0)
+            assert now() == pytest.approx(60.0)
         (limit,) = gate.snapshot().limits
         assert (limit.unit, limit.per_minute, limit.source) == ("requests", 3.0, "header")
+
+    run(main())
+
+
+def limits_of(gate: Gate) -> list[tuple[float, str]]:
+    return [(limit.per_minute, limit.source) for limit in gate.snapshot().limits]
+
+
+def test_the_newest_telling_of_a_limit_holds_whoever_told_it() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        grants = [await gate.acquire() for _ in range(4)]
+        words = RateLimited("no", limits=(ToldLimit("requests", 3.0, 0.0, None, 60.0),))
+        gate.refused(grants[0], words)
+        assert limits_of(gate) == [(3.0, "429 body")]
+
+        gate.heard(grants[1], (ToldLimit("requests", 500.0, 499.0, 0.12),))
+        assert limits_of(gate) == [(500.0, "header")]
+        gate.heard(grants[2], (ToldLimit("requests", 5_000.0, 4_000.0, None, 86_400.0),))
+        assert [source for _, source in limits_of(gate)] == ["header", "header"]
+        gate.refused(grants[3], words)
+        assert (3.0, "429 body") in limits_of(gate) and len(limits_of(gate)) == 2
+
+    run(main())
+
+
+def test_a_limit_that_turns_out_to_count_in_hours_is_still_one_limit() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        for told in (
+            ToldLimit("requests", 600.0, 599.0),
+            ToldLimit("requests", 600.0, 500.0, 600.0),
+            ToldLimit("requests", 600.0, 499.0),
+        ):
+            gate.heard(await gate.acquire(), (told,))
+        assert limits_of(gate) == [(10.0, "header")]
+
+    run(main())
+
+
+def test_a_told_limit_nobody_speaks_of_any_more_is_forgotten_and_a_set_one_is_not() -> None:
+    async def main() -> None:
+        gate = Gate(10, requests_per_minute=100)
+        grant = await gate.acquire()
+        gate.heard(grant, (ToldLimit("requests", 3.0, 2.0, None, 60.0),))
+        await asyncio.sleep(290)
+        gate.good(grant)
+        assert len(limits_of(gate)) == 2
+        await asyncio.sleep(11)
+        gate.good(grant)
+        assert limits_of(gate) == [(100.0, "configured")]
+
+    run(main())
+
+
+def test_a_limit_of_nothing_is_none() -> None:
+    async def main() -> None:
+        gate = Gate(10)
+        first, second = await gate.acquire(), await gate.acquire()
+        gate.heard(first, (ToldLimit("requests", 100.0, 99.0),))
+        gate.heard(second, (ToldLimit("requests", 0.0, 0.0), ToldLimit("tokens", 0.0)))
+
+        assert gate.try_acquire() is not None
+        assert (gate.expected_s(), limits_of(gate)) == (0.0, [(100.0, "header")])
 
     run(main())
 
@@ -341,6 +405,54 @@ def test_a_daily_limit_that_is_used_up_ends_the_call_instead_of_holding_it() -> 
         with pytest.raises(RateLimited, match="limit of 100 requests is used up"):
             await gate.acquire()
         assert gate.snapshot().waiting == 0
+
+    run(main())
+
+
+def test_a_call_cancelled_as_a_limit_is_found_used_up_stays_cancelled() -> None:
+    async def main() -> None:
+        gate = Gate(1)
+        held = await gate.acquire()
+        waiting = [asyncio.create_task(gate.acquire()) for _ in range(3)]
+        await asyncio.sleep(1)
+        used_up = (ToldLimit("requests", 100.0, 0.0, None, 86_400.0),)
+        for task in waiting:
+            task.cancel()
+        gate.heard(held, used_up)
+        gate.release(held)
+
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
+        assert (gate.snapshot().in_flight, gate.snapshot().waiting) == (0, 0)
+
+    run(main())
+
+
+def test_who_waits_learns_at_once_of_a_limit_that_rose() -> None:
+    async def main() -> None:
+        gate = Gate(4)
+        first, second = await gate.acquire(), await gate.acquire()
+        gate.heard(first, (ToldLimit("requests", 2.0, 0.0, 60.0),))
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(1)
+        gate.heard(second, (ToldLimit("requests", 1_000.0, 999.0, 0.06),))
+
+        assert now() == (await waiting).at_s == pytest.approx(1.0)
+
+    run(main())
+
+
+def test_who_waits_learns_at_once_that_a_limit_is_used_up() -> None:
+    async def main() -> None:
+        gate = Gate(4)
+        held = await gate.acquire()
+        gate.cool(100.0)
+        waiting = asyncio.create_task(gate.acquire())
+        await asyncio.sleep(1)
+        gate.heard(held, (ToldLimit("requests", 100.0, 0.0, None, 86_400.0),))
+        with pytest.raises(RateLimited, match="used up"):
+            await waiting
+        assert now() == pytest.approx(1.0)  # though it cools, and later though no slot were free
 
     run(main())
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from copy import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.llm.admission.bucket import Bucket, told_period_s
+from pipeline.llm.admission.bucket import Bucket, comes_back_in_s
 from pipeline.llm.admission.limits import (
     limits_from_headers,
     limits_from_words,
@@ -75,9 +78,9 @@ def test_headers_are_read_in_any_spelling(name: str) -> None:
 
 WORDS: dict[str, tuple[ToldLimit, ...]] = {
     "Rate limit reached for gpt-3.5 on requests per min (RPM): Limit 3, Used 3, Requested 1. "
-    "Please try again in 20s. Visit the page.": (ToldLimit("requests", 3.0, 0.0, 20.0, 60.0),),
+    "Please try again in 20s. Visit the page.": (ToldLimit("requests", 3.0, 0.0, None, 60.0),),
     "Rate limit reached for m on tokens per min (TPM): Limit 90,000, Used 88,500, Requested "
-    "2,000. Please try again in 1m3.5s.": (ToldLimit("tokens", 90_000.0, 1_500.0, 63.5, 60.0),),
+    "2,000. Please try again in 1m3.5s.": (ToldLimit("tokens", 90_000.0, 1_500.0, None, 60.0),),
     "Limit 200 / min. Please try again in 6ms": (),
     "Rate limit reached: RPD: Limit 100, Used 100": (
         ToldLimit("requests", 100.0, 0.0, None, 86_400.0),
@@ -123,12 +126,14 @@ def test_what_a_provider_says_never_breaks_the_reading(words: str, name: str, va
         (ToldLimit("requests", 14_400.0, 14_370.0, 179.56), 86_400.0),
         (ToldLimit("requests", 10.0, 9.0, 0.1), 1.0),
         (ToldLimit("requests", 10.0, 10.0, 1.0), None),  # nothing used: nothing to tell from
+        (ToldLimit("requests", 60.0, 55.0, 59.0), None),  # a window's end
+        (ToldLimit("requests", 60.0, 0.0, 1e308), None),
     ],
 )
 def test_the_period_follows_from_how_fast_a_limit_comes_back(
     told: ToldLimit, period_s: float | None
 ) -> None:
-    assert told_period_s(told) == period_s
+    assert comes_back_in_s(told) == period_s
 
 
 def test_a_bucket_refills_evenly_and_carries_a_debt() -> None:
@@ -161,3 +166,86 @@ def test_no_window_sees_more_than_the_bucket_holds_and_refills(
         for j in range(i, len(taken)):
             total = sum(amount for _, amount in taken[i : j + 1])
             assert total <= limit + limit / 60.0 * (taken[j][0] - begin_s) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "reset_s", "period_s", "wait_s"),
+    [
+        (60.0, 0.0, 5.0, 60.0, 5.0),
+        (60.0, 0.0, 40.0, 60.0, 40.0),
+        (60.0, 0.0, 1.0, 60.0, 1.0),
+        (1_000.0, 0.0, 6.0, 60.0, 6.0),
+        (50.0, 0.0, 7_200.0, 86_400.0, 7_200.0),
+        (60.0, 55.0, 59.0, 60.0, 0.0),
+        (60.0, 0.0, 61.0, 60.0, 61.0),
+        (3.0, 0.0, 200_000.0, 200_000.0, 200_000.0),
+    ],
+)
+def test_what_is_used_up_is_back_when_the_provider_says(
+    limit: float, remaining: float, reset_s: float, period_s: float, wait_s: float
+) -> None:
+    bucket = Bucket("requests", limit)
+    bucket.correct(0.0, ToldLimit("requests", limit, remaining, reset_s), 0.0)
+
+    assert bucket.period_s == period_s
+    assert bucket.wait_s(0.0, 1.0) == pytest.approx(wait_s)
+    assert bucket.available(reset_s) == limit
+
+
+def test_a_limit_seen_to_come_back_evenly_needs_no_wait_for_all_of_it() -> None:
+    bucket = Bucket("requests", 500.0)
+    bucket.correct(0.0, ToldLimit("requests", 500.0, 499.0, 0.12), 0.0)
+    bucket.correct(1.0, ToldLimit("requests", 500.0, 0.0, 60.0), 0.0)
+
+    assert bucket.wait_s(1.0, 1.0) == pytest.approx(0.12)
+
+
+def test_what_was_sent_since_is_not_back_at_the_reset() -> None:
+    bucket = Bucket("requests", 60.0)
+    bucket.correct(0.0, ToldLimit("requests", 60.0, 0.0, 5.0), 3.0)
+
+    assert bucket.available(4.9) == -3.0
+    assert bucket.available(5.0) == 57.0
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, math.inf, math.nan])
+def test_what_cannot_be_a_limit_changes_nothing(limit: float) -> None:
+    bucket = Bucket("requests", 60.0)
+    bucket.correct(0.0, ToldLimit("requests", limit, 0.0, 5.0), 0.0)
+
+    assert (bucket.limit, bucket.wait_s(0.0, 1.0), bucket.available(0.0)) == (60.0, 0.0, 60.0)
+
+
+def test_hundreds_of_digits_are_no_limit() -> None:
+    endless = "9" * 400
+
+    assert limits_from_headers({"x-ratelimit-limit-requests": endless}) == ()
+    assert limits_from_words(f"requests per min (RPM): Limit {endless}, Used 3") == ()
+    (told,) = limits_from_headers({"x-ratelimit-limit": "5", "x-ratelimit-reset": endless + "s"})
+    assert told == ToldLimit("requests", 5.0)
+
+
+tellings = st.builds(
+    ToldLimit,
+    st.just("requests"),
+    st.none() | st.floats(),
+    st.none() | st.floats(),
+    st.none() | st.floats(),
+    st.none() | st.sampled_from([1.0, 60.0]),
+)
+
+
+@given(told=st.lists(st.tuples(st.floats(0, 100), tellings, st.integers(0, 5)), max_size=10))
+def test_whatever_is_told_the_wait_is_a_number_and_what_is_waited_for_is_there(
+    told: list[tuple[float, ToldLimit, int]],
+) -> None:
+    bucket, now = Bucket("requests", 60.0), 0.0
+    for gap_s, telling, unheard in told:
+        now += gap_s
+        bucket.correct(now, telling, unheard)
+        bucket.take(now, 1.0)
+        wait_s = bucket.wait_s(now, 1.0)
+        assert 0.0 <= wait_s < math.inf
+        then = copy(bucket)
+        assert then.wait_s(now + wait_s, 1.0) <= 1e-6 * (1.0 + wait_s)
+        bucket.reading(now)
