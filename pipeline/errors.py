@@ -168,7 +168,10 @@ class StreamBroken(CallError):
 
 
 class DeadlineExceeded(CallError):
+    """`began`: content had come, so this one reply stalled; else the endpoint was too slow to begin."""
+
     code = "deadline"
+    began: bool = False
 
 
 class OutputInvalid(GantryError):

@@ -226,7 +226,9 @@ class Attempt:
             what = f"The model stopped writing: nothing came for {limits.idle_s:g} s."
         else:
             what = f"The model did not begin to write within {limits.first_token_s:g} s."
-        return DeadlineExceeded(what, "Try again in a while, or use another model.")
+        error = DeadlineExceeded(what, "Try again in a while, or use another model.")
+        error.began = self._has_content
+        return error
 
     def _reply(self) -> ModelReply:
         reader = self._reader

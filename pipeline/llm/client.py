@@ -279,7 +279,9 @@ def _report_failure(gate: Gate, grant: Grant, error: CallError) -> None:
     """Let the gate know what a failed attempt means for the calls of others."""
     if isinstance(error, RateLimited):
         gate.refused(grant, error)
-    elif isinstance(error, ServerFailed | DeadlineExceeded):
+    elif isinstance(error, ServerFailed) or (
+        isinstance(error, DeadlineExceeded) and not error.began  # a stalled reply stalls alone
+    ):
         gate.overloaded()
         asked_s = error.retry_after_s or 0.0 if isinstance(error, ServerFailed) else 0.0
         if 0.0 < asked_s <= RETRY_AFTER_MAX_S:

@@ -30,6 +30,7 @@ from pipeline.errors import (
     Unreachable,
 )
 from pipeline.llm import attempt
+from pipeline.llm.admission import GateRegistry
 from pipeline.llm.call import CallRequest, Deadlines, ToolCall
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import Endpoint, Usage
@@ -399,6 +400,24 @@ async def test_three_attempts_are_the_most(
     assert "down" in str(failed)
     assert (len(server.requests), len(sleeps.slept_s)) == (3, 2)
     assert [number for number, _ in log.named("discarded")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_sign"), [(stream(text("a"), SILENCE), False), (stream(SILENCE), True)]
+)
+async def test_only_a_reply_that_did_not_begin_is_a_sign_of_overload(
+    open_caller: OpenCaller, log: Log, answer: Answer, is_sign: bool
+) -> None:
+    gates = GateRegistry(8)
+
+    async with FaultServer(answer, WHOLE) as server:
+        async with open_caller(
+            server.endpoint, deadlines=QUICK, gates=gates, hedge=False
+        ) as caller:
+            await caller.call(ASK, log)
+        gate = gates.gate_for(caller.base_url, ASK.model)
+
+    assert (gate.snapshot().window < 8) is is_sign
 
 
 async def test_the_total_deadline_ends_a_stream_that_never_does(
