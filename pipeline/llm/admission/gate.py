@@ -12,12 +12,14 @@ Time is the running loop's own. A gate belongs to one loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pipeline.base_url import address
 from pipeline.errors import RateLimited
 from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource, is_possible
 from pipeline.llm.admission.fair_queue import FairQueue, Waiting
@@ -29,7 +31,7 @@ from pipeline.llm.admission.shared import GateKey, SharedLimits
 from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
 from pipeline.llm.admission.ticket import NOBODY, Ticket
 from pipeline.llm.retry import RETRY_AFTER_MAX_S
-from pipeline.models import LimitUnit, ToldLimit
+from pipeline.models import LimitUnit, ToldLimit, plausible_tokens
 
 RESTART_DOUBLES_S = 0.1  # after a cool-down: one call, then twice as many every so often
 RESTART_CALLS = 64  # after so many the restart is over
@@ -37,6 +39,8 @@ WAITERS_SHOWN = 200
 WAIT_MAX_S = 86_400.0  # nobody waits longer: whatever is wrong then, waiting does not mend it
 PERIODS_KEPT = 5.0  # a told limit that is not heard of for so many periods is forgotten
 _MINUTE_S = 60.0
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +96,7 @@ class Gate:
         self._wake_up_s = -math.inf
         self._admitted = 0
         self._refused = 0
+        self._has_doubted = False
         self._refused_at: deque[float] = deque(maxlen=10_000)
         self._held_mean_s: float | None = None  # how long a call keeps its slot
         self._lease = None if shared is None else LeaseHolder(shared, key, self._hand_out)
@@ -183,11 +188,17 @@ class Gate:
         self._forget(_now())
 
     def settle(self, grant: Grant, used_tokens: float | None) -> None:
-        """Replace the reserved tokens by those used; None: not told, the reservation stands."""
-        if grant.settled or used_tokens is None:
+        """Replace the reserved tokens by those used; None: not told, the reservation stands.
+
+        Far more than was reserved is not believed: every later call would pay for it.
+        """
+        if grant.settled or used_tokens is None or math.isnan(used_tokens):
             return
         grant.settled = True
-        spare = grant.tokens - used_tokens
+        used = plausible_tokens(used_tokens, grant.tokens)
+        if used != used_tokens:
+            self._doubt(used_tokens, used)
+        spare = grant.tokens - used
         if spare == 0.0:
             return
         now = _now()
@@ -197,6 +208,17 @@ class Gate:
             self._lease.settle(spare)
         if spare > 0:
             self._hand_out()
+
+    def _doubt(self, told: float, counted: float) -> None:
+        if not self._has_doubted:
+            self._has_doubted = True
+            _logger.warning(
+                "%s tells of %g tokens used by a call; %g are counted. More such figures of this "
+                "endpoint and model are not logged.",
+                address(self._key[0]),
+                told,
+                counted,
+            )
 
     def refused(self, grant: Grant, error: RateLimited) -> None:
         """The provider refused the call with a 429: everybody waits, and the limits are learned."""

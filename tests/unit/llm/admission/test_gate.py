@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from itertools import pairwise
 
 import pytest
@@ -178,6 +179,36 @@ def test_tokens_that_were_not_used_go_back_and_let_the_next_call_go() -> None:
         async with gate.admit(tokens=500):
             assert now() == pytest.approx(1.0)
         await task
+
+    run(main())
+
+
+@pytest.mark.parametrize("told", [1e9, -7.0, math.inf, -math.inf, math.nan])
+def test_one_odd_figure_of_usage_holds_nobody_up(
+    told: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        gate = Gate(10, tokens_per_minute=60_000)
+        for _ in range(2):
+            grant = await gate.acquire(tokens=100)
+            gate.settle(grant, told)
+            gate.release(grant)
+
+        assert (gate.expected_s(100) or 0.0) < 60.0
+        (limit,) = gate.snapshot().limits
+        assert limit.available is not None and limit.available <= 60_000
+
+    run(main())
+
+    assert len(caplog.messages) == (0 if math.isnan(told) else 1)
+
+
+def test_a_call_may_use_much_more_than_was_reserved() -> None:
+    async def main() -> None:
+        gate = Gate(10, tokens_per_minute=60_000)
+        grant = await gate.acquire(tokens=100)
+        gate.settle(grant, 15_000.0)
+        assert gate.snapshot().limits[0].available == 45_000.0
 
     run(main())
 
