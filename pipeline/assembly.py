@@ -181,11 +181,14 @@ class ModelAccess:
         surplus = max(0, len(self._lines) - KEPT_LINES)
         return [self._lines.pop(name) for name in idle[:surplus]]
 
-    def admission(self) -> tuple[GateSnapshot, ...]:
-        """Every gate as it is now, with addresses as people may see them. In the loop only."""
+    def admission(self, owner: str | None = None) -> tuple[GateSnapshot, ...]:
+        """Every gate as it is now, with addresses as people may see them. In the loop only.
+
+        With `owner` only gates they use, and only their calls by name.
+        """
         return tuple(
             replace(gate, endpoint=address(gate.endpoint))
-            for gate in self._gates.snapshot().values()
+            for gate in self._gates.snapshot(owner).values()
         )
 
     async def aclose(self) -> None:

@@ -141,7 +141,8 @@ class ChatOrchestrator:
             search_topic=spec.topic,
         )
         async with manager:
-            tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates)
+            age_s = journal.now_s() if journal.events else 0.0  # a continued run keeps its age
+            tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates, age_s)
             result = await _Execution(spec, plan, journal, manager, tickets).run()
         models = {agent.name: manager.model_for(agent.name) for agent in result.plan.agents}
         now_s = asyncio.get_running_loop().time()
@@ -153,13 +154,18 @@ class Tickets:
     """The tickets of one run's calls: whose it is, since when, and how much hangs on them."""
 
     def __init__(
-        self, run_id: str, owner: str, model_for: Callable[[str], str], estimates: Estimates
+        self,
+        run_id: str,
+        owner: str,
+        model_for: Callable[[str], str],
+        estimates: Estimates,
+        age_s: float = 0.0,
     ) -> None:
         self._run_id = run_id
         self._owner = owner
         self._model_for = model_for
         self._estimates = estimates
-        self._started_s = asyncio.get_running_loop().time()
+        self._started_s = asyncio.get_running_loop().time() - age_s
         self._plan: Plan | None = None
         self._paths: Mapping[str, float] = {}
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from statistics import median
 
-from pipeline.models import AgentState
+from pipeline.models import AgentState, family, plausible_tokens
 from pipeline.timing import RunTiming
 
 KEPT = 15  # values per agent and model
@@ -59,7 +59,7 @@ class Estimates:
         known = _values(self._tokens, agent, model)
         if known:
             guess = max(known)  # a reservation that is too small is a limit passed
-        elif base_name(agent) in _SEED_TOKENS:
+        elif family(agent) in _SEED_TOKENS:
             guess = 2.0 * _seed(agent)
         else:
             guess = float(most or 2.0 * _DEFAULT_TOKENS)
@@ -70,7 +70,8 @@ class Estimates:
 
     def learn_tokens(self, agent: str, model: str, tokens: int) -> None:
         if agent:
-            _add(self._tokens, (agent, model), float(tokens))
+            likely = plausible_tokens(tokens, self.output_tokens(agent, model))
+            _add(self._tokens, (agent, model), likely)
 
     def learn_run(
         self,
@@ -92,13 +93,8 @@ class Estimates:
                 self.learn_service(agent.agent, model, agent.service_s)
 
 
-def base_name(agent: str) -> str:
-    """`content_writer/3` is one part of what `content_writer` does."""
-    return agent.partition("/")[0]
-
-
 def _seed(agent: str) -> float:
-    tokens = _SEED_TOKENS.get(base_name(agent), _DEFAULT_TOKENS)
+    tokens = _SEED_TOKENS.get(family(agent), _DEFAULT_TOKENS)
     return tokens / 6.0 if "/" in agent else tokens
 
 

@@ -354,6 +354,16 @@ class Source:
     publisher: str = ""
 
 
+TOKENS_MAX = 10_000_000  # of one call's prompt or reply; a larger count is an error, not a count
+_TIMES_EXPECTED = 20.0
+_EXPECTED_LEAST = 1_000.0
+
+
+def plausible_tokens(told: float, expected: float) -> float:
+    """A told count within what is possible, so that one odd figure does not hold everybody up."""
+    return min(max(0.0, told), _TIMES_EXPECTED * max(expected, _EXPECTED_LEAST))
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one agent. `None` means the provider did not say; never shown as 0."""

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class Runtime:
     """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last.
 
-    `admission` shows the gates that calls pass; it is called in the loop.
+    `admission` shows the gates that calls pass; it is called in the loop, with an owner or None for all.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Runtime:
         *,
         on_start: Hook | None = None,
         on_stop: Hook | None = None,
-        admission: Callable[[], tuple[GateSnapshot, ...]] | None = None,
+        admission: Callable[[str | None], tuple[GateSnapshot, ...]] | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
@@ -179,12 +179,12 @@ class Runtime:
         return self._running.executor.journal(run_id)
 
     def admission(self, owner: str | None = None) -> tuple[GateSnapshot, ...]:
-        """Every gate of this process: limits, queue, refusals. With `owner` only their calls by name.
+        """Every gate of this process: limits, queue, refusals. With `owner` only gates they use.
 
-        Empty before the first call, and in a process that is not the engine.
+        Of those only the owner's calls are named; the numbers count all. Empty before the first
+        call, and in a process that is not the engine.
         """
-        gates = self.call(self._gates(), CALL_TIMEOUT_S)
-        return gates if owner is None else tuple(gate.seen_by(owner) for gate in gates)
+        return self.call(self._gates(owner), CALL_TIMEOUT_S)
 
     def texts(self, run_id: str) -> Mapping[str, str]:
         """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
@@ -208,8 +208,8 @@ class Runtime:
             raise _not_running()
         return self._service
 
-    async def _gates(self) -> tuple[GateSnapshot, ...]:
-        return self._admission() if self._admission is not None else ()
+    async def _gates(self, owner: str | None) -> tuple[GateSnapshot, ...]:
+        return self._admission(owner) if self._admission is not None else ()
 
     async def _open(self) -> RunService:
         if self._on_start is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pipeline.foreign_json import read_json
-from pipeline.models import Usage
+from pipeline.models import TOKENS_MAX, Usage
 
 
 class UsageCount(msgspec.Struct):
@@ -26,7 +26,12 @@ class UsageCount(msgspec.Struct):
     def tokens(self) -> Usage:
         sent = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
         written = self.output_tokens if self.completion_tokens is None else self.completion_tokens
-        return Usage(None if sent is None else int(sent), None if written is None else int(written))
+        return Usage(_count(sent), _count(written))
+
+
+def _count(told: float | None) -> int | None:
+    """None for what is not told, or cannot be true."""
+    return int(told) if told is not None and 0 <= told <= TOKENS_MAX else None
 
 
 class Function(msgspec.Struct):

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.chat_orchestrator import ChatOrchestrator
 from pipeline.estimates import Estimates
-from pipeline.events import BackoffStarted, CallAdmitted
-from pipeline.journal import Journal
+from pipeline.events import BackoffStarted, CallAdmitted, RunStarted
+from pipeline.journal import Journal, wall_now
 from pipeline.llm.admission import GateRegistry
 from pipeline.llm.client import ModelCaller
 from pipeline.models import Mode, RunStatus
@@ -25,6 +25,36 @@ TOPIC = "Heat pumps in old buildings"
 async def demo() -> AsyncIterator[FaultyDemo]:
     async with FaultyDemo() as server:
         yield server
+
+
+async def test_a_continued_run_keeps_its_age(demo: FaultyDemo) -> None:
+    gates = GateRegistry(1)
+    caller = ModelCaller(demo.client, gates=gates)
+    orchestrator = ChatOrchestrator(demo.client, model=MODEL, caller=caller)
+    gate = gates.gate_for(caller.base_url, MODEL)
+    held = await gate.acquire()
+    earlier = Journal("continued")
+    begun = earlier.record(RunStarted, wall_at=wall_now(), resumed=False, reused=[])
+    journals = [
+        Journal("new"),
+        Journal("continued", epoch=2, offset_s=500.0, events=[begun]),
+    ]
+
+    runs = []
+    for journal in journals:
+        going = orchestrator.run_pipeline(TOPIC, journal=journal, mode=Mode.PHASES)
+        runs.append(asyncio.create_task(going))
+        async with asyncio.timeout(10):
+            while gate.snapshot().waiting < len(runs):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    waiting = [w.run_id for w in gate.snapshot().waiters]
+    for run in runs:
+        run.cancel()
+    await asyncio.wait(runs)
+    gate.release(held)
+    await caller.aclose()
+
+    assert waiting == ["continued", "new"]
 
 
 async def test_of_two_runs_that_wait_the_older_is_admitted_first(demo: FaultyDemo) -> None:

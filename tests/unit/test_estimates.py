@@ -95,3 +95,12 @@ def test_under_load_one_run_a_second_is_learned_from() -> None:
         estimates.learn_run(run_timing(plan, simulation.events), {}, now_s)
 
     assert len(estimates._service_s["editor", ""]) == 2
+
+
+def test_one_odd_count_of_tokens_does_not_become_the_reservation() -> None:
+    estimates = Estimates()
+    estimates.learn_tokens("editor", "m", 10_000_000)
+    assert estimates.output_tokens("editor", "m") == 20 * 1_800
+
+    estimates.learn_tokens("other", "m", -7)
+    assert estimates.output_tokens("other", "m") == 0.0

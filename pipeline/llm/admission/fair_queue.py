@@ -25,9 +25,11 @@ from pipeline.llm.admission.ticket import Ticket
 AGED_S = 60.0
 AGED_EVERY = 8
 OWNERS_REMEMBERED = 1_000
+REBUILT_ABOVE = 64  # entries of an order beside twice those that wait
 
 T = TypeVar("T")
 Key = tuple[Any, ...]
+Placed = TypeVar("Placed", bound=tuple[Any, ...])  # what it is ordered by, then the call
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +62,8 @@ class _Lane(Generic[T]):
         heapq.heappush(self.by_run, ((*run, -ticket.remaining_s, entry.serial), entry))
         heapq.heappush(self.by_path, ((-ticket.remaining_s, *run, entry.serial), entry))
         self.waiting += 1
+        self.by_run = _rid_of_the_gone(self.by_run, self.waiting)
+        self.by_path = _rid_of_the_gone(self.by_path, self.waiting)
 
     def first(self, crowded: bool) -> Waiting[T]:
         heap = self.by_run if crowded else self.by_path
@@ -70,6 +74,18 @@ class _Lane(Generic[T]):
     def in_order(self, crowded: bool) -> list[Waiting[T]]:
         heap = self.by_run if crowded else self.by_path
         return [entry for _, entry in sorted(heap) if entry.is_waiting]
+
+
+def _rid_of_the_gone(heap: list[Placed], waiting: int) -> list[Placed]:
+    """Only one of the two orders is in use at a time; the other would never come upon who left.
+
+    Each rebuild is paid for by as many calls that left: O(1) of them for each call.
+    """
+    if len(heap) <= 2 * waiting + REBUILT_ABOVE:
+        return heap
+    left = [each for each in heap if each[-1].is_waiting]
+    heapq.heapify(left)
+    return left
 
 
 class _Class(Generic[T]):
@@ -182,6 +198,7 @@ class FairQueue(Generic[T]):
         self._class_of(ticket).push(entry)
         self._runs[ticket.run_id] += 1
         heapq.heappush(self._by_age, (since_s, entry.serial, entry))
+        self._by_age = _rid_of_the_gone(self._by_age, len(self))
         return entry
 
     def first(self, now: float, crowded: bool = True) -> Waiting[T] | None:

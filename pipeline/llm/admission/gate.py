@@ -12,15 +12,18 @@ Time is the running loop's own. A gate belongs to one loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 
+from pipeline.base_url import address
 from pipeline.errors import RateLimited
 from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource, is_possible
-from pipeline.llm.admission.fair_queue import FairQueue, Waiting
+from pipeline.llm.admission.fair_queue import OWNERS_REMEMBERED, FairQueue, Waiting
 from pipeline.llm.admission.hedging import FirstTokenTimes
 from pipeline.llm.admission.in_flight import InFlightWindow
 from pipeline.llm.admission.lease import LeaseHolder
@@ -29,7 +32,7 @@ from pipeline.llm.admission.shared import GateKey, SharedLimits
 from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
 from pipeline.llm.admission.ticket import NOBODY, Ticket
 from pipeline.llm.retry import RETRY_AFTER_MAX_S
-from pipeline.models import LimitUnit, ToldLimit
+from pipeline.models import LimitUnit, ToldLimit, plausible_tokens
 
 RESTART_DOUBLES_S = 0.1  # after a cool-down: one call, then twice as many every so often
 RESTART_CALLS = 64  # after so many the restart is over
@@ -37,6 +40,8 @@ WAITERS_SHOWN = 200
 WAIT_MAX_S = 86_400.0  # nobody waits longer: whatever is wrong then, waiting does not mend it
 PERIODS_KEPT = 5.0  # a told limit that is not heard of for so many periods is forgotten
 _MINUTE_S = 60.0
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +97,8 @@ class Gate:
         self._wake_up_s = -math.inf
         self._admitted = 0
         self._refused = 0
+        self._has_doubted = False
+        self._owners: dict[str, None] = {}
         self._refused_at: deque[float] = deque(maxlen=10_000)
         self._held_mean_s: float | None = None  # how long a call keeps its slot
         self._lease = None if shared is None else LeaseHolder(shared, key, self._hand_out)
@@ -122,6 +129,7 @@ class Gate:
         the provider told will be used up for longer than anybody should wait.
         """
         loop = asyncio.get_running_loop()
+        self._note_owner(ticket.owner)
         turn: asyncio.Future[Grant] = loop.create_future()
         entry = self._queue.push(turn, ticket, loop.time() if since_s is None else since_s, tokens)
         self._hand_out()
@@ -183,11 +191,17 @@ class Gate:
         self._forget(_now())
 
     def settle(self, grant: Grant, used_tokens: float | None) -> None:
-        """Replace the reserved tokens by those used; None: not told, the reservation stands."""
-        if grant.settled or used_tokens is None:
+        """Replace the reserved tokens by those used; None: not told, the reservation stands.
+
+        Far more than was reserved is not believed: every later call would pay for it.
+        """
+        if grant.settled or used_tokens is None or math.isnan(used_tokens):
             return
         grant.settled = True
-        spare = grant.tokens - used_tokens
+        used = plausible_tokens(used_tokens, grant.tokens)
+        if used != used_tokens:
+            self._doubt(used_tokens, used)
+        spare = grant.tokens - used
         if spare == 0.0:
             return
         now = _now()
@@ -197,6 +211,17 @@ class Gate:
             self._lease.settle(spare)
         if spare > 0:
             self._hand_out()
+
+    def _doubt(self, told: float, counted: float) -> None:
+        if not self._has_doubted:
+            self._has_doubted = True
+            _logger.warning(
+                "%s tells of %g tokens used by a call; %g are counted. More such figures of this "
+                "endpoint and model are not logged.",
+                address(self._key[0]),
+                told,
+                counted,
+            )
 
     def refused(self, grant: Grant, error: RateLimited) -> None:
         """The provider refused the call with a 429: everybody waits, and the limits are learned."""
@@ -235,7 +260,12 @@ class Gate:
 
     # showing
 
-    def snapshot(self) -> GateSnapshot:
+    def is_used_by(self, owner: str) -> bool:
+        """True when the owner asked here lately: others need not know where calls go."""
+        return owner in self._owners
+
+    def snapshot(self, owner: str | None = None) -> GateSnapshot:
+        """The gate now; with `owner` only their calls by name."""
         now = _now()
         while self._refused_at and now - self._refused_at[0] > _MINUTE_S:
             self._refused_at.popleft()
@@ -249,7 +279,7 @@ class Gate:
             waiting=urgent + batch,
             waiting_interactive=urgent,
             waiting_batch=batch,
-            waiters=self._waiters(now),
+            waiters=self._waiters(now, owner),
             limits=self._limits(now),
             why=_why(self._rate, self._request_buckets, self._window),
             cooling_s=max(0.0, self._cool_until_s - now),
@@ -259,8 +289,10 @@ class Gate:
             hedges=self.first_tokens.counts,
         )
 
-    def _waiters(self, now: float) -> tuple[WaiterReading, ...]:
+    def _waiters(self, now: float, owner: str | None) -> tuple[WaiterReading, ...]:
         reason = self.wait_reason()
+        in_order = enumerate(self._queue.in_order(self._crowded))
+        seen = (each for each in in_order if owner is None or each[1].ticket.owner == owner)
         return tuple(
             WaiterReading(
                 run_id=entry.ticket.run_id,
@@ -271,7 +303,7 @@ class Gate:
                 waited_s=round(now - entry.since_s, 2),
                 expected_s=self._expected_s(now, place, entry.tokens),
             )
-            for place, entry in enumerate(self._queue.in_order(self._crowded)[:WAITERS_SHOWN])
+            for place, entry in islice(seen, WAITERS_SHOWN)
         )
 
     def _limits(self, now: float) -> tuple[LimitReading, ...]:
@@ -349,7 +381,14 @@ class Gate:
         if not entry.item.done():  # else it was cancelled in this very turn of the loop
             entry.item.set_exception(error)
 
+    def _note_owner(self, owner: str) -> None:
+        self._owners.pop(owner, None)
+        self._owners[owner] = None  # last used, last forgotten
+        if len(self._owners) > OWNERS_REMEMBERED:
+            del self._owners[next(iter(self._owners))]
+
     def _grant(self, ticket: Ticket, tokens: float, now: float) -> Grant:
+        self._note_owner(ticket.owner)
         for bucket in self._request_buckets.values():
             bucket.take(now, 1.0)
         for bucket in self._token_buckets.values():
@@ -511,8 +550,13 @@ class GateRegistry:
             gate = self._gates[key] = Gate(*self._limits, key=key, shared=self._shared)
         return gate
 
-    def snapshot(self) -> dict[GateKey, GateSnapshot]:
-        return {key: gate.snapshot() for key, gate in self._gates.items()}
+    def snapshot(self, owner: str | None = None) -> dict[GateKey, GateSnapshot]:
+        """Every gate; with `owner` those they use, with only their calls by name."""
+        return {
+            key: gate.snapshot(owner)
+            for key, gate in self._gates.items()
+            if owner is None or gate.is_used_by(owner)
+        }
 
     async def aclose(self) -> None:
         """Stop what the gates do by themselves. Nobody may wait any more."""

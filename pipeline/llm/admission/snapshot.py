@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.llm.admission.bucket import LimitReading
@@ -32,10 +32,10 @@ class HedgeCounts:
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """A gate at one moment. `window` is `max_in_flight`, or less while the endpoint is overloaded.
+    """A gate at one moment, all of it or as one owner may see it. `window` is `max_in_flight`, or less while the endpoint is overloaded.
 
-    `waiters` are in the order in which they would be admitted now, the first of them at most;
-    `waiting` counts all. `why` says in words what the current rate rests on.
+    `waiters` are in the order in which they would be admitted now, the first of them at most, and
+    only the owner's; the numbers count all. `why` says in words what the current rate rests on.
     """
 
     endpoint: str
@@ -57,7 +57,3 @@ class GateSnapshot:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    def seen_by(self, owner: str) -> GateSnapshot:
-        """The same numbers, but only this owner's calls by name."""
-        return replace(self, waiters=tuple(w for w in self.waiters if w.owner == owner))

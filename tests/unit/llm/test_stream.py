@@ -638,3 +638,12 @@ def test_no_json_at_all_makes_the_reader_raise(value: Any) -> None:
 
     assert given_out == reader.text
     given_out.encode()  # can be stored
+
+
+@pytest.mark.parametrize("count", ["-7", "10000001", "1000000000000", "1e308", "-0.5"])
+def test_a_count_of_tokens_that_cannot_be_true_is_not_told(count: str) -> None:
+    told = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": %s}}\n\n'
+
+    reader, _ = read(text("a") + finish() + told % count.encode())
+
+    assert reader.usage == Usage(3, None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.llm.admission.fair_queue import AGED_EVERY, AGED_S, FairQueue
+from pipeline.llm.admission.fair_queue import AGED_EVERY, AGED_S, REBUILT_ABOVE, FairQueue
 from pipeline.llm.admission.ticket import Ticket
 
 Queue = FairQueue[str]
@@ -241,3 +242,25 @@ def test_a_thousand_owners_who_left_are_forgotten() -> None:
             queue.take(entry, 1.0)
 
     assert len(queue._classes[0]._lanes) <= 2_001
+
+
+@pytest.mark.parametrize("crowded", [True, False])
+@pytest.mark.parametrize("gives_up", [True, False])
+def test_who_left_takes_no_room_while_others_always_wait(crowded: bool, gives_up: bool) -> None:
+    """Somebody always waits who is last in the order that is not asked, and in that of age."""
+    queue = Queue()
+    for n in range(5):
+        queue.push(f"stays {n}", ticket(n if not crowded else 9_000, 0.0), 0.0)
+    for _ in range(5_000):
+        queue.push("x", ticket(8_000, 100.0), 1.0)
+        entry = queue.first(1.0, crowded)
+        assert entry is not None
+        if gives_up:
+            queue.discard(entry)
+        else:
+            queue.take(entry, 1.0)
+
+    (lane,) = queue._classes[0]._lanes.values()
+    assert len(queue) == 5
+    for order in (lane.by_run, lane.by_path, queue._by_age):
+        assert len(order) <= 2 * (5 + 1) + REBUILT_ABOVE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from itertools import pairwise
 
 import pytest
@@ -178,6 +179,36 @@ def test_tokens_that_were_not_used_go_back_and_let_the_next_call_go() -> None:
         async with gate.admit(tokens=500):
             assert now() == pytest.approx(1.0)
         await task
+
+    run(main())
+
+
+@pytest.mark.parametrize("told", [1e9, -7.0, math.inf, -math.inf, math.nan])
+def test_one_odd_figure_of_usage_holds_nobody_up(
+    told: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        gate = Gate(10, tokens_per_minute=60_000)
+        for _ in range(2):
+            grant = await gate.acquire(tokens=100)
+            gate.settle(grant, told)
+            gate.release(grant)
+
+        assert (gate.expected_s(100) or 0.0) < 60.0
+        (limit,) = gate.snapshot().limits
+        assert limit.available is not None and limit.available <= 60_000
+
+    run(main())
+
+    assert len(caplog.messages) == (0 if math.isnan(told) else 1)
+
+
+def test_a_call_may_use_much_more_than_was_reserved() -> None:
+    async def main() -> None:
+        gate = Gate(10, tokens_per_minute=60_000)
+        grant = await gate.acquire(tokens=100)
+        gate.settle(grant, 15_000.0)
+        assert gate.snapshot().limits[0].available == 45_000.0
 
     run(main())
 
@@ -508,12 +539,46 @@ def test_the_snapshot_becomes_json_and_hides_other_owners_calls() -> None:
 
         assert (snapshot.in_flight, snapshot.waiting_interactive) == (1, 2)
         assert [w.run_id for w in snapshot.waiters] == ["r1", "r2"]
-        assert [w.run_id for w in snapshot.seen_by("bob").waiters] == ["r2"]
-        assert snapshot.seen_by("bob").waiting == 2
+        seen = gates.snapshot("bob")["http://h/v1", "m"]
+        assert [w.run_id for w in seen.waiters] == ["r2"]
+        assert seen.waiting == 2
+        assert gates.snapshot("eve") == {}
         assert json.loads(json.dumps(snapshot.to_dict()))["endpoint"] == "http://h/v1"
         gate.release(held)
         for task in tasks:
             gate.release(await task)
+
+    run(main())
+
+
+def test_an_owner_sees_their_own_calls_behind_however_many_others() -> None:
+    async def main() -> None:
+        gate = Gate(1)
+        held = await gate.acquire(Ticket(owner="ann"))
+        tickets = [*(Ticket(f"r{i}", owner="ann") for i in range(250))]
+        tickets.append(Ticket("mine", owner="bob", interactive=False))
+        tasks = [asyncio.create_task(gate.acquire(ticket)) for ticket in tickets]
+        await asyncio.sleep(1)
+        gate.release(held)
+        await asyncio.sleep(1)
+
+        assert [w.run_id for w in gate.snapshot("bob").waiters] == ["mine"]
+        assert len(gate.snapshot("ann").waiters) == len(gate.snapshot().waiters) == 200
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    run(main())
+
+
+def test_who_used_a_gate_is_remembered_for_the_last_thousand() -> None:
+    async def main() -> None:
+        gate = Gate(1)
+        for n in range(1_001):
+            async with gate.admit(Ticket(owner=f"owner {n}")):
+                pass
+        assert not gate.is_used_by("owner 0")
+        assert gate.is_used_by("owner 1") and gate.is_used_by("owner 1000")
 
     run(main())
 
