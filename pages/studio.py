@@ -60,7 +60,8 @@ def _run_panel(run: RunRecord) -> None:
             draw_ended(run)
             return
         draw_header(run)
-        key = f"live-{run.id}-{live_round()}"
+        # in hex: an id may hold `__`, which Streamlit keeps for itself in a component's key
+        key = f"live-{run.id.encode().hex()}-{live_round()}"
         if live_view(run.id, topic=clipped(run.spec.topic, 60), key=key):
             ended = get_runtime().wait(run.id, FINISH_WAIT_S)
             if ended is not None and not is_over(ended):

@@ -351,3 +351,15 @@ def test_a_link_that_can_name_no_run_is_said(app: AppTest, link: str) -> None:
 
     assert not app.exception
     assert "not known here" in app.warning[0].value
+
+
+@pytest.mark.parametrize("run_id", ["with__two_lines_in_it", "__at_the_ends_too____", "--------"])
+def test_a_run_under_way_is_shown_whatever_its_id(app: AppTest, run_id: str) -> None:
+    get_runtime().submit(RunSpec(topic="Bees", speed="realistic"), run_id=run_id)
+    app.query_params["run"] = run_id
+
+    app.run()
+
+    assert not app.exception
+    app.button(key="cancel").click().run()
+    assert not app.exception
