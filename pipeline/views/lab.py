@@ -12,11 +12,11 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from pipeline.models import Mode
+from pipeline.models import AgentState, Mode
 from pipeline.plan import Plan
 from pipeline.schedule import Release, Schedule
 from pipeline.simulate import Limits
-from pipeline.timing import RunTiming
+from pipeline.timing import AgentTiming, RunTiming
 from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import Row
 from pipeline.what_if import CurvePoint, Question, schedule_timing, width
@@ -149,7 +149,11 @@ def left_out(measured: RunTiming) -> str:
     """What the run spent that no simulation of it holds; empty when that is next to nothing."""
     waits_s = sum(a.segments.admission_s + a.segments.backoff_s for a in measured.agents)
     wasted_s = sum(s.duration_s for a in measured.agents for s in a.spans if not s.used)
-    unused = [a.title for a in measured.agents if a.finished_s is not None and not a.service_s]
+    unused = [
+        a.title
+        for a in measured.agents
+        if a.finished_s is not None and not a.service_s and not _is_join(a)
+    ]
     parts = []
     if waits_s + wasted_s >= 0.1:
         parts.append(
@@ -161,6 +165,11 @@ def left_out(measured: RunTiming) -> str:
             f"Without their own output, and so without any time here: {', '.join(unused)}."
         )
     return " ".join(parts)
+
+
+def _is_join(agent: AgentTiming) -> bool:
+    """Code that put parts together: done without having asked anybody."""
+    return agent.state is AgentState.DONE and not agent.calls
 
 
 def curve_figure(points: Sequence[CurvePoint], now: Schedule, limits: Limits) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from pages._runtime import close_runtime, get_runtime
 from pipeline.models import RunSpec
+from pipeline.web import live_view
 from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 from pipeline.web.routes import PLOTLY_URL
 
@@ -137,3 +139,14 @@ def test_another_sites_page_may_not_ask_for_admission(client: TestClient) -> Non
 
     assert response.status_code == 403
     assert "gates" not in response.json()
+
+
+def test_every_class_the_live_view_gives_has_a_style() -> None:
+    folder = Path(live_view.__file__).parent
+    scripts = "\n".join(script.read_text("utf-8") for script in folder.glob("*.js"))
+    style = (folder / "live.css").read_text("utf-8")
+
+    given = set(re.findall(r"\bgl-[a-z]+\b", scripts))
+    plain = {"gl-time", "gl-tokens"}  # as the line they stand in
+
+    assert {name for name in given if f".{name}" not in style} == plain
