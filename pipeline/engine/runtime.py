@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 class Runtime:
     """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last.
 
-    `admission` shows the gates that calls pass; it is called in the loop, with an owner or None for all.
+    `admission` shows the gates that calls pass; it is called in the loop, with an owner or, for
+    all, with None.
     """
 
     def __init__(

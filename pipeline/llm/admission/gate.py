@@ -439,8 +439,9 @@ class Gate:
 
     def _take_over(self, told: tuple[ToldLimit, ...], source: LimitSource) -> None:
         now = _now()
+        told = tuple(limit for limit in told if is_possible(limit))
         for limit in told:
-            if limit.unit == "in_flight" or not is_possible(limit):
+            if limit.unit == "in_flight":
                 continue
             is_requests = limit.unit == "requests"
             buckets = self._request_buckets if is_requests else self._token_buckets
