@@ -86,8 +86,10 @@ def test_what_is_left_out_of_the_run_is_said(simulation: Simulation) -> None:
 
     waited_s = sum(a.segments.admission_s + a.segments.backoff_s for a in measured.agents)
     assert waited_s < 0.1 or f"{waited_s:.1f} s waiting" in words
-    for agent in measured.agents:
-        assert (agent.title in words) == (agent.service_s == 0)
+    joins = {agent.name for agent in simulation.plan.agents if agent.join is not None}
+    missed = [a.title for a in measured.agents if not a.service_s and a.agent not in joins]
+    said = words.partition("without any time here: ")[2].removesuffix(".")
+    assert said == ", ".join(missed)
 
 
 def test_an_estimate_is_called_one() -> None:
