@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pipeline.engine.loop_thread import LoopThread
+from tests.browser.panels import open_panel
 from tests.fault_server import FaultServer, error
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -30,7 +31,7 @@ def host() -> Iterator[FaultServer]:
 def test_a_key_counts_as_typed_when_the_field_is_left_with_tab(
     page: Page, host: FaultServer
 ) -> None:
-    page.locator(".st-key-provider_panel summary").click()
+    open_panel(page, "provider_panel")
     page.locator(".st-key-provider").get_by_text("My own endpoint").click()
     page.locator(".st-key-endpoint_url input").fill(str(host.endpoint.base_url))
     page.locator(".st-key-endpoint_url input").press("Tab")

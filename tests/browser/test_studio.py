@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.panels import open_panel
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 DATA = Path(__file__).parents[1] / "data"
@@ -72,7 +74,7 @@ def test_a_phase_switched_off_runs_one_after_another_in_the_gantt(page: Page) ->
 
 def test_sections_join_the_view_when_the_outline_is_there(page: Page) -> None:
     """Cards and rows are added in the middle of the run; what was written before stays."""
-    page.locator(".st-key-details summary").click()
+    open_panel(page, "details")
     page.locator(".st-key-section_writing label").click()
     expect(page.locator(".st-key-parallel_writing")).to_be_visible()
     take_ones_time(page)
@@ -102,7 +104,7 @@ def test_sections_join_the_view_when_the_outline_is_there(page: Page) -> None:
 
 def take_ones_time(page: Page) -> None:
     """The realistic demo: long enough to do something in the middle of a run."""
-    page.locator(".st-key-provider_panel summary").click()
+    open_panel(page, "provider_panel")
     page.locator(".st-key-demo_speed").get_by_text("realistic").click()
     expect(page.locator(".st-key-demo_speed [aria-checked=true]")).to_have_text("realistic")
 
@@ -152,7 +154,7 @@ def test_the_tabs_title_says_that_a_run_was_cancelled_and_stays_so(page: Page) -
 )
 def test_what_an_agent_writes_is_on_the_screen_without_scrolling(page: Page) -> None:
     """Also when the brief and the provider panel were open at the start."""
-    page.locator(".st-key-details summary").click()
+    open_panel(page, "details")
     take_ones_time(page)
     start(page, "Urban bees")
 

@@ -1,0 +1,24 @@
+"""Opening what folds: a panel slides open, and a click on what slides may land beside it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+_AT_REST = """(body) => new Promise((resolve) => {
+  let last = "", same = 0;
+  const look = () => {
+    const now = JSON.stringify([body.getBoundingClientRect(), document.getAnimations().length]);
+    same = now === last ? same + 1 : 0;
+    last = now;
+    same < 10 ? requestAnimationFrame(look) : resolve();
+  };
+  look();
+})"""
+
+
+def open_panel(page: Page, key: str) -> None:
+    """Open the panel of that widget key and wait until it has stopped moving."""
+    panel = page.locator(f".st-key-{key} details").first
+    panel.locator("summary").first.click()
+    page.locator(f".st-key-{key} details[open]").first.wait_for()
+    panel.evaluate(_AT_REST)
