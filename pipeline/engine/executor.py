@@ -77,9 +77,7 @@ class Executor:
             ended.set()
 
     async def _execute(self, run_id: str) -> None:
-        if await self._lacks_key(run_id):
-            return
-        record = await self._store.begin(run_id)
+        record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
             return
         journal = await self._open_journal(record)
@@ -93,20 +91,11 @@ class Executor:
             while len(self._finished) > KEPT_JOURNALS:
                 self._finished.popitem(last=False)
 
-    async def _lacks_key(self, run_id: str) -> bool:
-        """True, and said so in the store, when the run's key was typed into another process."""
-        record = await self._store.find_run(run_id)
-        if record is None or record.spec.key_source != "typed":
-            return False
-        if self._keys.find(run_id, record.owner, record.spec.base_url) is not None:
-            return False
-        await self._store.set_status(
-            run_id,
-            RunStatus.NEEDS_KEY,
-            error="The key typed for this run is gone. Type it again to continue.",
-            error_code="needs_key",
-        )
-        return True
+    def _has_key(self, record: RunRecord) -> bool:
+        """False when the run's key was typed into another process, or before this one's start."""
+        if record.spec.key_source != "typed":
+            return True
+        return self._keys.find(record.id, record.owner, record.spec.base_url) is not None
 
     async def _open_journal(self, record: RunRecord) -> DurableJournal:
         try:

@@ -7,7 +7,7 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -148,20 +148,29 @@ class Store:
 
         return await self.writer.do(change)
 
-    async def begin(self, run_id: str) -> RunRecord | None:
+    async def begin(
+        self, run_id: str, may_take: Callable[[RunRecord], bool] = lambda _record: True
+    ) -> RunRecord | None:
         """Take the run: a new epoch, and writes of earlier ones are void from here on.
 
-        None when there is nothing to do (finished, cancelled, deleted). After five epochs
-        without a new checkpoint the run is failed instead, and returned so.
+        None when there is nothing to do (finished, cancelled, deleted). A run that this process
+        may not take waits for its key; after five epochs without a new checkpoint it is failed.
+        Either is returned so. `may_take` is called in the writer's thread.
         """
 
         def change(connection: Connection) -> RunRecord | None:
-            row = connection.execute(_BEGIN, {"run": run_id, "now": _now()}).first()
-            if row is not None and row.epoch - row.progress_epoch > MAX_EPOCHS_WITHOUT_PROGRESS:
-                row = _changed(
-                    connection, update(runs).where(runs.c.id == run_id).values(_poison())
-                )
-            return None if row is None else codec.record_of(row)
+            row = connection.execute(_UNFINISHED, {"run": run_id}).first()
+            if row is None:
+                return None
+            if not may_take(codec.record_of(row)):
+                ending = _keyless()
+            elif row.epoch - row.progress_epoch >= MAX_EPOCHS_WITHOUT_PROGRESS:
+                ending = _poison()
+            else:
+                begun = connection.execute(_BEGIN, {"run": run_id, "now": _now()}).one()
+                return codec.record_of(begun)
+            ended = _changed(connection, update(runs).where(runs.c.id == run_id).values(ending))
+            return None if ended is None else codec.record_of(ended)
 
         return await self.writer.do(change)
 
@@ -270,9 +279,14 @@ class Store:
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
 _INSERT = plain_insert(runs)
 _EXISTS = select(runs.c.id).where(runs.c.id == bindparam("run"))
+_UNFINISHED = (
+    select(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.status.in_(UNFINISHED))
+    .with_for_update()
+)
 _BEGIN = (
     update(runs)
-    .where(runs.c.id == bindparam("run"), runs.c.status.in_(UNFINISHED))
+    .where(runs.c.id == bindparam("run"))
     .values(
         epoch=runs.c.epoch + 1,
         status=RunStatus.RUNNING,
@@ -305,6 +319,14 @@ def _poison() -> dict[str, Any]:
         "error": f"Gantry stopped {MAX_EPOCHS_WITHOUT_PROGRESS} times while working on this run, "
         "without finishing another agent. Continue it to try again.",
         "error_code": "poison",
+    }
+
+
+def _keyless() -> dict[str, Any]:
+    return {
+        "status": RunStatus.NEEDS_KEY,
+        "error": "The key typed for this run is gone. Type it again to continue.",
+        "error_code": "needs_key",
     }
 
 
