@@ -7,6 +7,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 # Hypothesis' own profile for CI: the same examples each time, and no deadline a busy machine can miss.
 PYTEST := $(PY) -m pytest --hypothesis-profile=ci
+WORKERS ?= 3
 PEERS := langgraph pydantic_ai
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
@@ -24,10 +25,11 @@ app: venv ## Install what the dashboard needs, then serve it (PORT=8501)
 
 test: venv-dev ## Install what the tests need, a browser too, then run all of them
 	@$(PY) scripts/ensure_browser.py
-	$(PYTEST)
+	$(PYTEST) -q -n $(WORKERS) -m "not browser"
+	$(PYTEST) -m browser
 
 check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
-	$(PYTEST) -q -n auto -m "not browser and not slow"
+	$(PY) -m pytest --hypothesis-profile=quick -q -n $(WORKERS) -m "not browser and not slow"
 
 lint: venv-dev ## The part of `check` that runs no tests
 	$(BIN)/ruff format --check .

@@ -285,6 +285,7 @@ def test_the_plan_says_what_may_grow() -> None:
     assert "off: writing" in said
 
 
+@pytest.mark.slow
 def test_the_cockpit_says_every_second_what_waits_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANTRY_REQUESTS_PER_MINUTE", "200")
 

@@ -115,6 +115,7 @@ async def test_limits_are_learned_from_the_headers_of_a_good_answer(
     assert found == {"requests": (3500.0, "header"), "tokens": (90000.0, "header")}
 
 
+@pytest.mark.slow
 async def test_a_call_is_patient_with_a_limit_it_only_learns(
     open_caller: OpenCaller, log: Log
 ) -> None:
