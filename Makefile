@@ -65,6 +65,7 @@ bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 
 lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms
 	$(LOCK) --upgrade requirements.in -o requirements.txt
+	$(LOCK) --upgrade requirements-extras.in -o requirements-extras.txt
 	$(LOCK) --upgrade requirements-dev.in -o requirements-dev.txt
 
 clean: ## Remove .venv and caches; runs and articles in data/ stay

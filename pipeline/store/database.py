@@ -32,7 +32,7 @@ FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the fi
 LOG_MAX_FRAMES = 8_000  # 32 MB; then the writer itself folds: beside it, a busy log never empties
 LOG_KEPT_BYTES = 32_000_000  # of the log's file once it is empty
 READERS = 2  # threads; a page's question must not wait behind another's long answer
-SCHEMA = "0001"  # the newest revision in migrations/; asked of a database before alembic is loaded
+SCHEMA = "0006"  # the newest revision in migrations/; asked of a database before alembic is loaded
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

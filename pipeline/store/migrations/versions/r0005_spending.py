@@ -1,0 +1,10 @@
+"""What each day was spent, for budgets."""
+
+from __future__ import annotations
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Nothing yet."""

@@ -1,0 +1,10 @@
+"""Limits of a provider and model that all processes share."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Nothing yet."""
