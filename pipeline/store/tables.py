@@ -99,3 +99,20 @@ partial_texts = Table(
     Column("text", LargeBinary, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
+
+# What all processes together may still ask of one endpoint and model. `…_heard_at` is when the
+# provider told a limit; NULL is a configured one. `…_level` is what was left `at` that time.
+shared_limits = Table(
+    "shared_limits",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("requests_per_minute", Float),
+    Column("requests_heard_at", UtcDateTime),
+    Column("requests_level", Float, nullable=False),
+    Column("tokens_per_minute", Float),
+    Column("tokens_heard_at", UtcDateTime),
+    Column("tokens_level", Float, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("cool_until", UtcDateTime),
+)

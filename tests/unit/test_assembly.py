@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from pipeline.events import RunFinished, RunStarted, UsageUpdated
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.store import database_url, migrate
+from tests.faulty_demo import FaultyDemo
+from tests.postgres import PostgresServer
 
 OURS, THEIRS = "http://ours.example/v1", "http://theirs.example/v1"
 
@@ -132,3 +136,31 @@ async def test_lines_to_endpoints_nobody_uses_any_more_are_closed(tmp_path: Path
     await access.aclose()
 
     assert all(line.client.is_closed() for line in [used, *opened])
+
+
+async def test_on_postgresql_the_limits_are_kept_with_other_processes(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    address = postgres.fresh_database()
+    await asyncio.to_thread(migrate, database_url(settings(tmp_path, database_url=address)))
+    async with FaultyDemo() as demo:
+        configuration = settings(
+            tmp_path,
+            database_url=address,
+            openai_base_url=demo.base_url,
+            requests_per_minute=60_000,
+        )
+        access = ModelAccess(configuration)
+        await access.warm_up()
+        outcome = await access.handle_run(
+            asked(demo.base_url, "none"), Journal("r1"), RunContext(configuration, "local")
+        )
+        await access.aclose()
+
+    assert outcome.status is RunStatus.DONE
+    rows = postgres.ask(
+        "SELECT endpoint, model, requests_per_minute, requests_level FROM shared_limits",
+        database_url(configuration).database or "",
+    )
+    assert [tuple(row)[:3] for row in rows] == [(demo.base_url, "m", 60_000.0)]
+    assert rows[0]["requests_level"] < 100.0  # it was asked
