@@ -19,6 +19,7 @@ from pipeline.store import database_url, migrate
 from tests.faulty_demo import FaultyDemo
 from tests.postgres import PostgresServer
 
+MODEL = "gantry-demo-instant"
 OURS, THEIRS = "http://ours.example/v1", "http://theirs.example/v1"
 
 
@@ -147,20 +148,22 @@ async def test_on_postgresql_the_limits_are_kept_with_other_processes(
         configuration = settings(
             tmp_path,
             database_url=address,
-            openai_base_url=demo.base_url,
+            openai_base_url=demo.endpoint.base_url,
+            openai_api_key=demo.endpoint.api_key,
             requests_per_minute=60_000,
         )
         access = ModelAccess(configuration)
         await access.warm_up()
         outcome = await access.handle_run(
-            asked(demo.base_url, "none"), Journal("r1"), RunContext(configuration, "local")
+            asked(demo.endpoint.base_url).model_copy(update={"model": MODEL}),
+            Journal("r1"),
+            RunContext(configuration, "local"),
         )
         await access.aclose()
 
     assert outcome.status is RunStatus.DONE
     rows = postgres.ask(
-        "SELECT endpoint, model, requests_per_minute, requests_level FROM shared_limits",
+        "SELECT endpoint, model, requests_per_minute FROM shared_limits",
         database_url(configuration).database or "",
     )
-    assert [tuple(row)[:3] for row in rows] == [(demo.base_url, "m", 60_000.0)]
-    assert rows[0]["requests_level"] < 100.0  # it was asked
+    assert [tuple(row) for row in rows] == [(demo.endpoint.base_url, MODEL, 60_000.0)]
