@@ -9,6 +9,7 @@ reported as in doubt, and a question waits a few seconds for a server that resta
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ _ADVICE = {
     "53200": "reports that its server is out of memory. Give the server more, or lower its load.",
 }
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -92,8 +94,11 @@ class PostgresDatabase:
         """Disconnect when the transactions under way have ended."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STATEMENT_TIMEOUT_S)
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await self._engine.dispose()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._engine.dispose()
+        except (TimeoutError, OSError) as error:
+            logger.warning("The database did not say goodbye: %r", error)
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for `work`, which goes on when the caller does not wait any more."""

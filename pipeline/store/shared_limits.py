@@ -207,7 +207,8 @@ _RESERVE = f"""{_FILLED}, asked AS (
     SELECT *, CASE WHEN wait_s > 0 THEN 0 ELSE greatest(1, least(
         $3::int,
         floor(requests_left + 1e-9),
-        CASE WHEN $4 > 0 THEN floor(tokens_left / $4 + 1e-9) END
+        CASE WHEN $4 > 0 THEN floor(tokens_left / $4 + 1e-9) END,
+        CASE WHEN now < cool_until + interval '0.5 s' THEN 1 END
     )) END AS granted
     FROM asked
 )

@@ -16,7 +16,7 @@ from tests.store.outside import Outside, OutsidePostgres, OutsideSqlite
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     url = None
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").fresh_database()
+        url = request.getfixturevalue("postgres").migrated_database()
     return Settings(data_dir=tmp_path, database_url=url)
 
 
