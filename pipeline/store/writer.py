@@ -345,11 +345,15 @@ _END = update(tables.runs).where(tables.runs.c.id == bindparam("run"))
 
 @lru_cache(maxsize=64)
 def _owners(dialect: Dialect, count: int) -> Prepared:
-    """Who owns `count` runs, locked where the database locks rows."""
+    """Who owns `count` runs, locked where the database locks rows; always in the same order,
+
+    so that processes with runs in common wait for each other instead of locking each other out.
+    """
     runs = tables.runs.c
     numbered = [bindparam(f"run_{n}", type_=runs.id.type) for n in range(count)]
     query = select(runs.id, runs.epoch, runs.status, runs.progress_epoch)
-    return Prepared(query.where(runs.id.in_(numbered)).with_for_update(), dialect)
+    query = query.where(runs.id.in_(numbered)).order_by(runs.id)
+    return Prepared(query.with_for_update(key_share=True), dialect)
 
 
 def _rounded(count: int) -> int:
@@ -364,12 +368,12 @@ def _by_number(run_ids: set[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _fact_statement(dialect: Dialect) -> Prepared:
-    return Prepared(_insert(dialect, tables.events).on_conflict_do_nothing(), dialect)
+    return Prepared(insert_for(dialect, tables.events).on_conflict_do_nothing(), dialect)
 
 
 @lru_cache(maxsize=64)
 def _checkpoint_statement(dialect: Dialect) -> Prepared:
-    statement = _insert(dialect, tables.checkpoints)
+    statement = insert_for(dialect, tables.checkpoints)
     replaced = ("key", "epoch", "output", "usage", "state", "at")
     return Prepared(
         statement.on_conflict_do_update(
@@ -380,5 +384,6 @@ def _checkpoint_statement(dialect: Dialect) -> Prepared:
     )
 
 
-def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert_for(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what to do ON CONFLICT."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
