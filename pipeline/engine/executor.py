@@ -12,8 +12,9 @@ from collections import OrderedDict
 
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
+from pipeline.engine.outlast import outlast
 from pipeline.engine.port import RunContext, RunHandler, RunOutcome
-from pipeline.errors import GantryError, StoreError, Superseded
+from pipeline.errors import GantryError, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
 from pipeline.models import RunRecord, RunStatus
@@ -69,7 +70,7 @@ class Executor:
         await self.ended(run_id)  # a cancelled execution may still be closing its calls
         ended = self._busy[run_id] = asyncio.Event()
         try:
-            await self._execute(run_id)
+            is_done = await self._execute(run_id)
             self._left.pop(run_id, None)
         except StoreError as error:
             if self._left.get(run_id) != str(error):
@@ -77,20 +78,20 @@ class Executor:
             self._left[run_id] = str(error)
             return False
         else:
-            return True
+            return is_done
         finally:
             del self._busy[run_id]
             ended.set()
 
-    async def _execute(self, run_id: str) -> None:
+    async def _execute(self, run_id: str) -> bool:
         record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
-            return
+            return True
         journal = await self._open_journal(record)
         self._finished.pop(run_id, None)
         self._journals[run_id] = journal
         try:
-            await self._carry_out(record, journal)
+            return await self._carry_out(record, journal)
         finally:
             journal.close()
             self._finished[run_id] = self._journals.pop(run_id)
@@ -111,7 +112,7 @@ class Executor:
             await self._end(record, _failure(record.id, error))
             raise
 
-    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> None:
+    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> bool:
         typed = record.spec.key_source == "typed"
         context = RunContext(
             settings=self._settings,
@@ -125,38 +126,47 @@ class Executor:
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of the run: stored and logged
+        except Exception as error:
             if _lost_run(error):
                 logger.info("Run %s: %s", record.id, error)
-                await self._interrupted(record, journal)
-                return
+                return not await self._interrupted(record, journal)
+            if (away := _store_away(error)) is not None:
+                raise away from error  # no failure of the run: it goes on when the store is back
             outcome = _failure(record.id, error)
         _tell(journal, outcome)
         try:
             await self._end(record, outcome)
         except RunStopped:
             logger.info("Run %s was cancelled just before it ended", record.id)
+        return True
 
-    async def _interrupted(self, record: RunRecord, journal: Journal) -> None:
-        """The handler was stopped: by a person, by another process, or because we close."""
+    async def _interrupted(self, record: RunRecord, journal: Journal) -> bool:
+        """The handler was stopped: by a person, by another process, or because we close.
+
+        True when the run is still ours to continue.
+        """
         now = await self._store.find_run(record.id)
-        if now is not None and now.epoch == record.epoch:
+        is_ours = now is not None and now.epoch == record.epoch
+        if now is not None and is_ours:
             if now.status is RunStatus.RUNNING:
                 await self._store.release(record.id, record.epoch)  # continues at the next start
             elif now.status.is_final:  # queued: cancelled and continued while this was closing
                 _tell(journal, RunOutcome(now.status))
         await self._store.writer.flush()
+        return now is not None and is_ours and now.status is RunStatus.RUNNING
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
-        await self._store.finish(
-            record.id,
-            record.epoch,
-            outcome.status,
-            degraded=outcome.degraded,
-            error=outcome.error,
-            error_code=outcome.error_code,
-            makespan_s=outcome.makespan_s,
-            saved_share=outcome.saved_share,
+        await outlast(
+            lambda: self._store.finish(
+                record.id,
+                record.epoch,
+                outcome.status,
+                degraded=outcome.degraded,
+                error=outcome.error,
+                error_code=outcome.error_code,
+                makespan_s=outcome.makespan_s,
+                saved_share=outcome.saved_share,
+            )
         )
         if outcome.status.is_final:
             self._keys.forget_run(record.id)
@@ -167,6 +177,13 @@ def _lost_run(error: Exception) -> bool:
     if isinstance(error, ExceptionGroup):
         return error.subgroup(Superseded) is not None
     return isinstance(error, Superseded)
+
+
+def _store_away(error: BaseException) -> StoreUnreachable | None:
+    """The lost connection among what made the handler end, if any."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((e for one in error.exceptions if (e := _store_away(one)) is not None), None)
+    return error if isinstance(error, StoreUnreachable) else None
 
 
 def _failure(run_id: str, error: Exception) -> RunOutcome:

@@ -8,7 +8,7 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -120,6 +120,27 @@ class Store:
         query = select(r.id, r.status, r.priority, r.epoch).where(r.status.in_(UNFINISHED))
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
         return [Unfinished(row.id, RunStatus(row.status), row.priority, row.epoch) for row in rows]
+
+    async def still_unfinished(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that are queued or running."""
+        r = runs.c
+        query = select(r.id).where(r.id.in_(run_ids), r.status.in_(UNFINISHED))
+        return {row.id for row in await self._rows(query)}
+
+    async def progress(self, run_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """How far runs have got: their epoch and the number of their last fact (0: none)."""
+        query = (
+            select(runs.c.id, runs.c.epoch, func.coalesce(func.max(events.c.seq), 0).label("seq"))
+            .outerjoin(events)
+            .where(runs.c.id.in_(run_ids))
+            .group_by(runs.c.id, runs.c.epoch)
+        )
+        return {row.id: (row.epoch, row.seq) for row in await self._rows(query)}
+
+    async def on_typed_keys(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that only the process with their key may execute."""
+        rows = await self._rows(select(runs).where(runs.c.id.in_(run_ids)))
+        return {row.id for row in rows if codec.record_of(row).spec.key_source == "typed"}
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())

@@ -1,0 +1,251 @@
+"""Workers as real processes on a real PostgreSQL: killed, frozen, stopped, cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from pipeline.engine import Runtime
+from pipeline.models import RunRecord, RunSpec, RunStatus
+from pipeline.settings import Settings
+from tests.engine.conftest import LEASE_S
+from tests.engine.scripted import ScriptedPipeline
+from tests.engine.team_worker import AGENTS
+from tests.postgres import PostgresServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.team]
+
+T = TypeVar("T")
+SPEC = RunSpec(topic="Tidal power")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One line of what workers did."""
+
+    what: str
+    run_id: str
+    agent: str
+    epoch: int
+    pid: int
+
+
+@dataclass
+class Team:
+    """Workers on one database; `web` submits and watches."""
+
+    settings: Settings
+    web: Runtime
+    log: Path
+    stack: ExitStack
+
+    def worker(self, agent_s: float = 0.5, concurrency: int = 10) -> subprocess.Popen[str]:
+        assert self.settings.database_url is not None
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "tests.engine.team_worker",
+                str(self.log), str(agent_s), str(concurrency),
+            ],
+            cwd=ROOT, text=True, stderr=subprocess.PIPE,
+            env=os.environ
+            | {
+                "DATABASE_URL": self.settings.database_url,
+                "GANTRY_LEASE_S": str(self.settings.lease_s),
+                "GANTRY_DATA_DIR": str(self.settings.data_dir),
+            },
+        )  # fmt: skip
+        said: list[str] = []
+        assert process.stderr is not None
+        reading = threading.Thread(target=said.extend, args=(process.stderr,))
+        reading.start()
+        self.stack.callback(self._end, process, reading, said)
+        eventually(lambda: any("Worker started" in line for line in said), "the worker to start")
+        return process
+
+    def notes(self, what: str) -> list[Note]:
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        return [Note(w, r, a, int(e), int(p)) for w, r, a, e, p in lines if w == what]
+
+    def calls(self, run_id: str) -> list[Note]:
+        return [note for note in self.notes("calls") if note.run_id == run_id]
+
+    def called(self, run_id: str, agent: str) -> Note:
+        """The first call of the agent, once it has begun."""
+        return eventually(
+            lambda: next((n for n in self.calls(run_id) if n.agent == agent), None), agent
+        )
+
+    def ended(self, run_id: str, within_s: float = 30) -> RunRecord:
+        record = self.web.wait(run_id, within_s)
+        assert record is not None
+        assert record.status is RunStatus.DONE, record
+        return record
+
+    def check_nothing_twice(self) -> None:
+        """No agent was called again after its checkpoint was stored."""
+        kept: dict[tuple[str, str], Note] = {}
+        for line in self.log.read_text().splitlines():
+            what, run_id, agent, epoch, pid = line.split()
+            if what == "calls":
+                assert (run_id, agent) not in kept, f"{agent} of {run_id} was paid for twice"
+            else:
+                kept[run_id, agent] = Note(what, run_id, agent, int(epoch), int(pid))
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str], reading: threading.Thread, said: list[str]) -> None:
+        process.kill()
+        process.wait(10)
+        reading.join(10)
+        if process.stderr is not None:
+            process.stderr.close()
+        print("".join(said))  # pytest shows it when the test fails
+
+
+def eventually(ask: Callable[[], T | None], what: str, within_s: float = 20) -> T:
+    ends_at = time.monotonic() + within_s
+    while not (found := ask()):
+        assert time.monotonic() < ends_at, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def team(settings: Settings, tmp_path: Path) -> Iterator[Team]:
+    log = tmp_path / "log"
+    log.touch()
+    with ExitStack() as stack:
+        web = stack.enter_context(Runtime(settings, ScriptedPipeline()))
+        yield Team(settings, web, log, stack)
+
+
+def test_after_kill_9_another_worker_continues_and_calls_no_finished_agent_again(
+    team: Team,
+) -> None:
+    workers = {worker.pid: worker for worker in (team.worker(1.5), team.worker(1.5))}
+    run_ids = [team.web.submit(SPEC) for _ in range(4)]
+    killed = team.called(run_ids[0], "writer").pid
+    workers[killed].kill()
+    killed_at = time.monotonic()
+    lost = {note.run_id for note in team.notes("calls") if note.pid == killed}
+
+    taken_over = eventually(
+        lambda: {n.run_id for n in team.notes("calls") if n.pid != killed} >= lost, "the others"
+    )
+
+    assert taken_over
+    assert time.monotonic() - killed_at <= LEASE_S + 2
+    for run_id in run_ids:
+        team.ended(run_id)
+    team.check_nothing_twice()
+    assert {n.agent for n in team.notes("calls") if n.epoch == 2} <= set(AGENTS[1:])
+
+
+def test_a_frozen_worker_writes_nothing_and_ends_when_it_wakes(team: Team) -> None:
+    frozen = team.worker(1.0)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "writer")
+    frozen.send_signal(signal.SIGSTOP)
+    other = team.worker(1.0)
+    record = team.ended(run_id)
+    before = team.web.events(run_id), team.web.checkpoints(run_id)
+
+    frozen.send_signal(signal.SIGCONT)
+
+    assert frozen.wait(10) == 75
+    assert (team.web.events(run_id), team.web.checkpoints(run_id)) == before
+    assert [fact for fact in before[0] if fact.epoch == 2]
+    assert record.epoch == 2
+    assert {n.pid for n in team.calls(run_id) if n.epoch == 2} == {other.pid}
+
+
+def test_a_stopped_worker_hands_its_runs_over_at_once(team: Team) -> None:
+    first = team.worker(15)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "planner")
+    second = team.worker(0.2)
+
+    first.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)
+    stopped_at = time.monotonic()
+
+    team.ended(run_id)
+    assert time.monotonic() - stopped_at < LEASE_S, "the lease had to run out"
+    assert first.wait(10) == 0
+    assert team.calls(run_id)[-1].pid == second.pid
+
+
+def test_a_stopped_worker_lets_its_runs_end_and_takes_no_others(team: Team) -> None:
+    worker = team.worker(0.5)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "planner")
+
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(15) == 0
+    queued = team.web.submit(SPEC)
+
+    assert team.ended(run_id).epoch == 1
+    record = team.web.run(queued)
+    assert record is not None
+    assert record.status is RunStatus.QUEUED
+
+
+def test_cancelling_in_the_web_process_stops_a_workers_run_within_a_second(team: Team) -> None:
+    team.worker(20)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "planner")
+
+    assert team.web.cancel(run_id)
+    cancelled_at = time.monotonic()
+
+    eventually(lambda: "run_finished" in [e.kind for e in team.web.events(run_id)], "the end")
+    assert time.monotonic() - cancelled_at < 1
+    record = team.web.run(run_id)
+    assert record is not None
+    assert record.status is RunStatus.CANCELLED
+
+
+def test_postgresql_restarts_under_runs_and_all_finish(
+    team: Team, postgres: PostgresServer
+) -> None:
+    workers = [team.worker(1.0), team.worker(1.0)]
+    run_ids = [team.web.submit(SPEC) for _ in range(20)]
+    for run_id in run_ids:
+        team.called(run_id, "planner")
+
+    postgres.stop(signal.SIGQUIT)  # at once, as after a crash
+    postgres.start()
+
+    for run_id in run_ids:
+        team.ended(run_id, 60)
+    team.check_nothing_twice()
+    assert [worker.poll() for worker in workers] == [None, None]
+
+
+def test_never_more_runs_at_once_than_allowed_and_the_urgent_first(
+    settings: Settings, team: Team
+) -> None:
+    """`max_concurrent_runs` holds for all workers together."""
+    os.environ["GANTRY_MAX_CONCURRENT_RUNS"] = "1"
+    team.stack.callback(os.environ.pop, "GANTRY_MAX_CONCURRENT_RUNS")
+    ordinary = [team.web.submit(SPEC) for _ in range(3)]
+    urgent = team.web.submit(SPEC, priority=5)
+    team.worker(0.1)
+    team.worker(0.1)
+
+    for run_id in [*ordinary, urgent]:
+        team.ended(run_id)
+
+    order = [note.run_id for note in team.notes("calls")]
+    assert order == [run for run in [urgent, *ordinary] for _ in AGENTS]
