@@ -43,6 +43,31 @@ class Note:
 
 
 @dataclass
+class Worker:
+    process: subprocess.Popen[str]
+    said: list[str]
+    reading: threading.Thread
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def says(self, words: str) -> None:
+        eventually(lambda: any(words in line for line in self.said), words)
+
+    def told(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self.reading.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        print("".join(self.said))  # pytest shows it when the test fails
+
+
+@dataclass
 class Team:
     """Workers on one database; `web` submits and watches."""
 
@@ -51,7 +76,7 @@ class Team:
     log: Path
     stack: ExitStack
 
-    def worker(self, agent_s: float = 0.5, concurrency: int = 10) -> subprocess.Popen[str]:
+    def worker(self, agent_s: float = 0.5, concurrency: int = 10) -> Worker:
         assert self.settings.database_url is not None
         process = subprocess.Popen(
             [
@@ -70,9 +95,10 @@ class Team:
         assert process.stderr is not None
         reading = threading.Thread(target=said.extend, args=(process.stderr,))
         reading.start()
-        self.stack.callback(self._end, process, reading, said)
-        eventually(lambda: any("Worker started" in line for line in said), "the worker to start")
-        return process
+        worker = Worker(process, said, reading)
+        self.stack.callback(worker.end)
+        worker.says("Worker started")
+        return worker
 
     def notes(self, what: str) -> list[Note]:
         lines = [line.split() for line in self.log.read_text().splitlines()]
@@ -103,15 +129,6 @@ class Team:
             else:
                 kept[run_id, agent] = Note(what, run_id, agent, int(epoch), int(pid))
 
-    @staticmethod
-    def _end(process: subprocess.Popen[str], reading: threading.Thread, said: list[str]) -> None:
-        process.kill()
-        process.wait(10)
-        reading.join(10)
-        if process.stderr is not None:
-            process.stderr.close()
-        print("".join(said))  # pytest shows it when the test fails
-
 
 def eventually(ask: Callable[[], T | None], what: str, within_s: float = 20) -> T:
     ends_at = time.monotonic() + within_s
@@ -136,7 +153,7 @@ def test_after_kill_9_another_worker_continues_and_calls_no_finished_agent_again
     workers = {worker.pid: worker for worker in (team.worker(1.5), team.worker(1.5))}
     run_ids = [team.web.submit(SPEC) for _ in range(4)]
     killed = team.called(run_ids[0], "writer").pid
-    workers[killed].kill()
+    workers[killed].told(signal.SIGKILL)
     killed_at = time.monotonic()
     lost = {note.run_id for note in team.notes("calls") if note.pid == killed}
 
@@ -156,14 +173,14 @@ def test_a_frozen_worker_writes_nothing_and_ends_when_it_wakes(team: Team) -> No
     frozen = team.worker(1.0)
     run_id = team.web.submit(SPEC)
     team.called(run_id, "writer")
-    frozen.send_signal(signal.SIGSTOP)
+    frozen.told(signal.SIGSTOP)
     other = team.worker(1.0)
     record = team.ended(run_id)
     before = team.web.events(run_id), team.web.checkpoints(run_id)
 
-    frozen.send_signal(signal.SIGCONT)
+    frozen.told(signal.SIGCONT)
 
-    assert frozen.wait(10) == 75
+    assert frozen.process.wait(10) == 75
     assert (team.web.events(run_id), team.web.checkpoints(run_id)) == before
     assert [fact for fact in before[0] if fact.epoch == 2]
     assert record.epoch == 2
@@ -176,13 +193,14 @@ def test_a_stopped_worker_hands_its_runs_over_at_once(team: Team) -> None:
     team.called(run_id, "planner")
     second = team.worker(0.2)
 
-    first.send_signal(signal.SIGTERM)
-    first.send_signal(signal.SIGTERM)
+    first.told(signal.SIGTERM)
+    first.says("no more runs are taken")
+    first.told(signal.SIGTERM)  # the second time: at once
     stopped_at = time.monotonic()
 
     team.ended(run_id)
     assert time.monotonic() - stopped_at < LEASE_S, "the lease had to run out"
-    assert first.wait(10) == 0
+    assert first.process.wait(10) == 0
     assert team.calls(run_id)[-1].pid == second.pid
 
 
@@ -191,8 +209,8 @@ def test_a_stopped_worker_lets_its_runs_end_and_takes_no_others(team: Team) -> N
     run_id = team.web.submit(SPEC)
     team.called(run_id, "planner")
 
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(15) == 0
+    worker.told(signal.SIGTERM)
+    assert worker.process.wait(15) == 0
     queued = team.web.submit(SPEC)
 
     assert team.ended(run_id).epoch == 1
@@ -230,7 +248,7 @@ def test_postgresql_restarts_under_runs_and_all_finish(
     for run_id in run_ids:
         team.ended(run_id, 60)
     team.check_nothing_twice()
-    assert [worker.poll() for worker in workers] == [None, None]
+    assert [worker.process.poll() for worker in workers] == [None, None]
 
 
 def test_never_more_runs_at_once_than_allowed_and_the_urgent_first(
