@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.engine.outlast import outlast
 from pipeline.errors import StoreError
 from pipeline.events import AnyEvent, Event
 from pipeline.journal import Journal
@@ -54,7 +53,7 @@ class DurableJournal(Journal):
         return event
 
     async def commit(self, checkpoint: Checkpoint) -> None:
-        await outlast(lambda: self._writer.commit(self.run_id, self.epoch, checkpoint))
+        await self._writer.commit(self.run_id, self.epoch, checkpoint)
         await super().commit(checkpoint)
 
 

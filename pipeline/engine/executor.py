@@ -12,9 +12,8 @@ from collections import OrderedDict
 
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.outlast import outlast
 from pipeline.engine.port import RunContext, RunHandler, RunOutcome
-from pipeline.errors import GantryError, StoreError, StoreUnreachable, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
 from pipeline.models import RunRecord, RunStatus
@@ -107,6 +106,8 @@ class Executor:
     async def _open_journal(self, record: RunRecord) -> DurableJournal:
         try:
             return await DurableJournal.open(self._store, record)
+        except (StoreBusy, StoreUnreachable):
+            raise  # the run is as it was; the next try finds the database back
         except Exception as error:
             # what is stored cannot be read back: starting again would only repeat it
             await self._end(record, _failure(record.id, error))
@@ -126,12 +127,12 @@ class Executor:
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise
-        except Exception as error:
+        except Exception as error:  # the edge of the run: stored and logged
             if _lost_run(error):
                 logger.info("Run %s: %s", record.id, error)
                 return not await self._interrupted(record, journal)
-            if (away := _store_away(error)) is not None:
-                raise away from error  # no failure of the run: it goes on when the store is back
+            if (away := _lost_store(error)) is not None:
+                raise away from error  # left for later: nothing is wrong with the run itself
             outcome = _failure(record.id, error)
         _tell(journal, outcome)
         try:
@@ -156,17 +157,15 @@ class Executor:
         return now is not None and is_ours and now.status is RunStatus.RUNNING
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
-        await outlast(
-            lambda: self._store.finish(
-                record.id,
-                record.epoch,
-                outcome.status,
-                degraded=outcome.degraded,
-                error=outcome.error,
-                error_code=outcome.error_code,
-                makespan_s=outcome.makespan_s,
-                saved_share=outcome.saved_share,
-            )
+        await self._store.finish(
+            record.id,
+            record.epoch,
+            outcome.status,
+            degraded=outcome.degraded,
+            error=outcome.error,
+            error_code=outcome.error_code,
+            makespan_s=outcome.makespan_s,
+            saved_share=outcome.saved_share,
         )
         if outcome.status.is_final:
             self._keys.forget_run(record.id)
@@ -179,10 +178,13 @@ def _lost_run(error: Exception) -> bool:
     return isinstance(error, Superseded)
 
 
-def _store_away(error: BaseException) -> StoreUnreachable | None:
-    """The lost connection among what made the handler end, if any."""
-    if isinstance(error, BaseExceptionGroup):
-        return next((e for one in error.exceptions if (e := _store_away(one)) is not None), None)
+def _lost_store(error: Exception) -> StoreUnreachable | None:
+    """The one that says that the database's server is away; also inside task groups."""
+    while isinstance(error, ExceptionGroup):
+        found = error.subgroup(StoreUnreachable)
+        if found is None:
+            return None
+        error = found.exceptions[0]
     return error if isinstance(error, StoreUnreachable) else None
 
 

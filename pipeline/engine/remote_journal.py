@@ -140,11 +140,12 @@ class RemoteJournal(Journal):
     were told were never stored, because that execution had lost the run; start over with another.
     """
 
+    is_remote = True
+
     def __init__(self, run_id: str, stored: list[AnyEvent]) -> None:
         super().__init__(run_id, epoch=stored[-1].epoch if stored else 0, events=stored)
         self.is_missing_facts = False
         self.is_missing_text = False
-        self.was_rewound = False
         self._lengths: dict[str, int] = {}  # of each agent's text, in characters
         self._told_at = time.monotonic()
         self._told_s = self.events[-1].at_s if self.events else 0.0

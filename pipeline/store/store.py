@@ -183,7 +183,7 @@ class Store:
                 also(connection, 0)
             return is_new
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=True)
 
     async def begin(
         self, run_id: str, may_take: Callable[[RunRecord], bool] = lambda _record: True
@@ -209,7 +209,8 @@ class Store:
             ended = _changed(connection, update(runs).where(runs.c.id == run_id).values(ending))
             return None if ended is None else codec.record_of(ended)
 
-        return await self.writer.do(change)
+        # twice is one epoch more than needed, and fences off the one nobody was told of
+        return await self.writer.do(change, is_repeatable=True)
 
     async def finish(
         self,
@@ -311,7 +312,8 @@ class Store:
         await self._changes(
             update(runs)
             .where(runs.c.id == run_id, runs.c.epoch == epoch, runs.c.status == RunStatus.RUNNING)
-            .values(progress_epoch=epoch)
+            .values(progress_epoch=epoch),
+            is_repeatable=True,
         )
 
     async def delete_run(self, run_id: str, owner: str) -> bool:
@@ -323,11 +325,11 @@ class Store:
 
         return await self.writer.do(change)
 
-    async def _changes(self, statement: Update) -> bool:
+    async def _changes(self, statement: Update, *, is_repeatable: bool = False) -> bool:
         def change(connection: Connection) -> bool:
             return bool(connection.execute(statement).rowcount)
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=is_repeatable)
 
 
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
