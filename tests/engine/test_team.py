@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import make_url
 
 from pipeline.engine import Runtime
-from pipeline.models import RunRecord, RunSpec, RunStatus
+from pipeline.journal import Journal
+from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
 from tests.engine.conftest import LEASE_S
 from tests.engine.scripted import ScriptedPipeline
@@ -166,7 +168,6 @@ def test_after_kill_9_another_worker_continues_and_calls_no_finished_agent_again
     for run_id in run_ids:
         team.ended(run_id)
     team.check_nothing_twice()
-    assert {n.agent for n in team.notes("calls") if n.epoch == 2} <= set(AGENTS[1:])
 
 
 def test_a_frozen_worker_writes_nothing_and_ends_when_it_wakes(team: Team) -> None:
@@ -267,3 +268,152 @@ def test_never_more_runs_at_once_than_allowed_and_the_urgent_first(
 
     order = [note.run_id for note in team.notes("calls")]
     assert order == [run for run in [urgent, *ordinary] for _ in AGENTS]
+
+
+def test_a_workers_text_and_facts_reach_the_web_process_as_they_come(team: Team) -> None:
+    team.worker(1.5)
+    run_id = team.web.submit(SPEC)
+    team.web.watch(run_id)
+
+    live = eventually(lambda: team.web.journal(run_id), "the journal of a worker's run")
+    eventually(lambda: live.text("planner").startswith("0 1 2 "), "its text")
+    seen = len(live.text("planner"))
+    eventually(lambda: len(live.text("planner")) > seen, "more of it")
+    eventually(lambda: keep_watching(team, run_id).finished, "its end")
+
+    assert team.ended(run_id).status is RunStatus.DONE
+    assert live.events == team.web.events(run_id)
+    expected = "".join(f"{n} " for n in range(75))
+    assert {agent: live.text(agent) for agent in AGENTS} == dict.fromkeys(AGENTS, expected)
+
+
+def test_a_late_visitor_gets_the_text_from_its_beginning(team: Team) -> None:
+    team.worker(2)
+    run_id = team.web.submit(SPEC)
+    eventually(lambda: len(team.web.checkpoints(run_id)) == 1, "the first agent's end")
+
+    eventually(
+        lambda: (live := keep_watching(team, run_id)) and live.text("writer"), "the second's text"
+    )
+
+    live = team.web.journal(run_id)
+    assert live is not None
+    assert live.text("writer").startswith("0 1 ")
+    assert live.events[0].kind == "run_started"
+    assert team.web.cancel(run_id)
+
+
+def test_what_is_told_goes_on_when_another_worker_takes_over(team: Team) -> None:
+    first = team.worker(2)
+    run_id = team.web.submit(SPEC)
+    eventually(lambda: (live := keep_watching(team, run_id)) and live.text("writer"), "text")
+    first.told(signal.SIGKILL)
+    team.worker(0.5)
+
+    def is_told_again() -> bool:
+        live = keep_watching(team, run_id)
+        return live is not None and live.epoch == 2 and bool(live.text("editor"))
+
+    eventually(is_told_again, "the second epoch")
+    team.ended(run_id)
+    live = eventually(lambda: keep_watching(team, run_id), "the journal")
+    eventually(lambda: live.finished, "its end")
+
+    assert live.events == team.web.events(run_id)
+    assert live.text("writer") == "".join(f"{n} " for n in range(25))
+
+
+def keep_watching(team: Team, run_id: str) -> Journal:
+    """The run's journal; an empty one while nothing has been told."""
+    team.web.watch(run_id)
+    return team.web.journal(run_id) or Journal(run_id, epoch=0)
+
+
+def test_a_typed_key_executes_where_it_was_typed_and_no_worker_takes_it(team: Team) -> None:
+    team.worker(0.2)
+    pipeline = ScriptedPipeline()
+    with Runtime(team.settings, pipeline) as web:
+        run_id = web.submit(SPEC, typed_endpoint=Endpoint("http://127.0.0.1:9/v1", "sk-typed"))
+        record = web.wait(run_id, 20)
+
+    assert record is not None
+    assert record.status is RunStatus.DONE
+    assert pipeline.worked == ["planner", "writer", "editor"]
+    assert team.calls(run_id) == []
+
+
+def test_a_typed_key_that_died_with_its_process_is_asked_for(team: Team) -> None:
+    team.worker(0.2)
+    pipeline = ScriptedPipeline()
+    pipeline.held.add("writer")
+    with Runtime(team.settings, pipeline) as web:
+        run_id = web.submit(SPEC, typed_endpoint=Endpoint("http://127.0.0.1:9/v1", "sk-typed"))
+        assert pipeline.reached["writer"].wait(20)
+        # two rounds of everybody's looking after runs
+        waited = team.web.wait(run_id, 5 * LEASE_S)
+        assert waited is not None
+        assert waited.status is RunStatus.RUNNING, "its key is still here"
+
+    record = team.web.wait(run_id, 30)
+    assert record is not None
+    assert record.status is RunStatus.NEEDS_KEY
+    assert team.calls(run_id) == []
+
+
+def test_a_run_whose_job_got_lost_is_queued_again(team: Team, postgres: PostgresServer) -> None:
+    database = make_url(str(team.settings.database_url)).database
+    assert database is not None
+    run_id = team.web.submit(SPEC)
+    postgres.ask("DELETE FROM pgqueuer", database)
+
+    team.worker(0.2)
+
+    team.ended(run_id)
+
+
+def test_the_same_run_submitted_twice_is_one_run(team: Team) -> None:
+    run_id = team.web.submit(SPEC, run_id="the-same")
+    assert team.web.submit(SPEC, run_id="the-same") == run_id
+
+    team.worker(0.2)
+    team.worker(0.2)
+
+    team.ended(run_id)
+    assert [note.agent for note in team.calls(run_id)] == list(AGENTS)
+
+
+def test_without_a_database_a_worker_ends_with_a_sentence(team: Team) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "pipeline", "worker"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"DATABASE_URL": "postgresql+asyncpg://me@127.0.0.1:9/none"},
+    )  # fmt: skip
+
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert "cannot be reached" in process.stderr
+
+
+def test_the_command_line_worker_executes_what_the_command_line_submits(team: Team) -> None:
+    environment = os.environ | {
+        "DATABASE_URL": str(team.settings.database_url),
+        "GANTRY_DATA_DIR": str(team.settings.data_dir),
+        "GANTRY_DEMO_SPEED": "instant",
+    }
+    command = [sys.executable, "-m", "pipeline"]
+    with subprocess.Popen(
+        [*command, "worker", "--concurrency", "2"], cwd=ROOT, env=environment
+    ) as worker:
+        try:
+            run = subprocess.run(
+                [*command, "run", "Tidal power", "--provider", "demo", "--speed", "instant"],
+                cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90,
+            )  # fmt: skip
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+
+    assert run.returncode == 0, run.stderr
+    assert 'topic: "Tidal power"' in run.stdout
+    assert "topic_planner" in run.stderr
