@@ -213,7 +213,8 @@ def worker(
     from pipeline.engine.worker import work
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "bm25s"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         work(build_runtime(_settings(), concurrency))
     except GantryError as error:

@@ -84,7 +84,7 @@ class LocalPostgres:
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
-        command = [self._programs / "bin" / "pg_isready", "-q", *self._connection]
+        command = [str(self._programs / "bin" / "pg_isready"), "-q", *self._connection]
         return subprocess.run(command, check=False).returncode == 0
 
     def _run(self, program: str, *arguments: object) -> str:

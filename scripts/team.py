@@ -34,6 +34,7 @@ class Program:
     command: Sequence[str]
     environment: dict[str, str]
     timeout_s: float
+    is_web: bool = False
     process: subprocess.Popen[bytes] | None = None
     again_at: float = 0.0
 
@@ -77,7 +78,7 @@ class Team:
         for number in range(1, self.workers + 1):
             command = [*_GANTRY, "worker", "--concurrency", str(self.concurrency)]
             self.add(Program(f"worker {number}", command, self.environment, WORKER_TIMEOUT_S))
-        self.add(Program("the dashboard", self._web(), self.environment, WEB_TIMEOUT_S))
+        self.add(Program("the dashboard", self._web(), self.environment, WEB_TIMEOUT_S, True))
         say(
             f"{self.workers} workers; the dashboard is at http://127.0.0.1:{self.port}, Ctrl+C ends all"
         )
@@ -93,7 +94,7 @@ class Team:
         for program in self.programs:
             if not program.has_ended:
                 continue
-            if program.timeout_s == WEB_TIMEOUT_S:
+            if program.is_web:
                 raise RuntimeError("The dashboard ended.")
             if program.again_at == 0.0:
                 assert program.process is not None
@@ -106,15 +107,12 @@ class Team:
     def stop(self) -> None:
         """The dashboard first, then the workers together, the database last."""
         say("stopping")
-        *workers, web = self.programs or [None]
-        if web is not None:
+        for web in (one for one in self.programs if one.is_web):
             web.stop()
-        for worker in workers:
-            if worker is not None:
-                worker.begin_to_stop()
-        for worker in workers:
-            if worker is not None:
-                worker.stop()
+        for worker in self.programs:
+            worker.begin_to_stop()
+        for worker in self.programs:
+            worker.stop()
         self.postgres.stop()
         say("stopped; the data is kept")
 

@@ -11,7 +11,7 @@ import logging
 import queue
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S = 10.0
 logger = logging.getLogger(__name__)
 
 
-def work(runtime: Runtime) -> None:
+def work(runtime: Runtime, on_start: Callable[[], object] = lambda: None) -> None:
     """Start `runtime` and return when it was told to stop and has.
 
     Raises `StoreError` when the database cannot be used, or not any more.
@@ -32,6 +32,7 @@ def work(runtime: Runtime) -> None:
     with _signals() as told:
         runtime.start()
         logger.info("Worker started")
+        on_start()
         try:
             _until_told(runtime, told)
             _let_runs_end(runtime, told)
