@@ -51,6 +51,9 @@ logger = logging.getLogger(__name__)
 class SteadyConnection:
     """Owned by one loop. Connects when first used; closed with `aclose`.
 
+    Its commits do not wait for the disk: what is said here may be forgotten in a power cut, and is
+    found again from the tables, whose own commits do wait.
+
     What is in `at_connect` is called with every new connection, before anything else uses it: what
     belongs to a session (locks) is set up there. Raises `StoreUnreachable` when the server stays
     away too long.
@@ -161,7 +164,10 @@ class SteadyConnection:
                 **self._url.get_dialect()().create_connect_args(self._url)[1],
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=ANSWER_TIMEOUT_S,
-                server_settings={"application_name": f"gantry {self._name}"},
+                server_settings={
+                    "application_name": f"gantry {self._name}",
+                    "synchronous_commit": "off",
+                },
             )
         except _REFUSED as error:
             raise StoreError(
