@@ -163,7 +163,7 @@ def main() -> None:
     if options.worker:
         log, concurrency = options.worker
         runtime = Runtime(load_settings(), TimedPipeline(Path(log)), concurrency=int(concurrency))
-        work(runtime, on_start=lambda: print("ready", flush=True))
+        work(runtime, on_alive=lambda: print("ready", flush=True))
         return
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
         _measure(Path(folder))

@@ -205,6 +205,9 @@ def worker(
     concurrency: Annotated[
         int, typer.Option(min=1, max=1000, help="Runs this process executes at once.")
     ] = 10,
+    alive_file: Annotated[
+        Path | None, typer.Option(help="Touched every 5 s while it works, for health checks.")
+    ] = None,
 ) -> None:
     """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
     import logging
@@ -216,7 +219,8 @@ def worker(
     for chatty in ("httpx", "bm25s"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        work(build_runtime(_settings(), concurrency))
+        on_alive = alive_file.touch if alive_file is not None else lambda: None
+        work(build_runtime(_settings(), concurrency), on_alive=on_alive)
     except GantryError as error:
         _stop(error, FAILED)
 

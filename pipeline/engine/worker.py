@@ -7,6 +7,7 @@ back to the queue for others. The same signal again: at once. Exit codes: 0 stop
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import signal
@@ -19,38 +20,43 @@ from pipeline.engine.runtime import Runtime
 
 GRACE_S = 10.0
 LOOK_EVERY_S = 0.1
+ALIVE_EVERY_S = 5.0
 CLOSE_TIMEOUT_S = 10.0
 
 logger = logging.getLogger(__name__)
 
 
-def work(runtime: Runtime, on_start: Callable[[], object] = lambda: None) -> None:
+def work(runtime: Runtime, *, on_alive: Callable[[], object] = lambda: None) -> None:
     """Start `runtime` and return when it was told to stop and has.
+
+    `on_alive` is called once it has started and every five seconds its loop answers.
 
     Raises `StoreError` when the database cannot be used, or not any more.
     """
     with _signals() as told:
         runtime.start()
         logger.info("Worker started")
-        on_start()
         try:
-            _until_told(runtime, told)
+            _until_told(runtime, told, on_alive)
             _let_runs_end(runtime, told)
         finally:
             runtime.close(CLOSE_TIMEOUT_S)
     logger.info("Worker stopped")
 
 
-def _until_told(runtime: Runtime, told: queue.SimpleQueue[int]) -> None:
-    while True:
-        try:
-            number = told.get(timeout=LOOK_EVERY_S)
-        except queue.Empty:
-            if (failure := runtime.failure) is not None:
-                raise failure from None
-            continue
-        logger.info("%s: no more runs are taken", signal.Signals(number).name)
-        return
+def _until_told(
+    runtime: Runtime, told: queue.SimpleQueue[int], on_alive: Callable[[], object]
+) -> None:
+    alive_at = float("-inf")
+    while told.empty():
+        if (failure := runtime.failure) is not None:
+            raise failure from None
+        if time.monotonic() - alive_at >= ALIVE_EVERY_S:
+            runtime.call(asyncio.sleep(0))
+            on_alive()
+            alive_at = time.monotonic()
+        time.sleep(LOOK_EVERY_S)  # a plain thread: the loop runs elsewhere
+    logger.info("%s: no more runs are taken", signal.Signals(told.get()).name)
 
 
 def _let_runs_end(runtime: Runtime, told: queue.SimpleQueue[int]) -> None:
