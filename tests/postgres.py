@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,9 @@ class PostgresServer:
         )
 
     def ask(self, statement: str, database: str = "postgres") -> list[Any]:
-        """What `statement` answers. Not inside a loop."""
-        return asyncio.run(self._ask(statement, database))
+        """What `statement` answers. In a thread, so that async tests may ask as well."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, self._ask(statement, database)).result()
 
     async def _ask(self, statement: str, database: str) -> list[Any]:
         connection = await self.connect(database)

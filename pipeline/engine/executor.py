@@ -123,7 +123,10 @@ class Executor:
             else None,
         )
         try:
-            outcome = await self._handler(record.spec, journal, context)
+            try:
+                outcome = await self._handler(record.spec, journal, context)
+            finally:
+                journal.end_text()
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise

@@ -206,9 +206,15 @@ class Runtime:
         return self.call(self._gates(owner), CALL_TIMEOUT_S)
 
     def texts(self, run_id: str) -> Mapping[str, str]:
-        """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
+        """What each agent streamed last: whole from `journal`, or as stored two seconds before.
+
+        Does not ask who is asking: check with `run(run_id, owner)` first.
+        """
         journal = self.journal(run_id)
-        return {} if journal is None else {name: journal.text(name) for name in list(journal.texts)}
+        if journal is not None:
+            return {name: journal.text(name) for name in list(journal.texts)}
+        stored = self.call(self._running.store.partial_texts(run_id))
+        return {name: partial.text for name, partial in stored.items()}
 
     def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
         """The run once it has ended (or needs a person); as it is when the time is up."""

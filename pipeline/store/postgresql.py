@@ -224,20 +224,31 @@ def _engine(url: URL) -> AsyncEngine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
         hide_parameters=True,  # prompts and articles do not belong into errors and logs
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": STATEMENT_TIMEOUT_S,
-            "server_settings": {
-                "application_name": "gantry",
-                "synchronous_commit": "on",  # whatever the server's default: see the promise
-                "lock_timeout": str(LOCK_TIMEOUT_MS),
-                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-                "jit": "off",  # our statements are short; compiling them costs more
-            },
-        },
+        connect_args=session_args(),
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+def session_args() -> dict[str, Any]:
+    """How every connection is opened, beside its address."""
+    return {
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": STATEMENT_TIMEOUT_S,
+        "server_settings": {
+            "application_name": "gantry",
+            "synchronous_commit": "on",  # whatever the server's default: see the promise
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            "jit": "off",  # our statements are short; compiling them costs more
+        },
+    }
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """What the driver's own `connect` takes for a connection beside the pool."""
+    _, address = url.get_dialect()().create_connect_args(url)
+    return {**address, **session_args()}
 
 
 def _refuse_closed(_connection: Any, record: Any, _proxy: Any) -> None:

@@ -37,7 +37,8 @@ from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
-from pipeline.store.tables import checkpoints, events, runs
+from pipeline.store.partial_texts import PartialText
+from pipeline.store.tables import checkpoints, events, partial_texts, runs
 from pipeline.store.writer import Writer, insert_for
 
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
@@ -113,6 +114,14 @@ class Store:
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
         rows = await self._rows(query.order_by(checkpoints.c.at))
         return {row.agent: codec.checkpoint_of(row) for row in rows}
+
+    async def partial_texts(self, run_id: str) -> dict[str, PartialText]:
+        """What agents without a checkpoint had written, up to two seconds ago; serves all owners."""
+        query = select(partial_texts).where(partial_texts.c.run_id == codec.storable(run_id))
+        return {
+            row.agent: PartialText(codec.text_of(row.text), row.epoch, row.generation, row.at)
+            for row in await self._rows(query.order_by(partial_texts.c.agent))
+        }
 
     async def unfinished_runs(self) -> list[Unfinished]:
         """Queued and running ones of all owners, in the order in which they should run."""
@@ -320,7 +329,7 @@ class Store:
         """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
 
         def change(connection: Connection) -> bool:
-            # checkpoints and events go with their run (ON DELETE CASCADE)
+            # everything else goes with its run (ON DELETE CASCADE)
             return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
 
         return await self.writer.do(change)

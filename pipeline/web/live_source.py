@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 
 from pipeline.agents.roster import ROSTER
 from pipeline.engine.runtime import Runtime
-from pipeline.journal import Journal
+from pipeline.journal import Journal, LiveText
 from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import grown_plan
 from pipeline.views.admission_panel import AdmissionMessage, admission_message
@@ -43,6 +44,7 @@ class RunSource:
         self._aside_at = -ADMISSION_EVERY_S
         self._aside: AdmissionMessage | None = None
         self._anchor: tuple[float, float] | None = None  # clock and run's time at the last fact
+        self._texts: dict[str, LiveText] = {}  # of a run without a journal here, as stored
 
     @property
     def finished(self) -> bool:
@@ -69,7 +71,8 @@ class RunSource:
             await self._take_stored(journal)
         if self._caught_up is None:
             self._caught_up = self._reducer.position
-        message = self._reducer.batch(journal.texts if journal else {}, self._now_s())
+        texts = journal.texts if journal else self._texts
+        message = self._reducer.batch(texts, self._now_s())
         return None if message is None else _encode(message)
 
     def _say_watching(self) -> None:
@@ -120,6 +123,19 @@ class RunSource:
         if new:
             self._anchor = (time.monotonic(), new[-1].at_s)
         self._reducer.apply(new)
+        if self._runtime.journal(self._run.id) is None:
+            self._take_texts(await asyncio.to_thread(self._runtime.texts, self._run.id))
+
+    def _take_texts(self, stored: Mapping[str, str]) -> None:
+        """Go on where the text that was told ends, or begin anew where it is another."""
+        for agent, text in stored.items():
+            live = self._texts.get(agent)
+            told = "" if live is None else live.since(0)
+            if live is None or not text.startswith(told):
+                generation = 0 if live is None else live.generation + 1
+                self._texts[agent] = LiveText(generation, [text])
+            elif len(text) > len(told):
+                live.parts.append(text[len(told) :])
 
     def _now_s(self) -> float:
         """The run's clock, for everything that grows."""

@@ -75,8 +75,8 @@ def test_the_journal_is_live_while_the_run_executes_and_stays_a_while(
     assert live.finished
 
 
-def test_the_text_of_an_agent_that_did_not_finish_is_known_while_the_journal_is(
-    runtime: Runtime, pipeline: ScriptedPipeline
+def test_the_text_of_an_agent_that_did_not_finish_is_kept(
+    runtime: Runtime, pipeline: ScriptedPipeline, start: StartRuntime
 ) -> None:
     run_id = held_run(runtime, pipeline, "writer")
     live = runtime.journal(run_id)
@@ -89,12 +89,15 @@ def test_the_text_of_an_agent_that_did_not_finish_is_known_while_the_journal_is(
 
     assert record is not None
     assert runtime.texts(run_id) == {"writer": "Half a sentence"}
+    assert start(ScriptedPipeline()).texts(run_id) == {"writer": "Half a sentence"}  # elsewhere
     assert runtime.texts("unknown") == {}
     roster = [replace(ROSTER[0], name=name, needs=()) for name in AGENTS]
     events, checkpoints = runtime.events(run_id), runtime.checkpoints(run_id)
     bundle = Bundle(record, events, checkpoints, roster, texts=runtime.texts(run_id))
     texts = {agent["agent"]: agent["text"] for agent in bundle.report["agents"]}
     assert texts == {"planner": "planner in epoch 1", "writer": "Half a sentence", "editor": ""}
+    partial = {agent["agent"]: agent["text_is_partial"] for agent in bundle.report["agents"]}
+    assert partial == {"planner": False, "writer": True, "editor": False}
 
 
 @pytest.mark.parametrize("agent", AGENTS)
