@@ -46,8 +46,8 @@ KEPT_LINES = 8  # open lines; more only while more are in use
 logger = logging.getLogger(__name__)
 
 
-def build_runtime(settings: Settings) -> Runtime:
-    """A runtime that carries runs out for real. Not started yet."""
+def build_runtime(settings: Settings, concurrency: int | None = None) -> Runtime:
+    """A runtime that carries runs out for real; with `concurrency` a team's worker. Not started yet."""
     access = ModelAccess(settings)
     return Runtime(
         settings,
@@ -55,6 +55,7 @@ def build_runtime(settings: Settings) -> Runtime:
         on_start=access.warm_up,
         on_stop=access.aclose,
         admission=access.admission,
+        concurrency=concurrency,
     )
 
 
