@@ -1,7 +1,7 @@
 """The command line, for scripts and servers: `python -m pipeline run "TOPIC"`.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done or degraded,
-1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled).
+1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled); a worker's: see `engine/worker.py`.
 """
 
 from __future__ import annotations
@@ -177,6 +177,54 @@ def plan(
     typer.echo(f"off: {', '.join(off) or 'nothing'}")
 
 
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date; may be repeated."""
+    from pipeline.store import database_url, is_postgresql
+    from pipeline.store import migrate as bring_up_to_date
+
+    try:
+        url = database_url(_settings())
+        done = bring_up_to_date(url)
+        if is_postgresql(url):
+            from pipeline.engine.postgresql import migrate_queue
+
+            migrate_queue(url)
+    except GantryError as error:
+        _stop(error, FAILED)
+    if done.before is None:
+        typer.echo(f"created the schema ({done.after})")
+    elif done.has_changed:
+        typer.echo(f"upgraded the schema from {done.before} to {done.after}")
+    else:
+        typer.echo(f"the schema is up to date ({done.after})")
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="Runs this process executes at once.")
+    ] = 10,
+    alive_file: Annotated[
+        Path | None, typer.Option(help="Touched every 5 s while it works, for health checks.")
+    ] = None,
+) -> None:
+    """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
+    import logging
+
+    from pipeline.assembly import build_runtime
+    from pipeline.engine.worker import work
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "bm25s"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        on_alive = alive_file.touch if alive_file is not None else lambda: None
+        work(build_runtime(_settings(), concurrency), on_alive=on_alive)
+    except GantryError as error:
+        _stop(error, FAILED)
+
+
 @app.command("demo-provider")
 def demo_provider(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
@@ -335,6 +383,7 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
         record = runtime.run(run_id)
         if record is None:
             raise SpecError(f"Run {run_id} was deleted while it was running.")
+        runtime.watch(run_id)
         journal = runtime.journal(run_id)
         events = journal.events if journal is not None else runtime.events(run_id)
         for event in events[seen:]:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
 from pipeline.engine.port import RunContext, RunHandler, RunOutcome
-from pipeline.errors import GantryError, StoreError, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
 from pipeline.models import RunRecord, RunStatus
@@ -61,30 +61,36 @@ class Executor:
         while (ended := self._busy.get(run_id)) is not None:
             await ended.wait()
 
-    async def execute(self, run_id: str) -> None:
-        """Do all there is to do for the run now; only cancellation escapes."""
+    async def execute(self, run_id: str) -> bool:
+        """Do all there is to do for the run now; only cancellation escapes.
+
+        False when the store stood in the way, so that it should be executed again.
+        """
         await self.ended(run_id)  # a cancelled execution may still be closing its calls
         ended = self._busy[run_id] = asyncio.Event()
         try:
-            await self._execute(run_id)
+            is_done = await self._execute(run_id)
             self._left.pop(run_id, None)
         except StoreError as error:
             if self._left.get(run_id) != str(error):
                 logger.error("Run %s is left for later: %s", run_id, error)
             self._left[run_id] = str(error)
+            return False
+        else:
+            return is_done
         finally:
             del self._busy[run_id]
             ended.set()
 
-    async def _execute(self, run_id: str) -> None:
+    async def _execute(self, run_id: str) -> bool:
         record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
-            return
+            return True
         journal = await self._open_journal(record)
         self._finished.pop(run_id, None)
         self._journals[run_id] = journal
         try:
-            await self._carry_out(record, journal)
+            return await self._carry_out(record, journal)
         finally:
             journal.close()
             self._finished[run_id] = self._journals.pop(run_id)
@@ -100,12 +106,14 @@ class Executor:
     async def _open_journal(self, record: RunRecord) -> DurableJournal:
         try:
             return await DurableJournal.open(self._store, record)
+        except (StoreBusy, StoreUnreachable):
+            raise  # the run is as it was; the next try finds the database back
         except Exception as error:
             # what is stored cannot be read back: starting again would only repeat it
             await self._end(record, _failure(record.id, error))
             raise
 
-    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> None:
+    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> bool:
         typed = record.spec.key_source == "typed"
         context = RunContext(
             settings=self._settings,
@@ -115,31 +123,41 @@ class Executor:
             else None,
         )
         try:
-            outcome = await self._handler(record.spec, journal, context)
+            try:
+                outcome = await self._handler(record.spec, journal, context)
+            finally:
+                journal.end_text()
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of the run: stored and logged
+        except Exception as error:  # the edge of the run: stored and logged
             if _lost_run(error):
                 logger.info("Run %s: %s", record.id, error)
-                await self._interrupted(record, journal)
-                return
+                return not await self._interrupted(record, journal)
+            if (away := _lost_store(error)) is not None:
+                raise away from error  # left for later: nothing is wrong with the run itself
             outcome = _failure(record.id, error)
         _tell(journal, outcome)
         try:
             await self._end(record, outcome)
         except RunStopped:
             logger.info("Run %s was cancelled just before it ended", record.id)
+        return True
 
-    async def _interrupted(self, record: RunRecord, journal: Journal) -> None:
-        """The handler was stopped: by a person, by another process, or because we close."""
+    async def _interrupted(self, record: RunRecord, journal: Journal) -> bool:
+        """The handler was stopped: by a person, by another process, or because we close.
+
+        True when the run is still ours to continue.
+        """
         now = await self._store.find_run(record.id)
-        if now is not None and now.epoch == record.epoch:
+        is_ours = now is not None and now.epoch == record.epoch
+        if now is not None and is_ours:
             if now.status is RunStatus.RUNNING:
                 await self._store.release(record.id, record.epoch)  # continues at the next start
             elif now.status.is_final:  # queued: cancelled and continued while this was closing
                 _tell(journal, RunOutcome(now.status))
         await self._store.writer.flush()
+        return now is not None and is_ours and now.status is RunStatus.RUNNING
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
         await self._store.finish(
@@ -161,6 +179,16 @@ def _lost_run(error: Exception) -> bool:
     if isinstance(error, ExceptionGroup):
         return error.subgroup(Superseded) is not None
     return isinstance(error, Superseded)
+
+
+def _lost_store(error: Exception) -> StoreUnreachable | None:
+    """The one that says that the database's server is away; also inside task groups."""
+    while isinstance(error, ExceptionGroup):
+        found = error.subgroup(StoreUnreachable)
+        if found is None:
+            return None
+        error = found.exceptions[0]
+    return error if isinstance(error, StoreUnreachable) else None
 
 
 def _failure(run_id: str, error: Exception) -> RunOutcome:

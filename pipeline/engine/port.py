@@ -7,12 +7,17 @@ the pipeline itself, injected, so that the engine knows nothing about agents.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+from sqlalchemy import Connection
 
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+
+WIND_DOWN_S = 5.0  # what a cancelled run gets to close its calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class RunOutcome:
 
 
 RunHandler = Callable[[RunSpec, Journal, RunContext], Awaitable[RunOutcome]]
-Execute = Callable[[str], Awaitable[None]]
+HandOver = Callable[[Connection, int], None]  # in the transaction of the run's row, with its epoch
+Execute = Callable[[str], Awaitable[bool]]  # False: it should be executed again
 
 
 class Engine(Protocol):
@@ -54,3 +60,47 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Take no more runs, cancel those executing and return when they have ended."""
+
+
+class Execution(Protocol):
+    """How the runs this process takes in get executed: here, or by others. Owned by one loop."""
+
+    @property
+    def is_engine(self) -> bool:
+        """True when runs execute in this process."""
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why this process stopped executing runs, if it did and cannot mend it."""
+
+    async def start(self) -> None:
+        """Begin to execute and watch. Raises `StoreError` with what to do."""
+
+    async def aclose(self) -> None:
+        """Interrupt what executes here, so that it continues elsewhere or at the next start."""
+
+    async def drain(self) -> frozenset[str]:
+        """Take no more runs; the ids of those still executing here. Meant to be asked again."""
+
+    def check_typed_key(self) -> None:
+        """Raise `EngineBusy` when a run on a typed key could not execute in this process."""
+
+    def handing_over(
+        self, run_id: str, priority: int, *, typed: bool
+    ) -> AbstractAsyncContextManager[HandOver | None]:
+        """Have the run executed once its row is stored, inside the `with`.
+
+        What is given belongs into the transaction that stores it. A typed key keeps it here.
+        """
+
+    def cancelling(self, run_id: str) -> HandOver | None:
+        """What belongs into the transaction that cancels or deletes the run."""
+
+    async def cancelled(self, run_id: str) -> None:
+        """Stop what executes of a run that is cancelled in the store. Does not wait."""
+
+    def watch(self, run_id: str) -> None:
+        """Have `journal` know the run for the next ten seconds, if it executes elsewhere."""
+
+    def journal(self, run_id: str) -> Journal | None:
+        """Of a watched run that executes in another process, as far as is known. Any thread."""

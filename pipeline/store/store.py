@@ -7,15 +7,19 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
+    Insert,
     Row,
     Select,
     Update,
@@ -26,7 +30,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy import insert as plain_insert
 
 from pipeline import events as facts
 from pipeline.errors import SpecError
@@ -34,13 +37,15 @@ from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
-from pipeline.store.tables import checkpoints, events, runs
-from pipeline.store.writer import Writer
+from pipeline.store.partial_texts import PartialText
+from pipeline.store.tables import checkpoints, events, partial_texts, runs
+from pipeline.store.writer import Writer, insert_for
 
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
 
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 CANCELLABLE = (*UNFINISHED, RunStatus.WAITING_APPROVAL, RunStatus.NEEDS_KEY)
+Also = Callable[[Connection, int], None]  # what goes with a change of a run; gets its epoch
 CONTINUABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.NEEDS_KEY)
 
 
@@ -51,6 +56,7 @@ class Unfinished:
     id: str
     status: RunStatus
     priority: int
+    epoch: int
 
 
 class Store:
@@ -102,29 +108,67 @@ class Store:
         query = select(events.c.payload).join(runs).where(_is(run_id, owner))
         query = query.order_by(events.c.seq)
         # a long run has thousands of facts: decoding them must not hold up the loop
-        return await self._database.read(
-            lambda connection: _decode_all(connection.execute(query).all())
-        )
+        return await asyncio.to_thread(_decode_all, await self._rows(query))
 
     async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
         rows = await self._rows(query.order_by(checkpoints.c.at))
         return {row.agent: codec.checkpoint_of(row) for row in rows}
 
+    async def partial_texts(self, run_id: str) -> dict[str, PartialText]:
+        """What agents without a checkpoint had written, up to two seconds ago; serves all owners."""
+        query = select(partial_texts).where(partial_texts.c.run_id == codec.storable(run_id))
+        return {
+            row.agent: PartialText(codec.text_of(row.text), row.epoch, row.generation, row.at)
+            for row in await self._rows(query.order_by(partial_texts.c.agent))
+        }
+
     async def unfinished_runs(self) -> list[Unfinished]:
         """Queued and running ones of all owners, in the order in which they should run."""
         r = runs.c
-        query = select(r.id, r.status, r.priority).where(r.status.in_(UNFINISHED))
+        query = select(r.id, r.status, r.priority, r.epoch).where(r.status.in_(UNFINISHED))
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
-        return [Unfinished(row.id, RunStatus(row.status), row.priority) for row in rows]
+        return [Unfinished(row.id, RunStatus(row.status), row.priority, row.epoch) for row in rows]
+
+    async def still_unfinished(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that are queued or running."""
+        r = runs.c
+        query = select(r.id).where(r.id.in_(run_ids), r.status.in_(UNFINISHED))
+        return {row.id for row in await self._rows(query)}
+
+    async def progress(self, run_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """How far runs have got: their epoch and the number of their last fact (0: none)."""
+        query = (
+            select(runs.c.id, runs.c.epoch, func.coalesce(func.max(events.c.seq), 0).label("seq"))
+            .outerjoin(events)
+            .where(runs.c.id.in_(run_ids))
+            .group_by(runs.c.id, runs.c.epoch)
+        )
+        return {row.id: (row.epoch, row.seq) for row in await self._rows(query)}
+
+    async def on_typed_keys(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that only the process with their key may execute."""
+        rows = await self._rows(select(runs).where(runs.c.id.in_(run_ids)))
+        return {row.id for row in rows if codec.record_of(row).spec.key_source == "typed"}
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())
 
     # Changing
 
-    async def insert_run(self, run_id: str, owner: str, spec: RunSpec, priority: int = 0) -> bool:
-        """Store a new run as queued. False when the id exists: the same submission, again."""
+    async def insert_run(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        priority: int = 0,
+        *,
+        also: Also | None = None,
+    ) -> bool:
+        """Store a new run as queued. False when the id exists: the same submission, again.
+
+        `also` is carried out in the same transaction, when the run is new.
+        """
         values = {
             "id": run_id,
             "owner": owner,
@@ -141,12 +185,14 @@ class Store:
         }
 
         def change(connection: Connection) -> bool:
-            if connection.execute(_EXISTS, {"run": run_id}).first() is not None:
-                return False
-            connection.execute(_INSERT, values)
-            return True
+            # not asked first: two processes may be told the same id at the same moment
+            statement = _new_run(connection.dialect)
+            is_new = bool(connection.execute(statement, values).rowcount)
+            if is_new and also is not None:
+                also(connection, 0)
+            return is_new
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=True)
 
     async def begin(
         self, run_id: str, may_take: Callable[[RunRecord], bool] = lambda _record: True
@@ -172,7 +218,8 @@ class Store:
             ended = _changed(connection, update(runs).where(runs.c.id == run_id).values(ending))
             return None if ended is None else codec.record_of(ended)
 
-        return await self.writer.do(change)
+        # twice is one epoch more than needed, and fences off the one nobody was told of
+        return await self.writer.do(change, is_repeatable=True)
 
     async def finish(
         self,
@@ -198,16 +245,31 @@ class Store:
         }
         await self.writer.finish(run_id, epoch, ending)
 
-    async def cancel(self, run_id: str, owner: str) -> bool:
-        """Mark the run cancelled, durably. False when there is nothing to cancel."""
-        return await self._changes(
+    async def cancel(self, run_id: str, owner: str, *, also: Also | None = None) -> bool:
+        """Mark the run cancelled, durably. False when there is nothing to cancel.
+
+        `also` is carried out in the same transaction, when there is.
+        """
+        statement = (
             update(runs)
             .where(_is(run_id, owner), runs.c.status.in_(CANCELLABLE))
             .values(status=RunStatus.CANCELLED, finished_at=_now(), error="", error_code="")
         )
 
-    async def requeue(self, run_id: str, owner: str, spec: RunSpec) -> RunRecord:
+        def change(connection: Connection) -> bool:
+            row = _changed(connection, statement)
+            if row is not None and also is not None:
+                also(connection, row.epoch)
+            return row is not None
+
+        return await self.writer.do(change)
+
+    async def requeue(
+        self, run_id: str, owner: str, spec: RunSpec, *, also: Also | None = None
+    ) -> RunRecord:
         """Continue a failed, cancelled or keyless run with `spec`: queued, its crashes forgotten.
+
+        `also` is carried out in the same transaction.
 
         Raises `SpecError` when it is missing or in no state to be continued.
         """
@@ -232,6 +294,8 @@ class Store:
                     "This run cannot be continued.",
                     "Only runs that failed, were cancelled or wait for a key can.",
                 )
+            if also is not None:
+                also(connection, row.epoch)
             return codec.record_of(row)
 
         return await self.writer.do(change)
@@ -257,28 +321,27 @@ class Store:
         await self._changes(
             update(runs)
             .where(runs.c.id == run_id, runs.c.epoch == epoch, runs.c.status == RunStatus.RUNNING)
-            .values(progress_epoch=epoch)
+            .values(progress_epoch=epoch),
+            is_repeatable=True,
         )
 
     async def delete_run(self, run_id: str, owner: str) -> bool:
         """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
 
         def change(connection: Connection) -> bool:
-            # checkpoints and events go with their run (ON DELETE CASCADE)
+            # everything else goes with its run (ON DELETE CASCADE)
             return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
 
         return await self.writer.do(change)
 
-    async def _changes(self, statement: Update) -> bool:
+    async def _changes(self, statement: Update, *, is_repeatable: bool = False) -> bool:
         def change(connection: Connection) -> bool:
             return bool(connection.execute(statement).rowcount)
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=is_repeatable)
 
 
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
-_INSERT = plain_insert(runs)
-_EXISTS = select(runs.c.id).where(runs.c.id == bindparam("run"))
 _UNFINISHED = (
     select(runs)
     .where(runs.c.id == bindparam("run"), runs.c.status.in_(UNFINISHED))
@@ -294,6 +357,11 @@ _BEGIN = (
     )
     .returning(runs)
 )
+
+
+@lru_cache(maxsize=64)
+def _new_run(dialect: Dialect) -> Insert:
+    return insert_for(dialect, runs).on_conflict_do_nothing()
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

@@ -4,12 +4,16 @@ Decides when to commit (at once for whoever waits, within 50 ms for plain facts)
 write may still happen: facts, checkpoints and endings of an execution are fenced by its epoch
 inside the transaction that stores them. Whatever arrives while a commit is under way shares the
 next one, so hundreds of runs cost a handful of commits. What a change means is `store.py`'s.
+
+What agents in flight have written goes along with a group that is stored anyway, or every two
+seconds by itself; while nobody writes, nothing is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,19 +21,27 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipeline.errors import GantryError, StoreBusy, StoreError, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import AnyEvent
+from pipeline.journal import Journal
 from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
 from pipeline.store.codec import checkpoint_values, encode_event
 from pipeline.store.database import Database
+from pipeline.store.partial_texts import Following
 from pipeline.store.prepared import Prepared
 
 FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
+TEXT_EVERY_S = 2.0  # how old the stored text of an agent in flight may be
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
+RECONNECT_AFTER_S = 0.2  # pause after its server did not answer: a restart takes a second or two
+# How long a write waits for a server that is away: somebody may look at a page meanwhile, but
+# what an execution made is paid for.
+CHANGE_PATIENCE_S = 5.0
+MADE_PATIENCE_S = 60.0
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,6 +67,9 @@ class _Wanted:
 
     A change whose caller has given up is not carried out: it was told that nothing happened. What
     an execution made is stored whoever still waits, because it is paid for.
+
+    `doubt` is the commit that got no answer, if there was one. Then only what may happen twice
+    (`is_repeatable`) is tried again.
     """
 
     done: asyncio.Future[Any]
@@ -63,6 +78,38 @@ class _Wanted:
     epoch: int = 0
     checkpoint: Checkpoint | None = None
     ending: dict[str, Any] | None = None
+    is_repeatable: bool = True
+    asked_at_s: float = field(default_factory=time.monotonic)
+    doubt: StoreUnreachable | None = None
+
+    def may_wait_for(self, error: Exception) -> bool:
+        """True when it should be tried again once the server is back."""
+        if not isinstance(error, StoreUnreachable):
+            return False
+        if error.in_doubt:
+            self.doubt = error
+        if self.doubt is not None and not self.is_repeatable:
+            return False
+        patience_s = MADE_PATIENCE_S if self.change is None else CHANGE_PATIENCE_S
+        return time.monotonic() - self.asked_at_s < patience_s
+
+    def refuse(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(self.doubt or error)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is stored with one commit. `texts` are rows; they come from the `followed` journals."""
+
+    facts: list[_Facts]
+    wanted: list[_Wanted]
+    texts: list[dict[str, Any]] = field(default_factory=list)
+    followed: list[Following] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.facts or self.wanted or self.texts)
 
 
 class Writer:
@@ -71,6 +118,9 @@ class Writer:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._facts: dict[tuple[str, int], _Facts] = {}
+        self._followed: dict[tuple[str, int], Following] = {}
+        self._leaving: list[Following] = []  # their last words are still to be stored
+        self._text_at_s = 0.0  # when text was last looked at
         self._wanted: list[_Wanted] = []
         self._in_hand: list[_Wanted] = []  # of the group being stored
         self._trouble = ""  # what was last logged; the same again is not news
@@ -104,6 +154,18 @@ class Writer:
         )
         self._something.set()
 
+    def follow(self, journal: Journal) -> None:
+        """Store what its agents are writing, every two seconds, until `unfollow`."""
+        self._followed[journal.run_id, journal.epoch] = Following(journal)
+        self._something.set()  # whoever waits has no time limit yet
+
+    def unfollow(self, journal: Journal) -> None:
+        """Its agents write no more. What they wrote last is stored soon."""
+        following = self._followed.pop((journal.run_id, journal.epoch), None)
+        if following is not None:
+            self._leaving.append(following)
+            self._something.set()
+
     async def commit(self, run_id: str, epoch: int, checkpoint: Checkpoint) -> None:
         """Return when `checkpoint`, and every fact before it, cannot be lost.
 
@@ -115,17 +177,20 @@ class Writer:
         """Store the run's last columns. Raises as `commit` does."""
         await self._want(_Wanted(self._future(), run_id=run_id, epoch=epoch, ending=ending))
 
-    async def do(self, change: Callable[[Connection], T]) -> T:
-        """Carry out `change` in the next group (in another thread); its result once committed.
+    async def do(self, change: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+        """Carry out `change` in the next group (maybe in another thread); its result once committed.
 
-        It may raise a `GantryError`, but only before it has written anything.
+        It may raise a `GantryError`, but only before it has written anything. `is_repeatable`: it
+        may be carried out again when the connection broke and nobody knows whether it was.
+        Otherwise that is said, as a `StoreUnreachable` that is `in_doubt`.
         """
-        result: T = await self._want(_Wanted(self._future(), change=change))
+        wanted = _Wanted(self._future(), change=change, is_repeatable=is_repeatable)
+        result: T = await self._want(wanted)
         return result
 
     async def flush(self) -> None:
         """Return when every fact added so far is stored. Raises `StoreError` when it cannot be."""
-        await self.do(lambda _connection: None)
+        await self.do(lambda _connection: None, is_repeatable=True)
 
     @staticmethod
     def _future() -> asyncio.Future[Any]:
@@ -149,73 +214,120 @@ class Writer:
             waiting = [*self._in_hand, *self._wanted]
             self._in_hand, self._wanted = [], []
             for one in waiting:
-                _refuse(one.done, StoreError("The store stopped writing.", "Start Gantry again."))
+                one.refuse(StoreError("The store stopped writing.", "Start Gantry again."))
 
     async def _run(self) -> None:
-        while not (self._closing and not self._facts and not self._wanted):
-            await self._something.wait()
-            if not self._urgent.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FACTS_WAIT_S):
-                        await self._urgent.wait()
-            facts, wanted = self._take()
-            if not facts and not wanted:
+        while not (self._closing and not self._has_work()):
+            await self._wait()
+            group = self._take()
+            if group.is_empty:
                 continue
-            if not await self._store(facts, wanted):
+            if (error := await self._store(group)) is not None:
                 if self._closing:
-                    logger.error("Lost the last facts of %d runs: see the error above", len(facts))
+                    lost = max(len(group.facts), len(group.followed))
+                    logger.error(
+                        "Lost the last facts or text of %d runs: see the error above", lost
+                    )
                     return
-                await asyncio.sleep(RETRY_AFTER_S)
+                is_away = isinstance(error, StoreUnreachable)
+                await asyncio.sleep(RECONNECT_AFTER_S if is_away else RETRY_AFTER_S)
 
-    def _take(self) -> tuple[list[_Facts], list[_Wanted]]:
-        facts, wanted = list(self._facts.values()), self._wanted
+    def _has_work(self) -> bool:
+        return bool(self._facts or self._wanted or self._leaving)
+
+    async def _wait(self) -> None:
+        """Return when there is something to store, at once for whoever waits for it."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(
+                self._text_at_s + TEXT_EVERY_S if self._followed else None
+            ):
+                await self._something.wait()
+        if self._something.is_set() and not self._urgent.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(loop.time() + FACTS_WAIT_S):
+                    await self._urgent.wait()
+
+    def _take(self) -> _Group:
+        group = _Group(list(self._facts.values()), self._wanted)
         self._facts, self._wanted = {}, []
-        self._in_hand = wanted
+        self._in_hand = group.wanted
+        now = asyncio.get_running_loop().time()
+        # along with others earlier, so that it seldom needs a commit of its own
+        due_s = TEXT_EVERY_S if group.is_empty else TEXT_EVERY_S / 2
+        if self._leaving or now - self._text_at_s >= due_s:
+            self._text_at_s = now
+            group.followed = [*self._followed.values(), *self._leaving]
+            self._leaving = []
+            group.texts = [row for each in group.followed for row in each.news()]
         if not self._closing:
             self._something.clear()
             self._urgent.clear()
-        return facts, wanted
+        return group
 
-    async def _store(self, facts: list[_Facts], wanted: list[_Wanted]) -> bool:
-        """Store a group; when it fails, its parts on their own. False: the facts are kept for later.
+    async def _store(self, group: _Group) -> Exception | None:
+        """Store a group; when it fails, its parts on their own. The error: facts are kept for later.
 
         A database that another program holds is not asked again: whoever waits has waited enough.
+        One whose server is away is, by all who may wait.
         """
-        error = await self._attempt(facts, wanted)
-        self._log(error, len(facts) + len(wanted))
+        facts, wanted = group.facts, group.wanted
+        error = failed = await self._attempt(facts, wanted, group.texts)
+        self._log(error, len(facts) + len(wanted) + len(group.texts))
         if error is None:
-            return True
-        if isinstance(error, StoreBusy):
-            self._put_back(facts)
-            for one in wanted:
-                _refuse(one.done, error)
-            return False
+            return None
+        self._follow_again(group.followed)
+        if isinstance(error, StoreBusy | StoreUnreachable):
+            return self._keep(facts, wanted, error)
         if facts and (error := await self._attempt(facts, [])) is not None:
-            self._put_back(facts)
-            for one in wanted:
-                _refuse(one.done, error)
-            return False
+            return self._keep(facts, wanted, error)
         for one in wanted:
             if (error := await self._attempt([], [one])) is not None:
-                _refuse(one.done, error)
-        return True
+                self._keep([], [one], error)
+        return None if facts or wanted else failed
+
+    def _follow_again(self, followed: Iterable[Following]) -> None:
+        """Their text was not stored."""
+        for each in followed:
+            each.forget()
+            if self._followed.get((each.run_id, each.epoch)) is not each:
+                self._leaving.append(each)
 
     async def _attempt(
-        self, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
+        self,
+        facts: Sequence[_Facts],
+        wanted: Sequence[_Wanted],
+        texts: Sequence[dict[str, Any]] = (),
     ) -> Exception | None:
         """One transaction. Tells those who wait only after the commit; returns what failed."""
+        replaced = [
+            (one.run_id, one.checkpoint.agent)
+            for one in wanted
+            if one.checkpoint is not None and self._may_have_text(one, one.checkpoint.agent)
+        ]
         try:
             verdicts = await self._database.write(
-                lambda connection: _carry_out(connection, facts, wanted)
+                lambda connection: _carry_out(connection, facts, wanted, texts, replaced)
             )
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this group
             return error
         for one, verdict in zip(wanted, verdicts, strict=True):
             if isinstance(verdict, GantryError):
-                _refuse(one.done, verdict)
-            elif not one.done.done():
+                one.refuse(verdict)
+                continue
+            self._settle(one)
+            if not one.done.done():
                 one.done.set_result(verdict)
         return None
+
+    def _may_have_text(self, wanted: _Wanted, agent: str) -> bool:
+        following = self._followed.get((wanted.run_id, wanted.epoch))
+        return following is None or following.may_have_stored(agent)
+
+    def _settle(self, stored: _Wanted) -> None:
+        following = self._followed.get((stored.run_id, stored.epoch))
+        if following is not None and stored.checkpoint is not None:
+            following.settle(stored.checkpoint.agent)
 
     def _log(self, error: Exception | None, writes: int) -> None:
         """Say when it begins to fail, fails otherwise, or works again; not every second."""
@@ -226,22 +338,34 @@ class Writer:
             logger.info("The store writes again")
         self._trouble = trouble
 
-    def _put_back(self, facts: Iterable[_Facts]) -> None:
+    def _keep(
+        self, facts: Iterable[_Facts], wanted: Iterable[_Wanted], error: Exception
+    ) -> Exception:
+        """After `error`: facts, and those who may wait, for the next group; the others are told."""
         for one in facts:
             later = self._facts.get((one.run_id, one.epoch))
             if later is not None:
                 one.rows.extend(later.rows)
             self._facts[one.run_id, one.epoch] = one
+        patient = []
+        for each in wanted:
+            if each.may_wait_for(error):
+                patient.append(each)
+            else:
+                each.refuse(error)
+        self._wanted = [*patient, *self._wanted]
         self._something.set()
-
-
-def _refuse(done: asyncio.Future[Any], error: Exception) -> None:
-    if not done.done():
-        done.set_exception(error)
+        if self._wanted:
+            self._urgent.set()
+        return error
 
 
 def _carry_out(
-    connection: Connection, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
+    connection: Connection,
+    facts: Sequence[_Facts],
+    wanted: Sequence[_Wanted],
+    texts: Sequence[dict[str, Any]],
+    replaced: Sequence[tuple[str, str]],
 ) -> list[Any]:
     """Write everything; the answer for each of `wanted`, in order: a result or a refusal."""
     verdicts: dict[int, Any] = {}
@@ -250,10 +374,14 @@ def _carry_out(
             # asked here, with the write lock in hand: waiting for it is where callers give up
             verdicts[number] = None if one.done.done() else _answer(one.change, connection)
     fenced = {one.run_id for one in facts} | {one.run_id for one in wanted if one.run_id}
+    fenced |= {row["run_id"] for row in texts}
     fence = _Fence.read(connection, fenced)
     checkpoints: list[dict[str, Any]] = []
     for number, one in enumerate(wanted):
         if one.change is not None:
+            continue
+        if one.doubt is not None and fence.has_ended_so(one):
+            verdicts[number] = None
             continue
         verdicts[number] = fence.refusal(one.run_id, one.epoch)
         if verdicts[number] is not None:
@@ -266,7 +394,9 @@ def _carry_out(
             fence.ended(one.run_id)
             connection.execute(_END, {"run": one.run_id, **one.ending})
     _insert_facts(connection, [f for f in facts if fence.is_current(f.run_id, f.epoch)])
+    _upsert_texts(connection, [r for r in texts if fence.is_current(r["run_id"], r["epoch"])])
     _upsert_checkpoints(connection, checkpoints, fence)
+    _delete_texts(connection, replaced, checkpoints)
     return [verdicts[number] for number in range(len(wanted))]
 
 
@@ -314,6 +444,12 @@ class _Fence:
             return RunStopped(f"Run {run_id} is {status}.")
         return None
 
+    def has_ended_so(self, wanted: _Wanted) -> bool:
+        """True when the ending is stored already: its commit only got no answer."""
+        if wanted.ending is None or not self.is_current(wanted.run_id, wanted.epoch):
+            return False
+        return bool(self._owners[wanted.run_id].status == wanted.ending["status"])
+
     def without_progress(self, run_ids: Iterable[str]) -> set[str]:
         """Those of `run_ids` whose current epoch has stored no checkpoint before."""
         return {i for i in run_ids if self._owners[i].progress_epoch != self._owners[i].epoch}
@@ -340,16 +476,37 @@ def _upsert_checkpoints(connection: Connection, rows: list[dict[str, Any]], fenc
         )
 
 
+def _upsert_texts(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        _text_statement(connection.dialect).carry_out(connection, rows)
+
+
+def _delete_texts(
+    connection: Connection,
+    replaced: Sequence[tuple[str, str]],
+    checkpoints: Sequence[dict[str, Any]],
+) -> None:
+    """The partial texts of agents whose checkpoint is stored in this transaction."""
+    stored = {(row["run_id"], row["agent"]) for row in checkpoints}
+    keys = [{"run": run, "name": agent} for run, agent in replaced if (run, agent) in stored]
+    if keys:
+        _no_text_statement(connection.dialect).carry_out(connection, keys)
+
+
 _END = update(tables.runs).where(tables.runs.c.id == bindparam("run"))
 
 
 @lru_cache(maxsize=64)
 def _owners(dialect: Dialect, count: int) -> Prepared:
-    """Who owns `count` runs, locked where the database locks rows."""
+    """Who owns `count` runs, locked where the database locks rows; always in the same order,
+
+    so that processes with runs in common wait for each other instead of locking each other out.
+    """
     runs = tables.runs.c
     numbered = [bindparam(f"run_{n}", type_=runs.id.type) for n in range(count)]
     query = select(runs.id, runs.epoch, runs.status, runs.progress_epoch)
-    return Prepared(query.where(runs.id.in_(numbered)).with_for_update(), dialect)
+    query = query.where(runs.id.in_(numbered)).order_by(runs.id)
+    return Prepared(query.with_for_update(key_share=True), dialect)
 
 
 def _rounded(count: int) -> int:
@@ -364,12 +521,12 @@ def _by_number(run_ids: set[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _fact_statement(dialect: Dialect) -> Prepared:
-    return Prepared(_insert(dialect, tables.events).on_conflict_do_nothing(), dialect)
+    return Prepared(insert_for(dialect, tables.events).on_conflict_do_nothing(), dialect)
 
 
 @lru_cache(maxsize=64)
 def _checkpoint_statement(dialect: Dialect) -> Prepared:
-    statement = _insert(dialect, tables.checkpoints)
+    statement = insert_for(dialect, tables.checkpoints)
     replaced = ("key", "epoch", "output", "usage", "state", "at")
     return Prepared(
         statement.on_conflict_do_update(
@@ -380,5 +537,26 @@ def _checkpoint_statement(dialect: Dialect) -> Prepared:
     )
 
 
-def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+@lru_cache(maxsize=64)
+def _text_statement(dialect: Dialect) -> Prepared:
+    statement = insert_for(dialect, tables.partial_texts)
+    replaced = ("epoch", "generation", "text", "at")
+    return Prepared(
+        statement.on_conflict_do_update(
+            index_elements=["run_id", "agent"],
+            set_={column: statement.excluded[column] for column in replaced},
+        ),
+        dialect,
+    )
+
+
+@lru_cache(maxsize=64)
+def _no_text_statement(dialect: Dialect) -> Prepared:
+    texts = tables.partial_texts
+    of_agent = (texts.c.run_id == bindparam("run"), texts.c.agent == bindparam("name"))
+    return Prepared(delete(texts).where(*of_agent), dialect)
+
+
+def insert_for(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what to do ON CONFLICT."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
