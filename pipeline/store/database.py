@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -36,6 +37,7 @@ SCHEMA = "0006"  # the newest revision in migrations/; asked of a database befor
 WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADING = threading.Lock()  # alembic keeps the migration under way in module globals
 _ADVICE = {
     sqlite3.SQLITE_NOTADB: "is not a Gantry database. Move it away, or set GANTRY_DATA_DIR to another folder.",
     sqlite3.SQLITE_CORRUPT: "is damaged. Restore a backup, or move it away to start empty.",
@@ -280,7 +282,8 @@ def _upgrade(connection: Connection) -> None:
             f"The database {connection.engine.url.database} was made by a newer Gantry (schema {current}).",
             "Update Gantry, or set GANTRY_DATA_DIR to another folder.",
         )
-    command.upgrade(config, "head")
+    with _UPGRADING:
+        command.upgrade(config, "head")
 
 
 def _revision(connection: Connection) -> str | None:
