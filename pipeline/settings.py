@@ -18,6 +18,7 @@ from pipeline.base_url import check_base_url
 from pipeline.errors import SpecError
 from pipeline.models import KEYLESS, Endpoint, RunOptions, Speed
 from pipeline.plan import switchable_phases
+from pipeline.redaction import remember_secret
 
 
 class Settings(BaseSettings):
@@ -81,6 +82,8 @@ def load_settings() -> Settings:
         ]
         # without its cause: that holds the values, a key among them
         raise _refused(problems) from None
+    if settings.openai_api_key is not None:
+        remember_secret(settings.openai_api_key.get_secret_value())
     problems = [*_wrong_base_url(settings), *_unknown_phases(settings)]
     if problems:
         raise _refused(problems)

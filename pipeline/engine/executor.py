@@ -17,6 +17,7 @@ from pipeline.errors import GantryError, StoreError, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
 from pipeline.models import RunRecord, RunStatus
+from pipeline.redaction import redact
 from pipeline.settings import Settings
 from pipeline.store import RunStopped, Store
 
@@ -172,7 +173,7 @@ def _failure(run_id: str, error: Exception) -> RunOutcome:
     logger.error("Run %s hit a bug", run_id, exc_info=logged)
     return RunOutcome(
         RunStatus.FAILED,
-        error=f"Gantry made a mistake ({type(error).__name__}: {error}). "
+        error=f"Gantry made a mistake ({type(error).__name__}: {redact(str(error))}). "
         "What was finished is kept; continue the run to try again.",
         error_code="internal",
     )

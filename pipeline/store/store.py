@@ -32,6 +32,7 @@ from pipeline import events as facts
 from pipeline.errors import SpecError
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
+from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.tables import checkpoints, events, runs
@@ -132,7 +133,7 @@ class Store:
             "epoch": 0,
             "progress_epoch": 0,
             "priority": priority,
-            "topic": spec.topic,
+            "topic": without_known(spec.topic),
             "spec": _spec_bytes(spec),
             "created_at": _now(),
             "error": "",
@@ -190,8 +191,8 @@ class Store:
         ending = {
             "status": status,
             "finished_at": _now() if status.is_final else None,
-            "degraded": codec.to_json(list(degraded)),
-            "error": codec.storable(error),
+            "degraded": without_known(codec.to_json(list(degraded))),
+            "error": codec.error_text(error),
             "error_code": error_code,
             "makespan_s": makespan_s,
             "saved_share": saved_share,
@@ -249,7 +250,7 @@ class Store:
         return await self._changes(
             update(runs)
             .where(runs.c.id == run_id, runs.c.status.in_(only_from))
-            .values(status=status, error=codec.storable(error), error_code=error_code)
+            .values(status=status, error=codec.error_text(error), error_code=error_code)
         )
 
     async def release(self, run_id: str, epoch: int) -> None:
@@ -336,7 +337,7 @@ def _decode_all(rows: Sequence[Row[Any]]) -> list[AnyEvent]:
 
 
 def _spec_bytes(spec: RunSpec) -> bytes:
-    return spec.model_dump_json().encode()
+    return without_known(spec.model_dump_json().encode())
 
 
 def _now() -> datetime:
