@@ -17,6 +17,7 @@ import anyio.to_thread
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages._logs import set_up_server_logging
 from pages._runtime import close_runtime, get_runtime
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
@@ -45,6 +46,7 @@ def _gates() -> tuple[GateSnapshot, ...]:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """The engine runs from the first request to the last, whoever is looking."""
+    set_up_server_logging()
     try:
         await anyio.to_thread.run_sync(get_runtime)
     except GantryError as error:

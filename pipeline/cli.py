@@ -19,6 +19,7 @@ import typer
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
+from pipeline.logs import set_up_logging
 from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
@@ -196,10 +197,13 @@ def demo_provider(
 
 
 def _settings() -> Settings:
+    """The settings, with logging as they say: for people, and only what went wrong, by default."""
     try:
-        return load_settings()
+        settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
+    set_up_logging(settings.log or "text", settings.log_level or "warning")
+    return settings
 
 
 def _spec(

@@ -26,6 +26,8 @@ _SECRETS = re.compile(
     | \bAKIA[A-Z0-9]{12,}
     """
 )
+# user and password of an address end at the last `@` before the host's end
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 
 T = TypeVar("T", str, bytes)
 
@@ -69,11 +71,14 @@ def remember_secret(secret: str) -> None:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without known values, those in `secrets` and anything that looks like a key."""
+    """`text` without known values, those in `secrets` and anything that looks like a key.
+
+    Of addresses, user and password go too.
+    """
     for secret in secrets:
         if len(secret) >= _SECRET_MIN_CHARS:
             text = text.replace(secret, HIDDEN)
-    return _SECRETS.sub(HIDDEN, without_known(text))
+    return _CREDENTIALS.sub(f"{HIDDEN}@", _SECRETS.sub(HIDDEN, without_known(text)))
 
 
 def without_known(text: T) -> T:

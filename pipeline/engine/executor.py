@@ -16,6 +16,7 @@ from pipeline.engine.port import RunContext, RunHandler, RunOutcome
 from pipeline.errors import GantryError, StoreError, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
+from pipeline.logs import log_context
 from pipeline.models import RunRecord, RunStatus
 from pipeline.redaction import redact
 from pipeline.settings import Settings
@@ -81,7 +82,13 @@ class Executor:
         record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
             return
+        with log_context(run=run_id, epoch=record.epoch):
+            await self._carry_on(record)
+
+    async def _carry_on(self, record: RunRecord) -> None:
         journal = await self._open_journal(record)
+        run_id = record.id
+        logger.info("Run begins" if record.epoch == 1 else "Run goes on")
         self._finished.pop(run_id, None)
         self._journals[run_id] = journal
         try:
@@ -143,6 +150,11 @@ class Executor:
         await self._store.writer.flush()
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
+        logger.info(
+            "Run ended: %s",
+            outcome.status,
+            extra={"makespan_s": outcome.makespan_s, "error_code": outcome.error_code},
+        )
         await self._store.finish(
             record.id,
             record.epoch,
