@@ -23,7 +23,7 @@ from pipeline.errors import DemoUnavailable, GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
-from pipeline.llm.admission import GateRegistry, GateSnapshot
+from pipeline.llm.admission import CircuitReading, CircuitRules, GateRegistry, GateSnapshot
 from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
@@ -48,6 +48,7 @@ def build_runtime(settings: Settings) -> Runtime:
         on_start=access.warm_up,
         on_stop=access.aclose,
         admission=access.admission,
+        circuits=access.circuits,
     )
 
 
@@ -73,6 +74,7 @@ class ModelAccess:
             max_in_flight=settings.max_in_flight,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
+            circuit=CircuitRules(settings.circuit_probe_s, settings.circuit_patience_s),
         )
         self._estimates = Estimates()
         self._capabilities = Capabilities()
@@ -190,6 +192,10 @@ class ModelAccess:
             replace(gate, endpoint=address(gate.endpoint))
             for gate in self._gates.snapshot(owner).values()
         )
+
+    def circuits(self) -> tuple[CircuitReading, ...]:
+        """Endpoints that seem to be down now."""
+        return self._gates.circuits()
 
     async def aclose(self) -> None:
         """Close every line and end the demo provider."""

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=16, ge=1, le=10_000)  # calls at once, per endpoint and model
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)  # prompt and answer together
+    circuit_probe_s: float = Field(default=5.0, gt=0)  # how often a down endpoint is tried
+    circuit_patience_s: float = Field(default=120.0, gt=0)  # how long a call waits for it
     hedge: bool = True  # a second request when the first token is far too late
     max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)
     first_token_timeout_s: float = Field(default=60.0, gt=0)

@@ -17,7 +17,7 @@ from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
-from pipeline.llm.admission import GateSnapshot
+from pipeline.llm.admission import CircuitReading, GateSnapshot
 from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.settings import Settings
 
@@ -45,12 +45,14 @@ class Runtime:
         on_start: Hook | None = None,
         on_stop: Hook | None = None,
         admission: Callable[[str | None], tuple[GateSnapshot, ...]] | None = None,
+        circuits: Callable[[], tuple[CircuitReading, ...]] | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
         self._on_start = on_start
         self._on_stop = on_stop
         self._admission = admission
+        self._circuits = circuits
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
 
@@ -187,6 +189,10 @@ class Runtime:
         """
         return self.call(self._gates(owner), CALL_TIMEOUT_S)
 
+    def circuits(self) -> tuple[CircuitReading, ...]:
+        """Endpoints this process leaves alone now because they seem to be down; for `/readyz`."""
+        return self.call(self._open_circuits())
+
     def texts(self, run_id: str) -> Mapping[str, str]:
         """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
         journal = self.journal(run_id)
@@ -211,6 +217,9 @@ class Runtime:
 
     async def _gates(self, owner: str | None) -> tuple[GateSnapshot, ...]:
         return self._admission(owner) if self._admission is not None else ()
+
+    async def _open_circuits(self) -> tuple[CircuitReading, ...]:
+        return self._circuits() if self._circuits is not None else ()
 
     async def _open(self) -> RunService:
         if self._on_start is not None:
