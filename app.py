@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 
 from pages._logs import set_up_server_logging
 from pages._runtime import close_runtime, get_runtime
+from pipeline.engine.health import Part, unanswered
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.models import LOCAL_OWNER
@@ -41,6 +42,13 @@ hub = Hub(_open_source)
 
 def _gates() -> tuple[GateSnapshot, ...]:
     return get_runtime().admission(LOCAL_OWNER)
+
+
+def _readiness() -> Sequence[Part]:
+    try:
+        return get_runtime().readiness()
+    except GantryError as error:
+        return unanswered(error.code, "Gantry could not start; the page and the log say why.")
 
 
 @asynccontextmanager
@@ -75,5 +83,5 @@ app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
     middleware=[Middleware(SecurityHeaders)],
-    routes=make_routes(lambda: hub, _gates),
+    routes=make_routes(lambda: hub, _gates, _readiness),
 )

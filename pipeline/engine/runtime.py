@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.port import RunHandler
 from pipeline.engine.service import RunService
@@ -22,6 +23,7 @@ from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpe
 from pipeline.settings import Settings
 
 START_TIMEOUT_S = 60.0  # migrations included
+HEALTH_TIMEOUT_S = 3.0  # longer than the database has to answer
 CALL_TIMEOUT_S = 15.0  # longer than two waits for a database that is locked
 
 Hook = Callable[[], Awaitable[None]]
@@ -193,6 +195,13 @@ class Runtime:
         """Endpoints this process leaves alone now because they seem to be down; for `/readyz`."""
         return self.call(self._open_circuits())
 
+    def readiness(self) -> tuple[Part, ...]:
+        """How database, queue and provider are. Never raises; takes seconds at most."""
+        try:
+            return self.call(self._health(), HEALTH_TIMEOUT_S)
+        except GantryError as error:
+            return unanswered(error.code, "The pipeline does not answer; restart Gantry.")
+
     def texts(self, run_id: str) -> Mapping[str, str]:
         """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
         journal = self.journal(run_id)
@@ -214,6 +223,10 @@ class Runtime:
         if self._service is None:
             raise _not_running()
         return self._service
+
+    async def _health(self) -> tuple[Part, ...]:
+        parts = await self._running.health()
+        return (*parts, provider_part(await self._gates(None), await self._open_circuits()))
 
     async def _gates(self, owner: str | None) -> tuple[GateSnapshot, ...]:
         return self._admission(owner) if self._admission is not None else ()

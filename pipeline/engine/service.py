@@ -15,6 +15,7 @@ from contextlib import suppress
 from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.engine.continuing import continued_with
 from pipeline.engine.executor import Executor
+from pipeline.engine.health import Part, database_part, queue_part
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
 from pipeline.engine.lock import EngineLock
@@ -26,6 +27,7 @@ from pipeline.store import Store, database_file, database_url
 
 WATCH_S = 0.5  # how often runs of other processes are looked for
 WAIT_POLL_S = 0.1  # how often `wait` looks at a run that does not execute here
+PROBE_S = 2.0  # what the database has to answer a question about its health
 WIND_DOWN_S = 5.0  # what a cancelled run gets to close its calls
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,28 @@ class RunService:
                 if run.id not in self.executor.busy:
                     await self._engine.cancel(run.id)
         return self.executor.busy
+
+    async def health(self) -> tuple[Part, ...]:
+        """How database and queue are; within a little more than `PROBE_S`."""
+        error = None
+        unfinished = 0
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self.store.probe()
+                unfinished = len(await self.store.unfinished_runs())
+        except TimeoutError:
+            error = "no_answer"
+        except StoreError as refusal:
+            error = refusal.code
+        return (
+            database_part(error, PROBE_S),
+            queue_part(
+                is_engine=self.is_engine,
+                is_serving=self._serving is not None and not self._serving.done(),
+                unfinished=unfinished,
+                executing=len(self.executor.busy),
+            ),
+        )
 
     async def submit(
         self,

@@ -75,6 +75,10 @@ class Store:
         finally:
             await self._database.aclose()
 
+    async def probe(self) -> None:
+        """Return when the database has taken a write, of nothing. Raises `StoreError`."""
+        await self.writer.do(lambda _connection: None)
+
     # Reading
 
     async def get_run(self, run_id: str, owner: str) -> RunRecord | None:
