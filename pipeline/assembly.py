@@ -31,6 +31,7 @@ from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.telemetry import telemetry_from
 from pipeline.tools.samples import warm_samples
 
 DEMO_MODEL = "gantry-demo"
@@ -41,14 +42,21 @@ logger = logging.getLogger(__name__)
 
 def build_runtime(settings: Settings) -> Runtime:
     """A runtime that carries runs out for real. Not started yet."""
-    access = ModelAccess(settings)
+    access, telemetry = ModelAccess(settings), telemetry_from()
+
+    async def stop() -> None:
+        await access.aclose()
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
+
     return Runtime(
         settings,
         access.handle_run,
         on_start=access.warm_up,
-        on_stop=access.aclose,
+        on_stop=stop,
         admission=access.admission,
         circuits=access.circuits,
+        on_run_ended=telemetry.run_ended if telemetry is not None else None,
     )
 
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.port import RunContext, RunHandler, RunOutcome
+from pipeline.engine.port import RunContext, RunEnded, RunHandler, RunOutcome
 from pipeline.errors import GantryError, StoreError, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
@@ -31,12 +31,18 @@ class Executor:
     """Owned by one loop; `execute` is the engine's handler."""
 
     def __init__(
-        self, store: Store, handler: RunHandler, settings: Settings, keys: KeyRing
+        self,
+        store: Store,
+        handler: RunHandler,
+        settings: Settings,
+        keys: KeyRing,
+        told: RunEnded | None = None,
     ) -> None:
         self._store = store
         self._handler = handler
         self._settings = settings
         self._keys = keys
+        self._told = told
         self._busy: dict[str, asyncio.Event] = {}
         self._journals: dict[str, Journal] = {}
         self._left: dict[
@@ -93,6 +99,8 @@ class Executor:
         self._journals[run_id] = journal
         try:
             await self._carry_out(record, journal)
+            if self._told is not None:
+                self._told(record.id, record.spec, list(journal.events))
         finally:
             journal.close()
             self._finished[run_id] = self._journals.pop(run_id)

@@ -6,10 +6,11 @@ the pipeline itself, injected, so that the engine knows nothing about agents.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -37,6 +38,9 @@ class RunOutcome:
 
 
 RunHandler = Callable[[RunSpec, Journal, RunContext], Awaitable[RunOutcome]]
+RunEnded = Callable[
+    [str, RunSpec, Sequence[AnyEvent]], None
+]  # id, spec, all facts; returns at once
 Execute = Callable[[str], Awaitable[None]]
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
-from pipeline.engine.port import RunHandler
+from pipeline.engine.port import RunEnded, RunHandler
 from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer
 from pipeline.events import AnyEvent
@@ -48,6 +48,7 @@ class Runtime:
         on_stop: Hook | None = None,
         admission: Callable[[str | None], tuple[GateSnapshot, ...]] | None = None,
         circuits: Callable[[], tuple[CircuitReading, ...]] | None = None,
+        on_run_ended: RunEnded | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
@@ -55,6 +56,7 @@ class Runtime:
         self._on_stop = on_stop
         self._admission = admission
         self._circuits = circuits
+        self._on_run_ended = on_run_ended
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
 
@@ -237,7 +239,7 @@ class Runtime:
     async def _open(self) -> RunService:
         if self._on_start is not None:
             await self._on_start()
-        return await RunService.start(self.settings, self._handler)
+        return await RunService.start(self.settings, self._handler, self._on_run_ended)
 
     async def _shut(self) -> None:
         try:

@@ -19,7 +19,7 @@ from pipeline.engine.health import Part, database_part, queue_part
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.keys import KeyRing
 from pipeline.engine.lock import EngineLock
-from pipeline.engine.port import Engine, RunHandler
+from pipeline.engine.port import Engine, RunEnded, RunHandler
 from pipeline.errors import EngineBusy, SpecError, StoreError
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -36,10 +36,16 @@ logger = logging.getLogger(__name__)
 class RunService:
     """Owned by one loop. Start with `await RunService.start(…)`, end with `aclose()`."""
 
-    def __init__(self, store: Store, settings: Settings, handler: RunHandler) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        handler: RunHandler,
+        told: RunEnded | None = None,
+    ) -> None:
         self.store = store
         self._keys = KeyRing()
-        self.executor = Executor(store, handler, settings, self._keys)
+        self.executor = Executor(store, handler, settings, self._keys, told)
         self._settings = settings
         self._lock = EngineLock(database_file(database_url(settings)))
         self._engine: Engine | None = None
@@ -48,10 +54,15 @@ class RunService:
         self._draining = False
 
     @classmethod
-    async def start(cls, settings: Settings, handler: RunHandler) -> RunService:
-        """Open the store, continue what is unfinished. Raises `StoreError` with what to do."""
+    async def start(
+        cls, settings: Settings, handler: RunHandler, told: RunEnded | None = None
+    ) -> RunService:
+        """Open the store, continue what is unfinished. Raises `StoreError` with what to do.
+
+        `told` hears of every run that ended here.
+        """
         store = await Store.open(database_url(settings))
-        service = cls(store, settings, handler)
+        service = cls(store, settings, handler, told)
         try:
             await service._tick()
         except BaseException:
