@@ -178,6 +178,24 @@ def plan(
     typer.echo(f"off: {', '.join(off) or 'nothing'}")
 
 
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date; may be repeated."""
+    from pipeline.store import database_url
+    from pipeline.store import migrate as bring_up_to_date
+
+    try:
+        done = bring_up_to_date(database_url(_settings()))
+    except GantryError as error:
+        _stop(error, FAILED)
+    if done.before is None:
+        typer.echo(f"created the schema ({done.after})")
+    elif done.has_changed:
+        typer.echo(f"upgraded the schema from {done.before} to {done.after}")
+    else:
+        typer.echo(f"the schema is up to date ({done.after})")
+
+
 @app.command("demo-provider")
 def demo_provider(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,

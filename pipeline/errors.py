@@ -22,7 +22,8 @@ GantryError
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
 ├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
-│   └── StoreBusy             another program holds the database
+│   ├── StoreBusy             another program holds the database
+│   └── StoreUnreachable      the database server does not answer, or the connection to it broke
 ├── Superseded                another executor owns this run now (epoch fencing)
 ├── DemoUnavailable           the demo provider cannot be started or does not answer
 ├── EngineBusy                another process is the engine of this data folder
@@ -199,6 +200,16 @@ class StoreError(GantryError):
 
 class StoreBusy(StoreError):
     code = "store_busy"
+
+
+class StoreUnreachable(StoreError):
+    """`in_doubt`: the connection broke during the commit, so it may or may not be stored."""
+
+    code = "store_unreachable"
+
+    def __init__(self, message: str, hint: str = "", *, in_doubt: bool = False) -> None:
+        super().__init__(message, hint)
+        self.in_doubt = in_doubt
 
 
 class Superseded(GantryError):

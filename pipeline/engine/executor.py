@@ -13,7 +13,7 @@ from collections import OrderedDict
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
 from pipeline.engine.port import RunContext, RunEnded, RunHandler, RunOutcome
-from pipeline.errors import GantryError, StoreError, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
 from pipeline.logs import log_context
@@ -116,6 +116,8 @@ class Executor:
     async def _open_journal(self, record: RunRecord) -> DurableJournal:
         try:
             return await DurableJournal.open(self._store, record)
+        except (StoreBusy, StoreUnreachable):
+            raise  # the run is as it was; the next try finds the database back
         except Exception as error:
             # what is stored cannot be read back: starting again would only repeat it
             await self._end(record, _failure(record.id, error))
@@ -135,11 +137,13 @@ class Executor:
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of the run: stored and logged
+        except Exception as error:  # the edge of the run: stored and logged
             if _lost_run(error):
                 logger.info("Run %s: %s", record.id, error)
                 await self._interrupted(record, journal)
                 return
+            if (away := _lost_store(error)) is not None:
+                raise away from error  # left for later: nothing is wrong with the run itself
             outcome = _failure(record.id, error)
         _tell(journal, outcome)
         try:
@@ -182,6 +186,16 @@ def _lost_run(error: Exception) -> bool:
     if isinstance(error, ExceptionGroup):
         return error.subgroup(Superseded) is not None
     return isinstance(error, Superseded)
+
+
+def _lost_store(error: Exception) -> StoreUnreachable | None:
+    """The one that says that the database's server is away; also inside task groups."""
+    while isinstance(error, ExceptionGroup):
+        found = error.subgroup(StoreUnreachable)
+        if found is None:
+            return None
+        error = found.exceptions[0]
+    return error if isinstance(error, StoreUnreachable) else None
 
 
 def _failure(run_id: str, error: Exception) -> RunOutcome:

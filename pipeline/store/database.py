@@ -1,76 +1,102 @@
-"""Open the database: connect, set it up for durability, migrate, and say what is wrong in words.
+"""The port to the database: which one is configured, and opening it.
 
-A transaction is one plain function over a SQLAlchemy `Connection`; `Database` runs it, whole, off
-the loop. Knows SQLite, on threads of its own: one hop per transaction instead of one per statement.
-PostgreSQL joins here by URL when runs leave the one process (`AsyncConnection.run_sync` takes the
-same functions). Everything else in the store is the same for both.
+A transaction is one plain function over a SQLAlchemy `Connection`; a `Database` runs it, whole,
+without holding up the loop. `sqlite.py` and `postgresql.py` say how, and say in words what went
+wrong; everything else in the store is the same for both.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError
 
-from pipeline.errors import StoreBusy, StoreError
+from pipeline.errors import StoreError
 from pipeline.settings import Settings
+from pipeline.store.schema import Upgrade
+from pipeline.store.sqlite import migrate_sqlite, open_sqlite
 
 DATABASE_FILE = "gantry.sqlite3"
-SQLITE_HEADER = b"SQLite format 3\0"
-# How long one process waits for another's write, which takes milliseconds. Two such waits (the one
-# under way and one's own) must fit into the time a page's question has.
-BUSY_TIMEOUT_MS = 5_000
-FOLD_EVERY = 200  # transactions; then the write-ahead log is folded into the file
-LOG_MAX_FRAMES = 8_000  # 32 MB; then the writer itself folds: beside it, a busy log never empties
-LOG_KEPT_BYTES = 32_000_000  # of the log's file once it is empty
-READERS = 2  # threads; a page's question must not wait behind another's long answer
-SCHEMA = "0006"  # the newest revision in migrations/; asked of a database before alembic is loaded
-WRITES = "gantry_writes"  # execution option: this transaction takes the write lock at once
+FORMS = "sqlite:///folder/gantry.sqlite3 or postgresql+asyncpg://user:password@host/database"
+# What may follow the `?` of a PostgreSQL address; the driver would take others for its own options.
+PARAMETERS = frozenset({"host", "port", "ssl", "sslmode", "target_session_attrs"})
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_UPGRADING = threading.Lock()  # alembic keeps the migration under way in module globals
-_ADVICE = {
-    sqlite3.SQLITE_NOTADB: "is not a Gantry database. Move it away, or set GANTRY_DATA_DIR to another folder.",
-    sqlite3.SQLITE_CORRUPT: "is damaged. Restore a backup, or move it away to start empty.",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened. Check that its folder exists and that you may write there, or set GANTRY_DATA_DIR.",
-    sqlite3.SQLITE_READONLY: "is read-only. Check its permissions, or set GANTRY_DATA_DIR.",
-    sqlite3.SQLITE_PERM: "may not be written. Check its permissions, or set GANTRY_DATA_DIR.",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full. Free some space and try again.",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error.",
-    sqlite3.SQLITE_BUSY: "is locked by another program. Close it and try again.",
-}
-
-
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Database(Protocol):
+    """Runs transactions. A caller that is cancelled stops waiting; its transaction still ends."""
+
+    @property
+    def url(self) -> URL: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    async def read(self, ask: Callable[[Connection], T]) -> T:
+        """What `ask` returns, from one consistent state. Raises `StoreError`."""
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """What `change` returns, once it is committed. Raises `StoreError`; then nothing is.
+
+        Only a `StoreUnreachable` that is `in_doubt` does not know. `change` may be called again
+        when its transaction certainly was not committed.
+        """
+
+    async def aclose(self) -> None:
+        """Disconnect when the transactions under way have ended."""
+
+
 def database_url(settings: Settings) -> URL:
-    """The configured database; by default a file in the data folder."""
+    """The configured database; by default a file in the data folder. Raises `StoreError`."""
     if settings.database_url is None:
         path = settings.data_dir.expanduser().absolute() / DATABASE_FILE
         return URL.create("sqlite", database=str(path))
     try:
         url = make_url(settings.database_url)
-    except ArgumentError as exc:
+    except (ArgumentError, ValueError):
+        # without its cause: that may hold the address, a password in it
         raise StoreError(
-            "DATABASE_URL is not a database address.",
-            "Write it like sqlite:///folder/gantry.sqlite3, or unset it.",
-        ) from exc
-    if url.get_backend_name() != "sqlite":
-        raise StoreError(
-            f"This version stores runs in SQLite, not in {url.get_backend_name()}.",
-            "Unset DATABASE_URL, or write it like sqlite:///folder/gantry.sqlite3.",
-        )
+            "DATABASE_URL is not a database address.", f"Write it like {FORMS}, or unset it."
+        ) from None
+    match url.drivername.partition("+")[0]:
+        case "sqlite":
+            return _sqlite_url(url)
+        case "postgresql" | "postgres":
+            return _postgresql_url(url)
+        case other:
+            raise StoreError(
+                f"Gantry stores runs in SQLite or PostgreSQL, not in {other}.",
+                f"Write DATABASE_URL like {FORMS}, or unset it.",
+            )
+
+
+def is_postgresql(url: URL) -> bool:
+    return url.get_backend_name() == "postgresql"
+
+
+async def open_database(url: URL) -> Database:
+    """Connect and bring the schema up to date. Raises `StoreError` with what to do."""
+    if is_postgresql(url):
+        from pipeline.store.postgresql import open_postgresql  # its driver: only where it is used
+
+        return await open_postgresql(url)
+    return await open_sqlite(url)
+
+
+def migrate(url: URL) -> Upgrade:
+    """Bring the schema up to date, disconnect, and say what was done. Not inside a loop."""
+    if is_postgresql(url):
+        from pipeline.store.postgresql import migrate_postgresql
+
+        return migrate_postgresql(url)
+    return migrate_sqlite(url)
+
+
+def _sqlite_url(url: URL) -> URL:
     if not url.database or url.database == ":memory:":
         raise StoreError(
             "DATABASE_URL names no file, so nothing would outlive the process.",
@@ -79,216 +105,17 @@ def database_url(settings: Settings) -> URL:
     return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
 
 
-def database_file(url: URL) -> Path:
-    assert url.database is not None, "database_url() refuses addresses without a file"
-    return Path(url.database)
-
-
-class Database:
-    """Runs transactions, one writing one at a time, in threads that end with `aclose`.
-
-    A caller that is cancelled stops waiting; its transaction still ends by itself.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._readers = ThreadPoolExecutor(READERS, "store-read")
-        self._writer = ThreadPoolExecutor(1, "store-write")
-        self._writing: Connection | None = None  # used by the writer's thread only, like the next
-        self._unfolded = 0  # transactions since the log was folded
-        self._log_frames = 0  # pages in the log when it was last folded; it empties when all are
-
-    @property
-    def url(self) -> URL:
-        return self.engine.url
-
-    async def read(self, ask: Callable[[Connection], T]) -> T:
-        """What `ask` returns, from one consistent state. Raises `StoreError`."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, ask)
-
-    async def write(self, change: Callable[[Connection], T]) -> T:
-        """What `change` returns, once it is committed. Raises `StoreError`; then nothing is."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, change)
-
-    async def aclose(self) -> None:
-        """Disconnect when the transactions under way have ended."""
-        await asyncio.to_thread(self._close)
-
-    def _read(self, ask: Callable[[Connection], T]) -> T:
-        with translated(self.url), self.engine.connect() as connection:
-            return ask(connection)
-
-    def _write(self, change: Callable[[Connection], T]) -> T:
-        with translated(self.url):
-            if self._writing is None:
-                self._writing = self.engine.connect().execution_options(**{WRITES: True})
-            try:
-                with self._writing.begin():
-                    result = change(self._writing)
-            except BaseException:
-                self._disconnect()  # whatever was wrong with it, the next one begins afresh
-                raise
-        self._fold_sometimes()
-        return result
-
-    def _fold_sometimes(self) -> None:
-        """After a commit; by now the change has happened, so nothing here may fail."""
-        self._unfolded += 1
-        if self._unfolded < FOLD_EVERY:
-            return
-        self._unfolded = 0
-        if self._log_frames > LOG_MAX_FRAMES:
-            self._fold()
-        else:
-            self._readers.submit(self._fold)
-
-    def _fold(self) -> None:
-        """Beside the writer: SQLite by itself would do it inside somebody's commit, for 10 ms or more."""
-        try:
-            with translated(self.url), closing(self.engine.raw_connection()) as connection:
-                cursor = connection.cursor()
-                _busy, frames, _folded = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                self._log_frames = frames
-        except StoreError as error:
-            logger.warning("The write-ahead log stays as it is for now: %s", error)
-
-    def _disconnect(self) -> None:
-        connection, self._writing = self._writing, None
-        if connection is not None:
-            connection.close()
-
-    def _close(self) -> None:
-        if self._unfolded:
-            self._writer.submit(self._fold)  # SQLite does when the last process closes, not before
-        self._writer.submit(self._disconnect)
-        self._writer.shutdown(wait=True)
-        self._readers.shutdown(wait=True)
-        self.engine.dispose()
-
-
-async def open_database(url: URL) -> Database:
-    """Connect and bring the schema up to date. Raises `StoreError` with what to do."""
-    return Database(await asyncio.to_thread(_open, url))
-
-
-def migrate(url: URL) -> None:
-    """Bring the schema up to date and disconnect; for the command line."""
-    _open(url).dispose()
-
-
-def _open(url: URL) -> Engine:
-    _make_folder(database_file(url).parent)
-    _check_header(url)
-    engine = create_engine(url)
-    _prepare_sqlite(engine)
-    try:
-        with (
-            translated(url),
-            engine.connect().execution_options(**{WRITES: True}) as connection,
-            connection.begin(),
-        ):
-            _upgrade(connection)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _check_header(url: URL) -> None:
-    """Refuse a file that is something else before a connection touches it."""
-    try:
-        with database_file(url).open("rb") as file:
-            header = file.read(len(SQLITE_HEADER))
-    except OSError:
-        return  # missing, or not ours to read: connecting says which, in its own words
-    if header and header != SQLITE_HEADER:
-        what, _, hint = _ADVICE[sqlite3.SQLITE_NOTADB].partition(". ")
-        raise StoreError(f"The database {url.database} {what}.", hint)
-
-
-@contextmanager
-def translated(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into `StoreError`, decided by SQLite's own result codes."""
-    try:
-        yield
-    except DBAPIError as exc:
-        raise _error_for(url, exc.orig) from exc
-    except sqlite3.Error as exc:  # of a statement sent past SQLAlchemy
-        raise _error_for(url, exc) from exc
-    except SQLAlchemyError as exc:
-        raise StoreError(f"The database {url.database} cannot be used: {exc}.") from exc
-
-
-def _error_for(url: URL, exc: BaseException | None) -> StoreError:
-    code = getattr(exc, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    kind = StoreBusy if primary == sqlite3.SQLITE_BUSY else StoreError
-    if primary not in _ADVICE:
-        return kind(f"The database {url.database} reports: {exc}.")
-    what, _, hint = _ADVICE[primary].partition(". ")
-    return kind(f"The database {url.database} {what}.", hint)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
+def _postgresql_url(url: URL) -> URL:
+    """With the one driver, whatever driver it names, and `sslmode` as that driver calls it."""
+    if not url.database:
         raise StoreError(
-            f"The data folder {folder} cannot be made: {exc.strerror}.",
-            "Set GANTRY_DATA_DIR to a folder you may write to.",
-        ) from exc
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        try:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "PRAGMA synchronous = FULL"
-            )  # NORMAL may lose paid work in a power cut
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Database` does it
-            connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
-        except BaseException:
-            connection.close()  # it never joins the pool, so nobody else would
-            raise
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # a deferred transaction that turns to writing fails at once instead of waiting its turn
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _upgrade(connection: Connection) -> None:
-    if _revision(connection) == SCHEMA:
-        return
-    # imported here: half a second that is paid once for a database, not at every start
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in {r.revision for r in script.walk_revisions()}:
-        raise StoreError(
-            f"The database {connection.engine.url.database} was made by a newer Gantry (schema {current}).",
-            "Update Gantry, or set GANTRY_DATA_DIR to another folder.",
+            "DATABASE_URL names no database.",
+            "Write it like postgresql+asyncpg://user:password@host/database.",
         )
-    with _UPGRADING:
-        command.upgrade(config, "head")
-
-
-def _revision(connection: Connection) -> str | None:
-    """The schema the database has, as alembic notes it; None for a new one."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-    return None if row is None else str(row[0])
+    if unknown := sorted(set(url.query) - PARAMETERS):
+        raise StoreError(
+            f"DATABASE_URL has parameters Gantry does not know: {', '.join(unknown)}.",
+            f"Known are: {', '.join(sorted(PARAMETERS))}.",
+        )
+    query = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=query)

@@ -2,7 +2,7 @@
 
 SQLAlchemy writes the SQL and converts the values, as always; only its way of carrying a statement out
 is left aside, which takes several times what SQLite itself needs. Errors are the driver's own: whoever
-opened the transaction translates them (`database.translated`).
+opened the transaction translates them.
 """
 
 from __future__ import annotations

@@ -7,15 +7,19 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
+    Insert,
     Row,
     Select,
     Update,
@@ -26,7 +30,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy import insert as plain_insert
 
 from pipeline import events as facts
 from pipeline.errors import SpecError
@@ -36,7 +39,7 @@ from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.tables import checkpoints, events, runs
-from pipeline.store.writer import Writer
+from pipeline.store.writer import Writer, insert_for
 
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
 
@@ -107,9 +110,7 @@ class Store:
         query = select(events.c.payload).join(runs).where(_is(run_id, owner))
         query = query.order_by(events.c.seq)
         # a long run has thousands of facts: decoding them must not hold up the loop
-        return await self._database.read(
-            lambda connection: _decode_all(connection.execute(query).all())
-        )
+        return await asyncio.to_thread(_decode_all, await self._rows(query))
 
     async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
@@ -146,12 +147,11 @@ class Store:
         }
 
         def change(connection: Connection) -> bool:
-            if connection.execute(_EXISTS, {"run": run_id}).first() is not None:
-                return False
-            connection.execute(_INSERT, values)
-            return True
+            # not asked first: two processes may be told the same id at the same moment
+            statement = _new_run(connection.dialect)
+            return bool(connection.execute(statement, values).rowcount)
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=True)
 
     async def begin(
         self, run_id: str, may_take: Callable[[RunRecord], bool] = lambda _record: True
@@ -177,7 +177,8 @@ class Store:
             ended = _changed(connection, update(runs).where(runs.c.id == run_id).values(ending))
             return None if ended is None else codec.record_of(ended)
 
-        return await self.writer.do(change)
+        # twice is one epoch more than needed, and fences off the one nobody was told of
+        return await self.writer.do(change, is_repeatable=True)
 
     async def finish(
         self,
@@ -262,7 +263,8 @@ class Store:
         await self._changes(
             update(runs)
             .where(runs.c.id == run_id, runs.c.epoch == epoch, runs.c.status == RunStatus.RUNNING)
-            .values(progress_epoch=epoch)
+            .values(progress_epoch=epoch),
+            is_repeatable=True,
         )
 
     async def delete_run(self, run_id: str, owner: str) -> bool:
@@ -274,16 +276,14 @@ class Store:
 
         return await self.writer.do(change)
 
-    async def _changes(self, statement: Update) -> bool:
+    async def _changes(self, statement: Update, *, is_repeatable: bool = False) -> bool:
         def change(connection: Connection) -> bool:
             return bool(connection.execute(statement).rowcount)
 
-        return await self.writer.do(change)
+        return await self.writer.do(change, is_repeatable=is_repeatable)
 
 
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
-_INSERT = plain_insert(runs)
-_EXISTS = select(runs.c.id).where(runs.c.id == bindparam("run"))
 _UNFINISHED = (
     select(runs)
     .where(runs.c.id == bindparam("run"), runs.c.status.in_(UNFINISHED))
@@ -299,6 +299,11 @@ _BEGIN = (
     )
     .returning(runs)
 )
+
+
+@lru_cache(maxsize=64)
+def _new_run(dialect: Dialect) -> Insert:
+    return insert_for(dialect, runs).on_conflict_do_nothing()
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

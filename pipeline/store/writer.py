@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Dialect, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipeline.errors import GantryError, StoreBusy, StoreError, Superseded
+from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
@@ -30,6 +31,11 @@ from pipeline.store.prepared import Prepared
 
 FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
+RECONNECT_AFTER_S = 0.2  # pause after its server did not answer: a restart takes a second or two
+# How long a write waits for a server that is away: somebody may look at a page meanwhile, but
+# what an execution made is paid for.
+CHANGE_PATIENCE_S = 5.0
+MADE_PATIENCE_S = 60.0
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,6 +61,9 @@ class _Wanted:
 
     A change whose caller has given up is not carried out: it was told that nothing happened. What
     an execution made is stored whoever still waits, because it is paid for.
+
+    `doubt` is the commit that got no answer, if there was one. Then only what may happen twice
+    (`is_repeatable`) is tried again.
     """
 
     done: asyncio.Future[Any]
@@ -63,6 +72,24 @@ class _Wanted:
     epoch: int = 0
     checkpoint: Checkpoint | None = None
     ending: dict[str, Any] | None = None
+    is_repeatable: bool = True
+    asked_at_s: float = field(default_factory=time.monotonic)
+    doubt: StoreUnreachable | None = None
+
+    def may_wait_for(self, error: Exception) -> bool:
+        """True when it should be tried again once the server is back."""
+        if not isinstance(error, StoreUnreachable):
+            return False
+        if error.in_doubt:
+            self.doubt = error
+        if self.doubt is not None and not self.is_repeatable:
+            return False
+        patience_s = MADE_PATIENCE_S if self.change is None else CHANGE_PATIENCE_S
+        return time.monotonic() - self.asked_at_s < patience_s
+
+    def refuse(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(self.doubt or error)
 
 
 class Writer:
@@ -115,17 +142,20 @@ class Writer:
         """Store the run's last columns. Raises as `commit` does."""
         await self._want(_Wanted(self._future(), run_id=run_id, epoch=epoch, ending=ending))
 
-    async def do(self, change: Callable[[Connection], T]) -> T:
-        """Carry out `change` in the next group (in another thread); its result once committed.
+    async def do(self, change: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+        """Carry out `change` in the next group (maybe in another thread); its result once committed.
 
-        It may raise a `GantryError`, but only before it has written anything.
+        It may raise a `GantryError`, but only before it has written anything. `is_repeatable`: it
+        may be carried out again when the connection broke and nobody knows whether it was.
+        Otherwise that is said, as a `StoreUnreachable` that is `in_doubt`.
         """
-        result: T = await self._want(_Wanted(self._future(), change=change))
+        wanted = _Wanted(self._future(), change=change, is_repeatable=is_repeatable)
+        result: T = await self._want(wanted)
         return result
 
     async def flush(self) -> None:
         """Return when every fact added so far is stored. Raises `StoreError` when it cannot be."""
-        await self.do(lambda _connection: None)
+        await self.do(lambda _connection: None, is_repeatable=True)
 
     @staticmethod
     def _future() -> asyncio.Future[Any]:
@@ -149,7 +179,7 @@ class Writer:
             waiting = [*self._in_hand, *self._wanted]
             self._in_hand, self._wanted = [], []
             for one in waiting:
-                _refuse(one.done, StoreError("The store stopped writing.", "Start Gantry again."))
+                one.refuse(StoreError("The store stopped writing.", "Start Gantry again."))
 
     async def _run(self) -> None:
         while not (self._closing and not self._facts and not self._wanted):
@@ -161,11 +191,12 @@ class Writer:
             facts, wanted = self._take()
             if not facts and not wanted:
                 continue
-            if not await self._store(facts, wanted):
+            if (error := await self._store(facts, wanted)) is not None:
                 if self._closing:
                     logger.error("Lost the last facts of %d runs: see the error above", len(facts))
                     return
-                await asyncio.sleep(RETRY_AFTER_S)
+                is_away = isinstance(error, StoreUnreachable)
+                await asyncio.sleep(RECONNECT_AFTER_S if is_away else RETRY_AFTER_S)
 
     def _take(self) -> tuple[list[_Facts], list[_Wanted]]:
         facts, wanted = list(self._facts.values()), self._wanted
@@ -176,29 +207,24 @@ class Writer:
             self._urgent.clear()
         return facts, wanted
 
-    async def _store(self, facts: list[_Facts], wanted: list[_Wanted]) -> bool:
-        """Store a group; when it fails, its parts on their own. False: the facts are kept for later.
+    async def _store(self, facts: list[_Facts], wanted: list[_Wanted]) -> Exception | None:
+        """Store a group; when it fails, its parts on their own. The error: facts are kept for later.
 
         A database that another program holds is not asked again: whoever waits has waited enough.
+        One whose server is away is, by all who may wait.
         """
         error = await self._attempt(facts, wanted)
         self._log(error, len(facts) + len(wanted))
         if error is None:
-            return True
-        if isinstance(error, StoreBusy):
-            self._put_back(facts)
-            for one in wanted:
-                _refuse(one.done, error)
-            return False
+            return None
+        if isinstance(error, StoreBusy | StoreUnreachable):
+            return self._keep(facts, wanted, error)
         if facts and (error := await self._attempt(facts, [])) is not None:
-            self._put_back(facts)
-            for one in wanted:
-                _refuse(one.done, error)
-            return False
+            return self._keep(facts, wanted, error)
         for one in wanted:
             if (error := await self._attempt([], [one])) is not None:
-                _refuse(one.done, error)
-        return True
+                self._keep([], [one], error)
+        return None
 
     async def _attempt(
         self, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
@@ -212,7 +238,7 @@ class Writer:
             return error
         for one, verdict in zip(wanted, verdicts, strict=True):
             if isinstance(verdict, GantryError):
-                _refuse(one.done, verdict)
+                one.refuse(verdict)
             elif not one.done.done():
                 one.done.set_result(verdict)
         return None
@@ -226,18 +252,26 @@ class Writer:
             logger.info("The store writes again")
         self._trouble = trouble
 
-    def _put_back(self, facts: Iterable[_Facts]) -> None:
+    def _keep(
+        self, facts: Iterable[_Facts], wanted: Iterable[_Wanted], error: Exception
+    ) -> Exception:
+        """After `error`: facts, and those who may wait, for the next group; the others are told."""
         for one in facts:
             later = self._facts.get((one.run_id, one.epoch))
             if later is not None:
                 one.rows.extend(later.rows)
             self._facts[one.run_id, one.epoch] = one
+        patient = []
+        for each in wanted:
+            if each.may_wait_for(error):
+                patient.append(each)
+            else:
+                each.refuse(error)
+        self._wanted = [*patient, *self._wanted]
         self._something.set()
-
-
-def _refuse(done: asyncio.Future[Any], error: Exception) -> None:
-    if not done.done():
-        done.set_exception(error)
+        if self._wanted:
+            self._urgent.set()
+        return error
 
 
 def _carry_out(
@@ -254,6 +288,9 @@ def _carry_out(
     checkpoints: list[dict[str, Any]] = []
     for number, one in enumerate(wanted):
         if one.change is not None:
+            continue
+        if one.doubt is not None and fence.has_ended_so(one):
+            verdicts[number] = None
             continue
         verdicts[number] = fence.refusal(one.run_id, one.epoch)
         if verdicts[number] is not None:
@@ -314,6 +351,12 @@ class _Fence:
             return RunStopped(f"Run {run_id} is {status}.")
         return None
 
+    def has_ended_so(self, wanted: _Wanted) -> bool:
+        """True when the ending is stored already: its commit only got no answer."""
+        if wanted.ending is None or not self.is_current(wanted.run_id, wanted.epoch):
+            return False
+        return bool(self._owners[wanted.run_id].status == wanted.ending["status"])
+
     def without_progress(self, run_ids: Iterable[str]) -> set[str]:
         """Those of `run_ids` whose current epoch has stored no checkpoint before."""
         return {i for i in run_ids if self._owners[i].progress_epoch != self._owners[i].epoch}
@@ -345,11 +388,15 @@ _END = update(tables.runs).where(tables.runs.c.id == bindparam("run"))
 
 @lru_cache(maxsize=64)
 def _owners(dialect: Dialect, count: int) -> Prepared:
-    """Who owns `count` runs, locked where the database locks rows."""
+    """Who owns `count` runs, locked where the database locks rows; always in the same order,
+
+    so that processes with runs in common wait for each other instead of locking each other out.
+    """
     runs = tables.runs.c
     numbered = [bindparam(f"run_{n}", type_=runs.id.type) for n in range(count)]
     query = select(runs.id, runs.epoch, runs.status, runs.progress_epoch)
-    return Prepared(query.where(runs.id.in_(numbered)).with_for_update(), dialect)
+    query = query.where(runs.id.in_(numbered)).order_by(runs.id)
+    return Prepared(query.with_for_update(key_share=True), dialect)
 
 
 def _rounded(count: int) -> int:
@@ -364,12 +411,12 @@ def _by_number(run_ids: set[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _fact_statement(dialect: Dialect) -> Prepared:
-    return Prepared(_insert(dialect, tables.events).on_conflict_do_nothing(), dialect)
+    return Prepared(insert_for(dialect, tables.events).on_conflict_do_nothing(), dialect)
 
 
 @lru_cache(maxsize=64)
 def _checkpoint_statement(dialect: Dialect) -> Prepared:
-    statement = _insert(dialect, tables.checkpoints)
+    statement = insert_for(dialect, tables.checkpoints)
     replaced = ("key", "epoch", "output", "usage", "state", "at")
     return Prepared(
         statement.on_conflict_do_update(
@@ -380,5 +427,6 @@ def _checkpoint_statement(dialect: Dialect) -> Prepared:
     )
 
 
-def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert_for(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what to do ON CONFLICT."""
     return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)

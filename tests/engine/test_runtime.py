@@ -19,7 +19,7 @@ from pipeline.events import AgentFinished, RunFinished
 from pipeline.export.bundle import Bundle
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
-from pipeline.store import database, database_file, database_url
+from pipeline.store import database_file, database_url, sqlite
 from tests.engine.conftest import StartRuntime
 from tests.engine.scripted import AGENTS, ScriptedPipeline
 
@@ -451,7 +451,7 @@ def test_a_call_that_takes_too_long_is_given_up(runtime: Runtime) -> None:
 def test_a_locked_database_is_said_in_words_and_the_run_is_not_stored(
     settings: Settings, pipeline: ScriptedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
     with Runtime(settings, pipeline) as runtime:
         other = sqlite3.connect(
             database_file(database_url(settings)), isolation_level=None, timeout=10

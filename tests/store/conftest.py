@@ -1,4 +1,4 @@
-"""Stores on real SQLite files."""
+"""Stores on real databases: every test that asks for one runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import pytest
 
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
+from tests.store.outside import Outside, OutsidePostgres, OutsideSqlite
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, database_url=None)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh_database()
+    return Settings(data_dir=tmp_path, database_url=url)
 
 
 @pytest.fixture
@@ -21,3 +25,11 @@ async def store(settings: Settings) -> AsyncIterator[Store]:
     store = await Store.open(database_url(settings))
     yield store
     await store.aclose()
+
+
+@pytest.fixture
+def outside(settings: Settings) -> Outside:
+    """Another program on the same database."""
+    if settings.database_url is None:
+        return OutsideSqlite(database_url(settings))
+    return OutsidePostgres(database_url(settings))

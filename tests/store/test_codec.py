@@ -60,10 +60,14 @@ def loop() -> Iterator[LoopThread]:
     assert thread.close(5)
 
 
-@pytest.fixture(scope="module")
-def store(loop: LoopThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("store")
-    store = loop.call(Store.open(database_url(Settings(data_dir=folder, database_url=None))), 30)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store(
+    request: pytest.FixtureRequest, loop: LoopThread, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
+    folder, url = tmp_path_factory.mktemp("store"), None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh_database()
+    store = loop.call(Store.open(database_url(Settings(data_dir=folder, database_url=url))), 30)
     loop.call(store.insert_run("r1", "ann", RunSpec(topic="Tidal power")), 5)
     loop.call(store.begin("r1"), 5)
     yield store

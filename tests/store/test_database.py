@@ -16,8 +16,7 @@ from sqlalchemy import Connection, create_engine
 
 from pipeline.errors import StoreError
 from pipeline.settings import Settings
-from pipeline.store import database as database_module
-from pipeline.store import database_file, database_url, migrate
+from pipeline.store import database_file, database_url, migrate, schema, sqlite
 from pipeline.store.database import open_database
 from pipeline.store.tables import metadata
 
@@ -47,8 +46,8 @@ async def test_a_new_database_is_set_up_to_survive_a_power_cut(tmp_path: Path) -
 async def test_the_write_ahead_log_does_not_grow_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "FOLD_EVERY", 5)
-    monkeypatch.setattr(database_module, "LOG_MAX_FRAMES", 1_000)
+    monkeypatch.setattr(sqlite, "FOLD_EVERY", 5)
+    monkeypatch.setattr(sqlite, "LOG_MAX_FRAMES", 1_000)
     database = await open_database(database_url(settings_for(tmp_path)))
     log = tmp_path / "gantry.sqlite3-wal"
 
@@ -83,7 +82,7 @@ async def test_a_short_process_folds_its_log_though_another_goes_on(tmp_path: Pa
 async def test_a_database_behind_a_link_can_be_written_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "FOLD_EVERY", 2)
+    monkeypatch.setattr(sqlite, "FOLD_EVERY", 2)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "gantry.sqlite3").symlink_to(tmp_path / "elsewhere" / "file.sqlite3")
     database = await open_database(database_url(settings_for(tmp_path)))
@@ -108,9 +107,9 @@ def test_migrations_lead_to_the_tables_the_code_uses_and_can_run_twice(tmp_path:
 
 def test_the_schema_the_code_asks_for_is_the_newest_migration() -> None:
     config = Config()
-    config.set_main_option("script_location", str(database_module._MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(schema.MIGRATIONS).replace("%", "%%"))
 
-    assert ScriptDirectory.from_config(config).get_current_head() == database_module.SCHEMA
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.SCHEMA
 
 
 def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
@@ -142,7 +141,10 @@ def test_the_data_folder_holds_the_database_unless_a_url_is_given(tmp_path: Path
     ("url", "part"),
     [
         ("not a url", "not a database address"),
-        ("postgresql://host/base", "not in postgresql"),
+        ("mysql://host/base", "not in mysql"),
+        ("postgresql://ann:hush@host/", "names no database"),
+        ("postgresql://ann:hush@host/base?application_name=x", "parameters Gantry does not know"),
+        ("postgresql://ann:hush@host:port/base", "not a database address"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
     ],
@@ -155,6 +157,8 @@ def test_an_address_that_cannot_be_used_is_refused_with_the_remedy(
 
     assert "DATABASE_URL" in str(caught.value)
     assert caught.value.hint
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

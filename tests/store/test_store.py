@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
 from pipeline.errors import SpecError
 from pipeline.events import RunStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
-from pipeline.settings import Settings
-from pipeline.store import Store, database_file, database_url
+from pipeline.store import Store
 from pipeline.store.store import MAX_EPOCHS_WITHOUT_PROGRESS
+from tests.store.outside import Outside
 
 SPEC = RunSpec(topic="Tidal power")
 
@@ -72,18 +70,16 @@ async def test_runs_are_listed_newest_first_in_pages_and_by_topic(store: Store) 
     assert await store.count("ann", "power") == 2
 
 
-async def test_deleting_a_run_leaves_nothing_of_it(store: Store, settings: Settings) -> None:
+async def test_deleting_a_run_leaves_nothing_of_it(store: Store, outside: Outside) -> None:
     await started(store)
 
     assert await store.delete_run("r1", "ann")
 
     await store.writer.flush()
-    connection = sqlite3.connect(database_file(database_url(settings)))
     left = {
-        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        table: (await outside.ask(f"SELECT count(*) FROM {table}"))[0][0]
         for table in ("runs", "checkpoints", "events")
     }
-    connection.close()
     assert left == {"runs": 0, "checkpoints": 0, "events": 0}
 
 

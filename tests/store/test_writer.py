@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
@@ -14,7 +12,8 @@ from pipeline.errors import StoreBusy, StoreError, Superseded
 from pipeline.events import AgentStarted, RunStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
 from pipeline.settings import Settings
-from pipeline.store import RunStopped, Store, database, database_file, database_url, writer
+from pipeline.store import RunStopped, Store, database_url, postgresql, sqlite, writer
+from tests.store.outside import Outside
 
 SPEC = RunSpec(topic="Tidal power")
 
@@ -181,17 +180,17 @@ async def test_a_checkpoint_is_replaced_when_its_usage_becomes_known(store: Stor
 
 
 async def test_facts_wait_in_order_while_the_database_fails(
-    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    store: Store, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.01)
     await begun(store)
-    damage(settings, "ALTER TABLE events RENAME TO hidden")
+    await outside.ask("ALTER TABLE events RENAME TO hidden")
     store.writer.add_fact("r1", fact(1))
 
     with pytest.raises(StoreError, match="events"):
         await store.writer.commit("r1", 1, checkpoint())
     store.writer.add_fact("r1", fact(2))
-    damage(settings, "ALTER TABLE hidden RENAME TO events")
+    await outside.ask("ALTER TABLE hidden RENAME TO events")
     async with asyncio.timeout(10):
         while len(await store.events("r1", "ann")) < 2:
             pass
@@ -200,39 +199,24 @@ async def test_facts_wait_in_order_while_the_database_fails(
     assert await store.checkpoints("r1", "ann") == {}
 
 
-def damage(settings: Settings, statement: str) -> None:
-    connection = sqlite3.connect(database_file(database_url(settings)), timeout=10)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-@contextmanager
-def locked(settings: Settings) -> Iterator[None]:
-    """Another program holds the database's write lock."""
-    connection = sqlite3.connect(database_file(database_url(settings)), isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
-
-
 @pytest.fixture
 async def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """A store that waits 50 ms for a lock."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(postgresql, "LOCK_TIMEOUT_MS", 50)
     monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.01)
     store = await Store.open(database_url(settings))
     yield store
     await store.aclose()
 
 
-def refusals(store: Store) -> list[object]:
-    """Grows with every statement the database refuses."""
+def failures(store: Store) -> list[object]:
+    """Grows with every transaction that fails."""
     found: list[object] = []
-    sqlalchemy_event.listen(store._database.engine, "handle_error", found.append)
+    engine = store._database.engine
+    # SQLite refuses the BEGIN itself, so there is nothing to roll back
+    name = "handle_error" if engine.dialect.name == "sqlite" else "rollback"
+    sqlalchemy_event.listen(engine, name, found.append)
     return found
 
 
@@ -243,10 +227,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def test_a_locked_database_is_said_after_one_wait_and_nothing_is_stored(
-    impatient: Store, settings: Settings
+    impatient: Store, outside: Outside
 ) -> None:
-    tries = refusals(impatient)
-    with locked(settings):
+    tries = failures(impatient)
+    async with outside.locked():
         with pytest.raises(StoreBusy, match="locked by another program") as caught:
             await impatient.insert_run("r1", "ann", SPEC)
         assert len(tries) == 1
@@ -257,11 +241,11 @@ async def test_a_locked_database_is_said_after_one_wait_and_nothing_is_stored(
 
 
 async def test_facts_outlast_a_locked_database_and_it_is_logged_once(
-    impatient: Store, settings: Settings, caplog: pytest.LogCaptureFixture
+    impatient: Store, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
     await begun(impatient)
-    tries = refusals(impatient)
-    with locked(settings):
+    tries = failures(impatient)
+    async with outside.locked():
         impatient.writer.add_fact("r1", fact(1))
         await until(lambda: len(tries) >= 4)
     async with asyncio.timeout(10):
@@ -273,9 +257,9 @@ async def test_facts_outlast_a_locked_database_and_it_is_logged_once(
 
 
 async def test_what_a_caller_has_given_up_does_not_happen_later(
-    store: Store, settings: Settings
+    store: Store, outside: Outside
 ) -> None:
-    with locked(settings):
+    async with outside.locked():
         asked = asyncio.create_task(store.insert_run("r1", "ann", SPEC))
         await until(lambda: store.writer._in_hand)  # it waits for the lock now
         asked.cancel()
@@ -285,9 +269,9 @@ async def test_what_a_caller_has_given_up_does_not_happen_later(
     assert await store.count("ann") == 0
 
 
-async def test_a_writer_that_dies_leaves_nobody_waiting(store: Store, settings: Settings) -> None:
+async def test_a_writer_that_dies_leaves_nobody_waiting(store: Store, outside: Outside) -> None:
     assert store.writer._task is not None
-    with locked(settings):
+    async with outside.locked():
         asked = asyncio.create_task(store.insert_run("r1", "ann", SPEC))
         await until(lambda: store.writer._in_hand)
         later = asyncio.create_task(store.insert_run("r2", "ann", SPEC))

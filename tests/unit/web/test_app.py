@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from pages._runtime import close_runtime
 from pipeline.errors import StoreError
-from pipeline.store import database
+from pipeline.store import database, sqlite
 from pipeline.web.hub import CLOSE_FAILED, Hub, LiveSource
 from pipeline.web.routes import make_routes
 
@@ -25,7 +25,7 @@ def locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     close_runtime()
     monkeypatch.setenv("GANTRY_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 100)
     other = sqlite3.connect(tmp_path / database.DATABASE_FILE, isolation_level=None)
     other.execute("CREATE TABLE theirs(x)")
     other.execute("BEGIN EXCLUSIVE")

@@ -1,0 +1,139 @@
+"""What only a server can do to a store: refuse, be full, be elsewhere, start twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, Connection
+
+from pipeline.errors import StoreBusy, StoreError, StoreUnreachable
+from pipeline.settings import Settings
+from pipeline.store import Upgrade, database_url, migrate, schema
+from pipeline.store.database import open_database
+from pipeline.store.tables import metadata
+from tests.postgres import PASSWORD, PostgresServer
+
+
+@pytest.fixture
+def fresh(postgres: PostgresServer) -> str:
+    return postgres.fresh_database()
+
+
+def url_of(address: str) -> URL:
+    return database_url(Settings(database_url=address))
+
+
+def test_migrations_lead_to_the_tables_the_code_uses_and_say_what_they_did(
+    postgres: PostgresServer,
+) -> None:
+    url = url_of(postgres.fresh_database())
+
+    assert migrate(url) == Upgrade(None, schema.SCHEMA)
+    assert migrate(url) == Upgrade(schema.SCHEMA, schema.SCHEMA)
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async def ask() -> list[object]:
+        database = await open_database(url)
+        try:
+            return await database.read(differences)
+        finally:
+            await database.aclose()
+
+    assert asyncio.run(ask()) == []
+
+
+async def test_processes_that_start_together_change_the_schema_once(
+    postgres: PostgresServer, fresh: str
+) -> None:
+    databases = await asyncio.gather(*(open_database(url_of(fresh)) for _ in range(4)))
+
+    revisions = [await database.read(schema.revision) for database in databases]
+    for database in databases:
+        await database.aclose()
+    assert revisions == [schema.SCHEMA] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "part", "hint"),
+    [
+        ({"password": "wrong: %/@"}, StoreError, "refuses this user or password", "%XX"),
+        ({"database": "nowhere"}, StoreError, "does not exist", "createdb"),
+        ({"port": 1}, StoreUnreachable, "cannot be reached", "server runs"),
+        ({"host": "nowhere.invalid"}, StoreUnreachable, "cannot be reached", "host and port"),
+    ],
+)
+async def test_a_server_that_cannot_be_used_is_said_with_the_remedy_and_without_the_password(
+    postgres: PostgresServer,
+    change: dict[str, object],
+    kind: type[StoreError],
+    part: str,
+    hint: str,
+) -> None:
+    url = url_of(postgres.tcp_url()).set(**change)  # type: ignore[arg-type]
+
+    with pytest.raises(kind, match=part) as caught:
+        await open_database(url)
+
+    assert hint in caught.value.hint
+    assert url.password is not None
+    for secret in (url.password, PASSWORD):
+        assert secret not in str(caught.value)
+
+
+async def test_the_password_in_the_address_is_taken_as_it_is_written(
+    postgres: PostgresServer,
+) -> None:
+    database = await open_database(url_of(postgres.tcp_url()))
+
+    assert await database.read(lambda c: c.exec_driver_sql("SELECT 1").scalar()) == 1
+    await database.aclose()
+
+
+async def test_a_full_server_is_busy_and_a_standby_is_read_only(
+    postgres: PostgresServer, fresh: str
+) -> None:
+    await (await open_database(url_of(fresh))).aclose()
+    name = url_of(fresh).database
+    connection = await postgres.connect()
+    try:
+        await connection.execute("CREATE ROLE guest LOGIN CONNECTION LIMIT 0")
+        with pytest.raises(StoreBusy, match="no connection left") as caught:
+            await open_database(url_of(fresh).set(username="guest"))
+        assert "max_connections" in caught.value.hint
+
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        database = await open_database(url_of(fresh))
+        with pytest.raises(StoreError, match="read-only") as caught:
+            await database.write(lambda c: c.exec_driver_sql("DELETE FROM runs"))
+        await database.aclose()
+        assert "primary" in caught.value.hint
+    finally:
+        await connection.execute("DROP ROLE IF EXISTS guest")
+        await connection.close()
+
+
+async def test_a_question_sees_one_state_however_many_statements_it_takes(fresh: str) -> None:
+    database = await open_database(url_of(fresh))
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE n (x int)"))
+
+    def ask(connection: Connection) -> tuple[object, object]:
+        first = connection.exec_driver_sql("SELECT count(*) FROM n").scalar()
+        connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+        return first, connection.exec_driver_sql("SELECT count(*) FROM n").scalar()
+
+    asked = asyncio.create_task(database.read(ask))
+    while not await database.read(  # noqa: ASYNC110 - it has begun when the server says so
+        lambda c: c.exec_driver_sql(
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'"
+        ).all()
+    ):
+        await asyncio.sleep(0)
+    await database.write(lambda c: c.exec_driver_sql("INSERT INTO n VALUES (1)"))
+
+    assert await asked == (0, 0)
+    await database.aclose()
