@@ -423,6 +423,7 @@ class RunRecord:
     degraded: tuple[str, ...] = ()
     makespan_s: float | None = None
     saved_share: float | None = None
+    priority: int = 0  # higher starts first
 
 
 @dataclass(frozen=True, slots=True)

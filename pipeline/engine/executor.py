@@ -69,8 +69,11 @@ class Executor:
         while (ended := self._busy.get(run_id)) is not None:
             await ended.wait()
 
-    async def execute(self, run_id: str) -> None:
-        """Do all there is to do for the run now; only cancellation escapes."""
+    async def execute(self, run_id: str) -> bool:
+        """Do all there is to do for the run now; only cancellation escapes.
+
+        False when the store stood in the way, so that it should be executed again.
+        """
         await self.ended(run_id)  # a cancelled execution may still be closing its calls
         ended = self._busy[run_id] = asyncio.Event()
         try:
@@ -80,6 +83,9 @@ class Executor:
             if self._left.get(run_id) != str(error):
                 logger.error("Run %s is left for later: %s", run_id, error)
             self._left[run_id] = str(error)
+            return False
+        else:
+            return True
         finally:
             del self._busy[run_id]
             ended.set()

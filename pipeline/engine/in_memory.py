@@ -6,8 +6,6 @@ that fails is a job that succeeded: what happened to it stands in `runs`, never 
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from datetime import timedelta
 
 from pgqueuer import PgQueuer
@@ -16,12 +14,11 @@ from pgqueuer.models import Context, Job
 from pgqueuer.types import JobId
 
 from pipeline.engine.port import Execute
+from pipeline.engine.run_tasks import RunTasks
 
 ENTRYPOINT = "execute_run"
 LEASE = timedelta(days=1)  # nobody else can pick a job up, so it must never look abandoned
 BATCH = 100  # jobs taken from the queue at once
-
-logger = logging.getLogger(__name__)
 
 
 class InMemoryEngine:
@@ -32,7 +29,7 @@ class InMemoryEngine:
         self._queries = InMemoryQueries(driver)
         self._queue = PgQueuer(driver, queries=self._queries)
         self._jobs: dict[str, JobId] = {}  # queued or executing, and not cancelled
-        self._executing: set[asyncio.Task[None]] = set()
+        self._runs = RunTasks()
 
     async def submit(self, run_id: str, priority: int = 0) -> None:
         if run_id in self._jobs:
@@ -58,31 +55,16 @@ class InMemoryEngine:
 
     async def aclose(self) -> None:
         self._queue.shutdown.set()
-        for task in self._executing:
-            task.cancel()
-        if self._executing:
-            await asyncio.wait(self._executing)
+        await self._runs.aclose()
 
     async def _execute(self, handler: Execute, job: Job, context: Context) -> None:
         if self._queue.shutdown.is_set():
             return  # taken from the queue just before closing; the next start continues it
         run_id = (job.payload or b"").decode()
-        task: asyncio.Task[None] = asyncio.ensure_future(handler(run_id))
-        task.set_name(f"run:{run_id}")
-        self._executing.add(task)
         try:
-            # the scope cancels again and again what waits in it, so the run itself is outside:
-            # it gets one cancel and may then clean up in peace
-            with context.cancellation:
-                await asyncio.wait({task})
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+            # one that is not done is submitted again by whoever owns this engine
+            await self._runs.execute(handler, run_id, context.cancellation)
         finally:
-            task.cancel()  # only when this job itself was torn down; else it has ended
-            self._executing.discard(task)
             if self._jobs.get(run_id) == job.id:
                 del self._jobs[run_id]
             # its log of finished jobs would grow for ever

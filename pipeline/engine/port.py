@@ -7,13 +7,19 @@ the pipeline itself, injected, so that the engine knows nothing about agents.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy import Connection
+
+from pipeline.engine.health import Part
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+
+WIND_DOWN_S = 5.0  # what a cancelled run gets to close its calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,9 @@ class RunOutcome:
 
 
 RunHandler = Callable[[RunSpec, Journal, RunContext], Awaitable[RunOutcome]]
-RunEnded = Callable[
-    [str, RunSpec, Sequence[AnyEvent]], None
-]  # id, spec, all facts; returns at once
-Execute = Callable[[str], Awaitable[None]]
+RunEnded = Callable[[str, RunSpec, Sequence[AnyEvent]], None]  # id, spec, all facts; at once
+HandOver = Callable[[Connection, int], None]  # in the transaction of the run's row, with its epoch
+Execute = Callable[[str], Awaitable[bool]]  # False: it should be executed again
 
 
 class Engine(Protocol):
@@ -58,3 +63,40 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Take no more runs, cancel those executing and return when they have ended."""
+
+
+class Execution(Protocol):
+    """How the runs this process takes in get executed: here, or by others. Owned by one loop."""
+
+    @property
+    def is_engine(self) -> bool:
+        """True when runs execute in this process."""
+
+    def health(self, unfinished: int) -> Part:
+        """How the queue is, for `/readyz`; `unfinished` runs are in the store."""
+
+    async def start(self) -> None:
+        """Begin to execute and watch. Raises `StoreError` with what to do."""
+
+    async def aclose(self) -> None:
+        """Interrupt what executes here, so that it continues elsewhere or at the next start."""
+
+    async def drain(self) -> frozenset[str]:
+        """Take no more runs; the ids of those still executing here. Meant to be asked again."""
+
+    def check_typed_key(self) -> None:
+        """Raise `EngineBusy` when a run on a typed key could not execute in this process."""
+
+    def handing_over(
+        self, run_id: str, priority: int, *, typed: bool
+    ) -> AbstractAsyncContextManager[HandOver | None]:
+        """Have the run executed once its row is stored, inside the `with`.
+
+        What is given belongs into the transaction that stores it. A typed key keeps it here.
+        """
+
+    def cancelling(self, run_id: str) -> HandOver | None:
+        """What belongs into the transaction that cancels or deletes the run."""
+
+    async def cancelled(self, run_id: str) -> None:
+        """Stop what executes of a run that is cancelled in the store. Does not wait."""

@@ -119,12 +119,15 @@ class Runtime:
         typed_endpoint: Endpoint | None = None,
         *,
         run_id: str | None = None,
+        priority: int = 0,
     ) -> str:
         """Return the run's id once it cannot be lost. The same `run_id` again is the same run.
 
+        Of the runs that wait, those with a higher `priority` start first.
+
         Raises `EngineBusy` for a typed key in a process that is not the engine.
         """
-        return self.call(self._running.submit(spec, owner, typed_endpoint, run_id))
+        return self.call(self._running.submit(spec, owner, typed_endpoint, run_id, priority))
 
     def cancel(self, run_id: str, owner: str = LOCAL_OWNER) -> bool:
         """Stop the run, durably. False when it is missing or has already ended."""

@@ -1,57 +1,41 @@
-"""What the runtime does, inside its loop: take runs in, execute them, keep store and engine agreed.
+"""What the runtime does, inside its loop: take runs in, cancel, continue, delete and wait.
 
-The durable change always comes first, the engine is told second; whatever gets lost between the
-two is found by `_reconcile`. One process per database is the engine; the others are viewers that
-may submit and cancel, and one of them takes over when the engine is gone.
+The durable change always comes first. Who executes, and how the queue is kept agreeing with the
+tables, is the `Execution`'s: `embedded.py` for one process, `team.py` for many.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from contextlib import suppress
 
 from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.engine.continuing import continued_with
+from pipeline.engine.embedded import EmbeddedExecution
 from pipeline.engine.executor import Executor
-from pipeline.engine.health import Part, database_part, queue_part
-from pipeline.engine.in_memory import InMemoryEngine
+from pipeline.engine.health import Part, database_part
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.lock import EngineLock
-from pipeline.engine.port import Engine, RunEnded, RunHandler
-from pipeline.errors import EngineBusy, SpecError, StoreError
+from pipeline.engine.port import WIND_DOWN_S, Execution, RunEnded, RunHandler
+from pipeline.errors import SpecError, StoreError
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import Store, database_file, database_url
 
-WATCH_S = 0.5  # how often runs of other processes are looked for
 WAIT_POLL_S = 0.1  # how often `wait` looks at a run that does not execute here
 PROBE_S = 2.0  # what the database has to answer a question about its health
-WIND_DOWN_S = 5.0  # what a cancelled run gets to close its calls
-
-logger = logging.getLogger(__name__)
 
 
 class RunService:
     """Owned by one loop. Start with `await RunService.start(…)`, end with `aclose()`."""
 
     def __init__(
-        self,
-        store: Store,
-        settings: Settings,
-        handler: RunHandler,
-        told: RunEnded | None = None,
+        self, store: Store, executor: Executor, keys: KeyRing, execution: Execution
     ) -> None:
         self.store = store
-        self._keys = KeyRing()
-        self.executor = Executor(store, handler, settings, self._keys, told)
-        self._settings = settings
-        self._lock = EngineLock(database_file(database_url(settings)))
-        self._engine: Engine | None = None
-        self._serving: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._draining = False
+        self.executor = executor
+        self._keys = keys
+        self._execution = execution
 
     @classmethod
     async def start(
@@ -61,42 +45,38 @@ class RunService:
 
         `told` hears of every run that ended here.
         """
-        store = await Store.open(database_url(settings))
-        service = cls(store, settings, handler, told)
+        url = database_url(settings)
+        store = await Store.open(url)
+        keys = KeyRing()
+        executor = Executor(store, handler, settings, keys, told)
+        execution = EmbeddedExecution(
+            store, executor, database_file(url), settings.max_concurrent_runs
+        )
+        service = cls(store, executor, keys, execution)
         try:
-            await service._tick()
+            await execution.start()
         except BaseException:
             await service.aclose()
             raise
-        service._watching = asyncio.create_task(service._watch(), name="engine-watch")
         return service
 
     async def aclose(self) -> None:
         """Interrupt what executes (it continues at the next start), store everything, let go."""
         try:
-            if self._watching is not None:
-                self._watching.cancel()
-                await asyncio.wait({self._watching})
-            await self._close_engine()
+            await self._execution.aclose()
         finally:
             await self.store.aclose()
-            self._lock.release()
 
     @property
     def is_engine(self) -> bool:
-        return self._engine is not None
+        return self._execution.is_engine
 
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again.
 
-        What is queued stays so in the store, for the process that becomes the engine next.
+        What is queued stays so in the store, for the process that executes it next.
         """
-        begins, self._draining = not self._draining, True
-        if begins and self._engine is not None:
-            for run in await self.store.unfinished_runs():
-                if run.id not in self.executor.busy:
-                    await self._engine.cancel(run.id)
-        return self.executor.busy
+        return await self._execution.drain()
 
     async def health(self) -> tuple[Part, ...]:
         """How database and queue are; within a little more than `PROBE_S`."""
@@ -110,15 +90,7 @@ class RunService:
             error = "no_answer"
         except StoreError as refusal:
             error = refusal.code
-        return (
-            database_part(error, PROBE_S),
-            queue_part(
-                is_engine=self.is_engine,
-                is_serving=self._serving is not None and not self._serving.done(),
-                unfinished=unfinished,
-                executing=len(self.executor.busy),
-            ),
-        )
+        return database_part(error, PROBE_S), self._execution.health(unfinished)
 
     async def submit(
         self,
@@ -126,6 +98,7 @@ class RunService:
         owner: str,
         typed_endpoint: Endpoint | None = None,
         run_id: str | None = None,
+        priority: int = 0,
     ) -> str:
         """Store the run and have it executed. The same `run_id` again is the same run.
 
@@ -137,15 +110,17 @@ class RunService:
             check_base_url(base_url)
         if typed_endpoint is not None:
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
-        await self.store.insert_run(run_id, owner, spec)
-        await self._hand_over(run_id)
+        typed = spec.key_source == "typed"
+        async with self._execution.handing_over(run_id, priority, typed=typed) as also:
+            await self.store.insert_run(run_id, owner, spec, priority, also=also)
         return run_id
 
     async def cancel(self, run_id: str, owner: str) -> bool:
         """Stop the run for good. False when it is missing or has already ended."""
-        cancelled = await self.store.cancel(run_id, owner)
-        if cancelled and self._engine is not None:
-            await self._engine.cancel(run_id)
+        also = self._execution.cancelling(run_id)
+        cancelled = await self.store.cancel(run_id, owner, also=also)
+        if cancelled:
+            await self._execution.cancelled(run_id)
         return cancelled
 
     async def resume(
@@ -179,8 +154,9 @@ class RunService:
                 "The key of this run is gone.",
                 "Type it again to continue (any word where the endpoint needs none).",
             )
-        await self.store.requeue(run_id, owner, spec)
-        await self._hand_over(run_id)
+        typed = spec.key_source == "typed"
+        async with self._execution.handing_over(run_id, record.priority, typed=typed) as also:
+            await self.store.requeue(run_id, owner, spec, also=also)
 
     async def delete(self, run_id: str, owner: str) -> bool:
         """Stop the run if need be and remove everything of it. False when it is missing."""
@@ -210,69 +186,9 @@ class RunService:
     def _with_typed_key(
         self, run_id: str, owner: str, spec: RunSpec, endpoint: Endpoint
     ) -> RunSpec:
-        if self._engine is None:
-            raise EngineBusy(
-                "Another Gantry process executes the runs of this data folder, and a typed key "
-                "never leaves the process it was typed into.",
-                "Type the key there, or set OPENAI_API_KEY for that process.",
-            )
+        self._execution.check_typed_key()
         self._keys.remember(run_id, owner, endpoint)
         return spec.model_copy(update={"key_source": "typed", "base_url": endpoint.base_url})
-
-    async def _hand_over(self, run_id: str) -> None:
-        if self._engine is not None and not self._draining:
-            await self._engine.submit(run_id)
-
-    async def _watch(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                await self._tick()
-                failing = False
-            except StoreError as error:
-                if not failing:
-                    logger.error("Cannot look for runs, will keep trying: %s", error)
-                failing = True
-
-    async def _tick(self) -> None:
-        if self._serving is not None and self._serving.done():
-            logger.error("The queue stopped, starting anew", exc_info=self._serving.exception())
-            self._serve()
-        if self._engine is None and not self._draining and self._lock.acquire():
-            self._serve()
-        if self._engine is not None:
-            await self._reconcile(self._engine)
-
-    def _serve(self) -> None:
-        engine = InMemoryEngine()
-        self._engine = engine
-        self._serving = asyncio.create_task(
-            engine.serve(self.executor.execute, self._settings.max_concurrent_runs),
-            name="engine-serve",
-        )
-
-    async def _reconcile(self, engine: Engine) -> None:
-        """Make the engine agree with the tables: they may have been changed by another process."""
-        busy = self.executor.busy  # before reading: what starts meanwhile is none of this round
-        unfinished = await self.store.unfinished_runs()
-        for run_id in busy - {run.id for run in unfinished}:
-            await engine.cancel(run_id)
-        if self._draining:
-            return
-        for run in unfinished:
-            await engine.submit(run.id, run.priority)
-
-    async def _close_engine(self) -> None:
-        if self._engine is None or self._serving is None:
-            return
-        try:
-            async with asyncio.timeout(WIND_DOWN_S):
-                await self._engine.aclose()
-        except TimeoutError:
-            logger.warning("Runs did not stop in time: %s", ", ".join(self.executor.busy))
-            self._serving.cancel()
-        await asyncio.wait({self._serving}, timeout=1.0)
 
 
 def _check_same_place(spec: RunSpec, endpoint: Endpoint) -> None:

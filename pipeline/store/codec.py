@@ -110,4 +110,5 @@ def record_of(row: Row[Any]) -> RunRecord:
         degraded=tuple(from_json(row.degraded)),
         makespan_s=row.makespan_s,
         saved_share=row.saved_share,
+        priority=row.priority,
     )

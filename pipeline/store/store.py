@@ -45,6 +45,7 @@ MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poiso
 
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 CANCELLABLE = (*UNFINISHED, RunStatus.WAITING_APPROVAL, RunStatus.NEEDS_KEY)
+Also = Callable[[Connection, int], None]  # what goes with a change of a run; gets its epoch
 CONTINUABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.NEEDS_KEY)
 
 
@@ -55,6 +56,7 @@ class Unfinished:
     id: str
     status: RunStatus
     priority: int
+    epoch: int
 
 
 class Store:
@@ -120,17 +122,28 @@ class Store:
     async def unfinished_runs(self) -> list[Unfinished]:
         """Queued and running ones of all owners, in the order in which they should run."""
         r = runs.c
-        query = select(r.id, r.status, r.priority).where(r.status.in_(UNFINISHED))
+        query = select(r.id, r.status, r.priority, r.epoch).where(r.status.in_(UNFINISHED))
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
-        return [Unfinished(row.id, RunStatus(row.status), row.priority) for row in rows]
+        return [Unfinished(row.id, RunStatus(row.status), row.priority, row.epoch) for row in rows]
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())
 
     # Changing
 
-    async def insert_run(self, run_id: str, owner: str, spec: RunSpec, priority: int = 0) -> bool:
-        """Store a new run as queued. False when the id exists: the same submission, again."""
+    async def insert_run(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        priority: int = 0,
+        *,
+        also: Also | None = None,
+    ) -> bool:
+        """Store a new run as queued. False when the id exists: the same submission, again.
+
+        `also` is carried out in the same transaction, when the run is new.
+        """
         values = {
             "id": run_id,
             "owner": owner,
@@ -149,7 +162,10 @@ class Store:
         def change(connection: Connection) -> bool:
             # not asked first: two processes may be told the same id at the same moment
             statement = _new_run(connection.dialect)
-            return bool(connection.execute(statement, values).rowcount)
+            is_new = bool(connection.execute(statement, values).rowcount)
+            if is_new and also is not None:
+                also(connection, 0)
+            return is_new
 
         return await self.writer.do(change, is_repeatable=True)
 
@@ -204,16 +220,31 @@ class Store:
         }
         await self.writer.finish(run_id, epoch, ending)
 
-    async def cancel(self, run_id: str, owner: str) -> bool:
-        """Mark the run cancelled, durably. False when there is nothing to cancel."""
-        return await self._changes(
+    async def cancel(self, run_id: str, owner: str, *, also: Also | None = None) -> bool:
+        """Mark the run cancelled, durably. False when there is nothing to cancel.
+
+        `also` is carried out in the same transaction, when there is.
+        """
+        statement = (
             update(runs)
             .where(_is(run_id, owner), runs.c.status.in_(CANCELLABLE))
             .values(status=RunStatus.CANCELLED, finished_at=_now(), error="", error_code="")
         )
 
-    async def requeue(self, run_id: str, owner: str, spec: RunSpec) -> RunRecord:
+        def change(connection: Connection) -> bool:
+            row = _changed(connection, statement)
+            if row is not None and also is not None:
+                also(connection, row.epoch)
+            return row is not None
+
+        return await self.writer.do(change)
+
+    async def requeue(
+        self, run_id: str, owner: str, spec: RunSpec, *, also: Also | None = None
+    ) -> RunRecord:
         """Continue a failed, cancelled or keyless run with `spec`: queued, its crashes forgotten.
+
+        `also` is carried out in the same transaction.
 
         Raises `SpecError` when it is missing or in no state to be continued.
         """
@@ -238,6 +269,8 @@ class Store:
                     "This run cannot be continued.",
                     "Only runs that failed, were cancelled or wait for a key can.",
                 )
+            if also is not None:
+                also(connection, row.epoch)
             return codec.record_of(row)
 
         return await self.writer.do(change)

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.agents.roster import ROSTER
 from pipeline.engine import RunOutcome, Runtime
-from pipeline.engine.service import WATCH_S
+from pipeline.engine.embedded import WATCH_S
 from pipeline.errors import GantryError, NoAnswer, PlanError, SpecError, StoreError, Superseded
 from pipeline.events import AgentFinished, RunFinished
 from pipeline.export.bundle import Bundle
