@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -194,6 +195,43 @@ def migrate() -> None:
         typer.echo(f"upgraded the schema from {done.before} to {done.after}")
     else:
         typer.echo(f"the schema is up to date ({done.after})")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    no_provider: Annotated[
+        bool, typer.Option("--no-provider", help="Make no call: one asks the model for a word.")
+    ] = False,
+) -> None:
+    """Check everything a run needs, and say what to do. Exit code 1 when something is missing."""
+    from pipeline import doctor as examination
+
+    checks = []
+    for check in examination.examine(ask_provider=not no_provider):
+        checks.append(check)
+        if not as_json:
+            for line in examination.lines(check):
+                typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(examination.to_dict(checks), indent=1))
+    raise typer.Exit(0 if examination.passed(checks) else FAILED)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; an existing file is never replaced.")],
+) -> None:
+    """Copy the SQLite database, also while runs execute. To restore, see docs/operations.md."""
+    from pipeline.store import database_url
+    from pipeline.store.backup import back_up
+
+    try:
+        made = back_up(database_url(_settings()), file)
+    except GantryError as error:
+        _stop(error, FAILED)
+    runs = f"{made.runs} runs, {made.unfinished} of them unfinished"
+    typer.echo(f"{made.file}: {made.size / 1e6:.1f} MB, {runs}")
 
 
 @app.command("demo-provider")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -125,6 +126,14 @@ def telemetry_from(environment: Mapping[str, str] = os.environ) -> Telemetry | N
     exporter = OTLPSpanExporter()
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return Telemetry(provider, exporter)
+
+
+def packages_installed() -> bool:
+    """True when traces could be sent; loads nothing."""
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def trace_of(run_id: str, spec: RunSpec, events: Sequence[AnyEvent]) -> Span | None:
