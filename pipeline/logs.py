@@ -52,7 +52,12 @@ def set_up_logging(form: LogForm | None = None, level: LogLevel = "info") -> Non
     handler.setLevel(level.upper())  # some libraries set their own loggers to say more
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in ("openai", "httpx", "asyncio"):  # what they say below this is for their authors
+    for name in (
+        "openai",
+        "httpx",
+        "asyncio",
+        "alembic",
+    ):  # what they say below this is for their authors
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_of_thread

@@ -105,10 +105,10 @@ class Executor:
         self._journals[run_id] = journal
         try:
             await self._carry_out(record, journal)
-            if self._told is not None:
-                self._told(record.id, record.spec, list(journal.events))
         finally:
             journal.close()
+            if self._told is not None:
+                self._told(record.id, record.spec, list(journal.events))
             self._finished[run_id] = self._journals.pop(run_id)
             while len(self._finished) > KEPT_JOURNALS:
                 self._finished.popitem(last=False)

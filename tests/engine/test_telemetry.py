@@ -143,6 +143,22 @@ def test_a_run_arrives_as_run_agents_and_calls_and_says_nothing_of_what_was_aske
     assert not [t for t in texts if t.encode()[:60] in receiver.raw]
 
 
+def test_a_run_that_somebody_cancelled_arrives_too(receiver: Receiver, tmp_path: Path) -> None:
+    with build_runtime(settings_in(tmp_path)) as runtime:
+        run_id = runtime.submit(RunSpec(topic=TOPIC, speed="realistic"))
+        while (journal := runtime.journal(run_id)) is None or not any(
+            isinstance(event, CallSent) for event in journal.events
+        ):
+            assert runtime.run(run_id) is not None
+        assert runtime.cancel(run_id)
+        runtime.wait(run_id, 30)
+
+    by_name = {span.name: span for span in receiver.spans}
+    assert value_of(by_name["invoke_workflow gantry"], "gantry.run.status") == "cancelled"
+    assert value_of(by_name["invoke_agent topic_planner"], "error.type") == "cancelled"
+    assert value_of(by_name["chat gantry-demo-realistic"], "error.type")
+
+
 def test_nothing_is_sent_or_loaded_unless_an_endpoint_is_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
