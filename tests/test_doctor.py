@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.engine.lock import EngineLock
 from pipeline.settings import Settings
 from pipeline.store import database_url, migrate
 from tests.engine.scripted import ScriptedPipeline
+from tests.postgres import PostgresServer
 
 KEY = "sk-proj-canary1234567890"
 
@@ -173,3 +175,20 @@ def test_a_database_that_does_not_answer_is_a_line_without_its_password(
 
     assert (code, found["database"]["grade"]) == (1, "fail")
     assert "pa55word123" not in json.dumps(found)
+
+
+def test_a_postgresql_is_asked_for_its_schema_and_not_migrated(
+    postgres: PostgresServer, folder: Path
+) -> None:
+    def examine(url: str) -> doctor.Check:
+        configured = database_url(Settings(data_dir=folder, database_url=url))
+        return asyncio.run(doctor.server(configured))
+
+    url = postgres.fresh_database()
+    empty = [examine(url) for _ in range(2)]
+    migrate(database_url(Settings(data_dir=folder, database_url=url)))
+    migrated = examine(url)
+
+    assert [check.grade for check in empty] == ["warn", "warn"]
+    assert "migrate" in empty[1].hint
+    assert migrated.grade == "ok"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
 from pipeline.errors import StoreError
-from pipeline.models import LOCAL_OWNER, RunSpec
+from pipeline.models import LOCAL_OWNER, AgentOutput, Checkpoint, RunSpec, Usage
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
 from pipeline.store.backup import back_up
+from tests.postgres import PostgresServer
 
 SPEC = RunSpec(topic="Tidal power")
 
@@ -113,6 +116,39 @@ def test_a_foreign_database_leaves_no_backup(url: URL, tmp_path: Path) -> None:
 def test_postgresql_has_its_own_tool(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="pg_dump"):
         back_up(URL.create("postgresql+asyncpg", database="gantry"), tmp_path / "backup")
+
+
+@pytest.mark.slow
+async def test_postgresql_is_restored_from_a_dump_made_while_the_store_is_open(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    live, empty = postgres_databases(postgres)
+    store = await Store.open(database_url(Settings(data_dir=tmp_path, database_url=live)))
+    await store.insert_run("one", LOCAL_OWNER, SPEC)
+    record = await store.begin("one")
+    assert record is not None
+    kept = Checkpoint("planner", "key", record.epoch, AgentOutput("outline"), Usage(1, 1))
+    await store.writer.commit("one", record.epoch, kept)
+
+    await asyncio.to_thread(postgres.dump, live, tmp_path / "gantry.dump")
+    await store.insert_run("later", LOCAL_OWNER, SPEC)
+    await store.aclose()
+    await asyncio.to_thread(postgres.restore, tmp_path / "gantry.dump", empty)
+
+    restored = await Store.open(database_url(Settings(data_dir=tmp_path, database_url=empty)))
+    unfinished = [run.id for run in await restored.unfinished_runs()]
+    again = await restored.begin("one")
+    checkpoints = await restored.checkpoints("one", LOCAL_OWNER)
+    await restored.aclose()
+    assert unfinished == ["one"]
+    assert again is not None and again.epoch == record.epoch + 1
+    assert checkpoints == {"planner": kept}
+
+
+def postgres_databases(postgres: PostgresServer) -> tuple[str, str]:
+    with ThreadPoolExecutor(1) as outside_the_loop:
+        make = [outside_the_loop.submit(postgres.fresh_database) for _ in range(2)]
+        return make[0].result(), make[1].result()
 
 
 def _make_database(url: URL) -> None:
