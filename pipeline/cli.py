@@ -253,12 +253,12 @@ def demo_provider(
 
 
 def _settings() -> Settings:
-    """The settings, with logging as they say: for people, and only what went wrong, by default."""
+    """The settings, with logging as they say; by default little: progress tells the rest."""
     try:
         settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
-    set_up_logging(settings.log or "text", settings.log_level or "warning")
+    set_up_logging(settings.log or "text", settings.log_level or "error")
     return settings
 
 
