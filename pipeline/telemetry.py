@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pipeline import events as facts
 from pipeline.base_url import OPENAI_URL
 from pipeline.events import AnyEvent
 from pipeline.models import AgentState, RunSpec, RunStatus
-from pipeline.redaction import redact
+from pipeline.redaction import redact, remember_secret
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -118,6 +118,7 @@ def telemetry_from(environment: Mapping[str, str] = os.environ) -> Telemetry | N
     except ImportError:
         logger.warning(MISSING)
         return None
+    _keep_headers_out_of_logs(environment)
     named = "OTEL_SERVICE_NAME" in environment or "service.name" in environment.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
@@ -126,6 +127,13 @@ def telemetry_from(environment: Mapping[str, str] = os.environ) -> Telemetry | N
     exporter = OTLPSpanExporter()
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return Telemetry(provider, exporter)
+
+
+def _keep_headers_out_of_logs(environment: Mapping[str, str]) -> None:
+    """A collector's key stands in the headers that are sent to it."""
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        for pair in environment.get(name, "").split(","):
+            remember_secret(unquote(pair.partition("=")[2]))
 
 
 def packages_installed() -> bool:

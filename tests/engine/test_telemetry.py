@@ -33,6 +33,7 @@ from pipeline.events import (
     UsageUpdated,
 )
 from pipeline.models import RunSpec, RunStatus
+from pipeline.redaction import redact
 from pipeline.settings import Settings
 from pipeline.telemetry import ENDPOINTS, telemetry_from, trace_of
 
@@ -157,6 +158,19 @@ def test_a_run_that_somebody_cancelled_arrives_too(receiver: Receiver, tmp_path:
     assert value_of(by_name["invoke_workflow gantry"], "gantry.run.status") == "cancelled"
     assert value_of(by_name["invoke_agent topic_planner"], "error.type") == "cancelled"
     assert value_of(by_name["chat gantry-demo-realistic"], "error.type")
+
+
+def test_the_collectors_key_is_kept_out_of_logs() -> None:
+    telemetry = telemetry_from(
+        {
+            ENDPOINTS[1]: "http://127.0.0.1:1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "a=b,x-key=k3y%20of%20theirs",
+        }
+    )
+    assert telemetry is not None
+    telemetry.close()
+
+    assert redact("refused k3y of theirs") == "refused [hidden]"
 
 
 def test_nothing_is_sent_or_loaded_unless_an_endpoint_is_configured(
