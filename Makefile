@@ -8,12 +8,14 @@ PY := $(BIN)/python
 # Hypothesis' own profile for CI: the same examples each time, and no deadline a busy machine can miss.
 PYTEST := $(PY) -m pytest --hypothesis-profile=ci
 WORKERS ?= 3
+KILLS ?= 200
 PEERS := langgraph pydantic_ai
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .PHONY: help app team test check lint format screenshots bench bench-peers bench-live bench-what-if \
+	crash-campaign \
 	lock clean venv venv-dev
 
 help: ## List what can be made
@@ -66,6 +68,9 @@ bench-what-if: venv-dev ## Measure how far off the Plan lab's predictions are (2
 
 bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 	$(PY) -m benchmarks.live_view
+
+crash-campaign: venv-dev ## kill -9 the engine 200 times while it works, see what that cost (15 minutes)
+	$(PY) -m scripts.crash_campaign --kills $(KILLS)
 
 lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms
 	$(LOCK) --upgrade requirements.in -o requirements.txt

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import anyio.to_thread
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages._logs import set_up_server_logging
 from pages._runtime import close_runtime, get_runtime
+from pipeline.engine.health import Part, unanswered
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.models import LOCAL_OWNER
@@ -42,9 +44,17 @@ def _gates() -> tuple[GateSnapshot, ...]:
     return get_runtime().admission(LOCAL_OWNER)
 
 
+def _readiness() -> Sequence[Part]:
+    try:
+        return get_runtime().readiness()
+    except GantryError as error:
+        return unanswered(error.code, "Gantry could not start; the page and the log say why.")
+
+
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """The engine runs from the first request to the last, whoever is looking."""
+    set_up_server_logging()
     try:
         await anyio.to_thread.run_sync(get_runtime)
     except GantryError as error:
@@ -73,5 +83,5 @@ app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
     middleware=[Middleware(SecurityHeaders)],
-    routes=make_routes(lambda: hub, _gates),
+    routes=make_routes(lambda: hub, _gates, _readiness),
 )

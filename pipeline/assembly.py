@@ -24,7 +24,7 @@ from pipeline.errors import DemoUnavailable, GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
-from pipeline.llm.admission import GateRegistry, GateSnapshot
+from pipeline.llm.admission import CircuitReading, CircuitRules, GateRegistry, GateSnapshot
 from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
@@ -33,6 +33,7 @@ from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import database_url, is_postgresql
+from pipeline.telemetry import telemetry_from
 from pipeline.tools.samples import warm_samples
 
 if TYPE_CHECKING:
@@ -48,14 +49,22 @@ logger = logging.getLogger(__name__)
 
 def build_runtime(settings: Settings, concurrency: int | None = None) -> Runtime:
     """A runtime that carries runs out for real; with `concurrency` a team's worker. Not started yet."""
-    access = ModelAccess(settings)
+    access, telemetry = ModelAccess(settings), telemetry_from()
+
+    async def stop() -> None:
+        await access.aclose()
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
+
     return Runtime(
         settings,
         access.handle_run,
         on_start=access.warm_up,
-        on_stop=access.aclose,
+        on_stop=stop,
         admission=access.admission,
         concurrency=concurrency,
+        circuits=access.circuits,
+        on_run_ended=telemetry.run_ended if telemetry is not None else None,
     )
 
 
@@ -103,6 +112,7 @@ class ModelAccess:
             requests_per_minute=self._settings.requests_per_minute,
             tokens_per_minute=self._settings.tokens_per_minute,
             shared=self._limits,
+            circuit=CircuitRules(self._settings.circuit_probe_s, self._settings.circuit_patience_s),
         )
 
     def _share_limits(self, url: URL) -> PostgresLimits:
@@ -218,6 +228,10 @@ class ModelAccess:
             replace(gate, endpoint=address(gate.endpoint))
             for gate in self._gates.snapshot(owner).values()
         )
+
+    def circuits(self) -> tuple[CircuitReading, ...]:
+        """Endpoints that seem to be down now."""
+        return self._gates.circuits()
 
     async def aclose(self) -> None:
         """Close every line and end the demo provider."""

@@ -34,6 +34,7 @@ from pipeline.events import (
 from pipeline.journal import Journal, wall_now
 from pipeline.llm.admission import Ticket
 from pipeline.llm.client import ModelCaller
+from pipeline.logs import log_context
 from pipeline.models import (
     LOCAL_OWNER,
     UNSOURCED_LABEL,
@@ -262,7 +263,8 @@ class _Execution:
         agent = self.plan.agent(name)
         self.journal.record(AgentStarted, agent=name)
         try:
-            return await self._work(agent)
+            with log_context(agent=name):
+                return await self._work(agent)
         except asyncio.CancelledError:
             self.journal.record(AgentFinished, agent=name, state=AgentState.CANCELLED.value)
             raise

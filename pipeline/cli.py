@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import typer
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
+from pipeline.logs import set_up_logging
 from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
@@ -210,19 +212,51 @@ def worker(
     ] = None,
 ) -> None:
     """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
-    import logging
-
     from pipeline.assembly import build_runtime
     from pipeline.engine.worker import work
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "bm25s"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         on_alive = alive_file.touch if alive_file is not None else lambda: None
         work(build_runtime(_settings(), concurrency), on_alive=on_alive)
     except GantryError as error:
         _stop(error, FAILED)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    no_provider: Annotated[
+        bool, typer.Option("--no-provider", help="Make no call: one asks the model for a word.")
+    ] = False,
+) -> None:
+    """Check everything a run needs, and say what to do. Exit code 1 when something is missing."""
+    from pipeline import doctor as examination
+
+    checks = []
+    for check in examination.examine(ask_provider=not no_provider):
+        checks.append(check)
+        if not as_json:
+            for line in examination.lines(check):
+                typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(examination.to_dict(checks), indent=1))
+    raise typer.Exit(0 if examination.passed(checks) else FAILED)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; an existing file is never replaced.")],
+) -> None:
+    """Copy the SQLite database, also while runs execute. To restore, see docs/operations.md."""
+    from pipeline.store import database_url
+    from pipeline.store.backup import back_up
+
+    try:
+        made = back_up(database_url(_settings()), file)
+    except GantryError as error:
+        _stop(error, FAILED)
+    runs = f"{made.runs} runs, {made.unfinished} of them unfinished"
+    typer.echo(f"{made.file}: {made.size / 1e6:.1f} MB, {runs}")
 
 
 @app.command("demo-provider")
@@ -244,10 +278,13 @@ def demo_provider(
 
 
 def _settings() -> Settings:
+    """The settings, with logging as they say; by default little: progress tells the rest."""
     try:
-        return load_settings()
+        settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
+    set_up_logging(settings.log or "text", settings.log_level or "error")
+    return settings
 
 
 def _spec(

@@ -14,6 +14,7 @@ GantryError
 │   ├── ServerFailed          408, 409, 5xx
 │   ├── Unreachable           DNS, refused connection, TLS
 │   │   └── NoConnection      nobody there took the connection in time
+│   ├── EndpointDown          its circuit is open, and was for longer than a call waits
 │   ├── NotAnEndpoint         the address answers, but not as an OpenAI-compatible endpoint
 │   ├── StreamBroken          cut, malformed chunk, error object, or no `finish_reason`
 │   └── DeadlineExceeded      first token, idle or total deadline
@@ -158,6 +159,12 @@ class Unreachable(CallError):
 
 class NoConnection(Unreachable):
     """Kept apart because every attempt costs the whole time-out; its code is its parent's."""
+
+
+class EndpointDown(CallError):
+    """Nothing was sent: earlier calls found the endpoint down, and it did not come back in time."""
+
+    code = "endpoint_down"
 
 
 class NotAnEndpoint(CallError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,8 +17,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import check_base_url
 from pipeline.errors import SpecError
+from pipeline.logs import LogForm, LogLevel
 from pipeline.models import KEYLESS, Endpoint, RunOptions, Speed
 from pipeline.plan import switchable_phases
+from pipeline.redaction import remember_secret
 
 
 class Settings(BaseSettings):
@@ -36,12 +39,16 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=16, ge=1, le=10_000)  # calls at once, per endpoint and model
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)  # prompt and answer together
+    circuit_probe_s: float = Field(default=5.0, gt=0)  # how often a down endpoint is tried
+    circuit_patience_s: float = Field(default=120.0, gt=0)  # how long a call waits for it
     hedge: bool = True  # a second request when the first token is far too late
     max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)  # in a team: of all workers
     lease_s: float = Field(default=15.0, ge=2, le=600)  # a team's worker may be silent for so long
     first_token_timeout_s: float = Field(default=60.0, gt=0)
     idle_timeout_s: float = Field(default=30.0, gt=0)  # between two pieces of content
     call_timeout_s: float = Field(default=300.0, gt=0)
+    log: LogForm | None = None  # None: text on a terminal, else JSON
+    log_level: LogLevel | None = None  # None: what suits the program
 
     @field_validator("parallel_phases", mode="before")
     @classmethod
@@ -50,7 +57,9 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("openai_api_key", "openai_base_url", "database_url", mode="before")
+    @field_validator(
+        *("openai_api_key", "openai_base_url", "database_url", "log", "log_level"), mode="before"
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -82,6 +91,12 @@ def load_settings() -> Settings:
         ]
         # without its cause: that holds the values, a key among them
         raise _refused(problems) from None
+    if settings.openai_api_key is not None:
+        remember_secret(settings.openai_api_key.get_secret_value())
+    if settings.database_url is not None and "@" in settings.database_url:
+        # the password stands before the last `@`; whatever else is wrong with the address
+        user = settings.database_url.rpartition("@")[0].partition("://")[2]
+        remember_secret(unquote(user.partition(":")[2]))
     problems = [*_wrong_base_url(settings), *_unknown_phases(settings)]
     if problems:
         raise _refused(problems)

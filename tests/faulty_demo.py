@@ -35,6 +35,7 @@ class Answer:
 class FaultyDemo:
     """An instant demo. `script[agent]` answers are used up first, `always[agent]` for ever.
 
+    While `down` is set it answers everybody. `seen` holds (the loop's time, agent) of every request.
     `hold[agent]` keeps an agent's requests waiting until the event is set. `requests` counts
     what arrived, `in_flight` and `peak` how many at once.
     """
@@ -42,6 +43,8 @@ class FaultyDemo:
     def __init__(self) -> None:
         self.script: dict[str, list[Answer]] = defaultdict(list)
         self.always: dict[str, Answer] = {}
+        self.down: Answer | None = None
+        self.seen: list[tuple[float, str]] = []
         self.hold: dict[str, asyncio.Event] = {}
         self.requests: Counter[str] = Counter()
         self.order: list[str] = []
@@ -80,6 +83,7 @@ class FaultyDemo:
         agent = str(body["messages"][0]["content"]).split("\n", 1)[0].removeprefix("Agent: ")
         self.requests[agent] += 1
         self.order.append(agent)
+        self.seen.append((asyncio.get_running_loop().time(), agent))
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         self.arrived[agent].set()
@@ -87,6 +91,7 @@ class FaultyDemo:
             if agent in self.hold:
                 await self.hold[agent].wait()
             answer = self.script[agent].pop(0) if self.script[agent] else self.always.get(agent)
+            answer = self.down or answer
             return await handler(request) if answer is None else await _send(request, answer)
         except asyncio.CancelledError:
             self.dropped[agent].set()

@@ -114,6 +114,23 @@ class PostgresServer:
             f"@127.0.0.1:{self.port}/{database}"
         )
 
+    def dump(self, url: str, file: Path) -> None:
+        """`pg_dump`, as docs/operations.md says it."""
+        self._program("pg_dump", "--format=custom", "--file", file, database=url)
+
+    def restore(self, file: Path, url: str) -> None:
+        """`pg_restore` into an empty database."""
+        self._program("pg_restore", "--exit-on-error", file, database=url)
+
+    def _program(self, name: str, *arguments: object, database: str) -> None:
+        program = [self._programs / "bin" / name, *arguments]
+        place = ["-h", self._folder, "-p", self.port, "-U", "postgres", "-d", _name_of(database)]
+        done = subprocess.run(
+            [str(part) for part in (*program, *place)],
+            capture_output=True, text=True, timeout=START_TIMEOUT_S,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
     def ask(self, statement: str, database: str = "postgres") -> list[Any]:
         """What `statement` answers. In a thread, so that async tests may ask as well."""
         with ThreadPoolExecutor(1) as thread:
@@ -162,6 +179,10 @@ class PostgresServer:
             assert self._process.poll() is None, f"PostgreSQL ended: {log.read_text()}"
             assert time.monotonic() < ends_at, f"PostgreSQL does not start: {log.read_text()}"
             time.sleep(0.05)
+
+
+def _name_of(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 def _free_port() -> int:

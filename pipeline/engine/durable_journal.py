@@ -6,15 +6,19 @@ store has it, and what agents are writing is stored every two seconds. Epochs af
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.engine.fact_log import log_line
 from pipeline.errors import StoreError
 from pipeline.events import AnyEvent, Event
 from pipeline.journal import Journal
 from pipeline.models import Checkpoint, RunRecord
 from pipeline.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 class DurableJournal(Journal):
@@ -51,6 +55,8 @@ class DurableJournal(Journal):
     def record(self, event_type: type[Event], **fields: Any) -> AnyEvent:
         event = super().record(event_type, **fields)
         self._writer.add_fact(self.run_id, event)
+        if line := log_line(event):
+            logger.log(line.level, line.message, extra=line.fields)
         return event
 
     async def commit(self, checkpoint: Checkpoint) -> None:

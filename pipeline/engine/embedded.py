@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pipeline.engine.executor import Executor
+from pipeline.engine.health import Part, queue_part
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.lock import EngineLock
 from pipeline.engine.port import WIND_DOWN_S, Engine, HandOver
@@ -45,6 +46,16 @@ class EmbeddedExecution:
     @property
     def failure(self) -> BaseException | None:
         return None  # a queue that stopped is started anew
+
+    def health(self, unfinished: int) -> Part:
+        is_serving = self._serving is not None and not self._serving.done()
+        executing = len(self._executor.busy)
+        return queue_part(
+            is_engine=self.is_engine,
+            is_serving=is_serving,
+            unfinished=unfinished,
+            executing=executing,
+        )
 
     async def start(self) -> None:
         await self._tick()

@@ -12,11 +12,13 @@ from collections import OrderedDict
 
 from pipeline.engine.durable_journal import DurableJournal
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.port import RunContext, RunHandler, RunOutcome
+from pipeline.engine.port import RunContext, RunEnded, RunHandler, RunOutcome
 from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
+from pipeline.logs import log_context
 from pipeline.models import RunRecord, RunStatus
+from pipeline.redaction import redact
 from pipeline.settings import Settings
 from pipeline.store import RunStopped, Store
 
@@ -29,12 +31,18 @@ class Executor:
     """Owned by one loop; `execute` is the engine's handler."""
 
     def __init__(
-        self, store: Store, handler: RunHandler, settings: Settings, keys: KeyRing
+        self,
+        store: Store,
+        handler: RunHandler,
+        settings: Settings,
+        keys: KeyRing,
+        told: RunEnded | None = None,
     ) -> None:
         self._store = store
         self._handler = handler
         self._settings = settings
         self._keys = keys
+        self._told = told
         self._busy: dict[str, asyncio.Event] = {}
         self._journals: dict[str, Journal] = {}
         self._left: dict[
@@ -86,13 +94,21 @@ class Executor:
         record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
             return True
+        with log_context(run=run_id, epoch=record.epoch):
+            return await self._carry_on(record)
+
+    async def _carry_on(self, record: RunRecord) -> bool:
         journal = await self._open_journal(record)
+        run_id = record.id
+        logger.info("Run begins" if record.epoch == 1 else "Run goes on")
         self._finished.pop(run_id, None)
         self._journals[run_id] = journal
         try:
             return await self._carry_out(record, journal)
         finally:
             journal.close()
+            if self._told is not None:
+                self._told(record.id, record.spec, list(journal.events))
             self._finished[run_id] = self._journals.pop(run_id)
             while len(self._finished) > KEPT_JOURNALS:
                 self._finished.popitem(last=False)
@@ -160,6 +176,11 @@ class Executor:
         return now is not None and is_ours and now.status is RunStatus.RUNNING
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
+        logger.info(
+            "Run ended: %s",
+            outcome.status,
+            extra={"makespan_s": outcome.makespan_s, "error_code": outcome.error_code},
+        )
         await self._store.finish(
             record.id,
             record.epoch,
@@ -200,7 +221,7 @@ def _failure(run_id: str, error: Exception) -> RunOutcome:
     logger.error("Run %s hit a bug", run_id, exc_info=logged)
     return RunOutcome(
         RunStatus.FAILED,
-        error=f"Gantry made a mistake ({type(error).__name__}: {error}). "
+        error=f"Gantry made a mistake ({type(error).__name__}: {redact(str(error))}). "
         "What was finished is kept; continue the run to try again.",
         error_code="internal",
     )

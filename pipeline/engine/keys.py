@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipeline.base_url import OPENAI_URL, same_base_url
 from pipeline.models import Endpoint
+from pipeline.redaction import remember_secret
 
 
 class KeyRing:
@@ -19,6 +20,7 @@ class KeyRing:
         return f"KeyRing({len(self._by_owner)} endpoints)"
 
     def remember(self, run_id: str, owner: str, endpoint: Endpoint) -> None:
+        remember_secret(endpoint.api_key)
         self._by_run[run_id] = endpoint
         self._by_owner[owner, _place(endpoint.base_url)] = endpoint
 

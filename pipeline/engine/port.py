@@ -6,13 +6,15 @@ the pipeline itself, injected, so that the engine knows nothing about agents.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
 
+from pipeline.engine.health import Part
+from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -42,6 +44,7 @@ class RunOutcome:
 
 
 RunHandler = Callable[[RunSpec, Journal, RunContext], Awaitable[RunOutcome]]
+RunEnded = Callable[[str, RunSpec, Sequence[AnyEvent]], None]  # id, spec, all facts; at once
 HandOver = Callable[[Connection, int], None]  # in the transaction of the run's row, with its epoch
 Execute = Callable[[str], Awaitable[bool]]  # False: it should be executed again
 
@@ -72,6 +75,9 @@ class Execution(Protocol):
     @property
     def failure(self) -> BaseException | None:
         """Why this process stopped executing runs, if it did and cannot mend it."""
+
+    def health(self, unfinished: int) -> Part:
+        """How the queue is, for `/readyz`; `unfinished` runs are in the store."""
 
     async def start(self) -> None:
         """Begin to execute and watch. Raises `StoreError` with what to do."""

@@ -11,17 +11,19 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
-from pipeline.engine.port import RunHandler
+from pipeline.engine.port import RunEnded, RunHandler
 from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
-from pipeline.llm.admission import GateSnapshot
+from pipeline.llm.admission import CircuitReading, GateSnapshot
 from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.settings import Settings
 
 START_TIMEOUT_S = 60.0  # migrations included
+HEALTH_TIMEOUT_S = 3.0  # longer than the database has to answer
 CALL_TIMEOUT_S = 15.0  # longer than two waits for a database that is locked
 
 Hook = Callable[[], Awaitable[None]]
@@ -46,6 +48,8 @@ class Runtime:
         on_stop: Hook | None = None,
         admission: Callable[[str | None], tuple[GateSnapshot, ...]] | None = None,
         concurrency: int | None = None,
+        circuits: Callable[[], tuple[CircuitReading, ...]] | None = None,
+        on_run_ended: RunEnded | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
@@ -53,6 +57,8 @@ class Runtime:
         self._on_stop = on_stop
         self._admission = admission
         self._concurrency = concurrency
+        self._circuits = circuits
+        self._on_run_ended = on_run_ended
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
 
@@ -205,6 +211,17 @@ class Runtime:
         """
         return self.call(self._gates(owner), CALL_TIMEOUT_S)
 
+    def circuits(self) -> tuple[CircuitReading, ...]:
+        """Endpoints this process leaves alone now because they seem to be down; for `/readyz`."""
+        return self.call(self._open_circuits())
+
+    def readiness(self) -> tuple[Part, ...]:
+        """How database, queue and provider are. Never raises; takes seconds at most."""
+        try:
+            return self.call(self._health(), HEALTH_TIMEOUT_S)
+        except GantryError as error:
+            return unanswered(error.code, "The pipeline does not answer; restart Gantry.")
+
     def texts(self, run_id: str) -> Mapping[str, str]:
         """What each agent streamed last: whole from `journal`, or as stored two seconds before.
 
@@ -233,13 +250,22 @@ class Runtime:
             raise _not_running()
         return self._service
 
+    async def _health(self) -> tuple[Part, ...]:
+        parts = await self._running.health()
+        return (*parts, provider_part(await self._gates(None), await self._open_circuits()))
+
     async def _gates(self, owner: str | None) -> tuple[GateSnapshot, ...]:
         return self._admission(owner) if self._admission is not None else ()
+
+    async def _open_circuits(self) -> tuple[CircuitReading, ...]:
+        return self._circuits() if self._circuits is not None else ()
 
     async def _open(self) -> RunService:
         if self._on_start is not None:
             await self._on_start()
-        return await RunService.start(self.settings, self._handler, self._concurrency)
+        return await RunService.start(
+            self.settings, self._handler, self._concurrency, told=self._on_run_ended
+        )
 
     async def _shut(self) -> None:
         try:

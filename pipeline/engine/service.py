@@ -14,15 +14,17 @@ from pipeline.base_url import address, check_base_url, same_base_url
 from pipeline.engine.continuing import continued_with
 from pipeline.engine.embedded import EmbeddedExecution
 from pipeline.engine.executor import Executor
+from pipeline.engine.health import Part, database_part
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.port import WIND_DOWN_S, Execution, RunHandler
-from pipeline.errors import SpecError
+from pipeline.engine.port import WIND_DOWN_S, Execution, RunEnded, RunHandler
+from pipeline.errors import SpecError, StoreError
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import Store, database_file, database_url, is_postgresql
 
 WAIT_POLL_S = 0.1  # how often `wait` looks at a run that does not execute here
+PROBE_S = 2.0  # what the database has to answer a question about its health
 
 
 class RunService:
@@ -38,11 +40,17 @@ class RunService:
 
     @classmethod
     async def start(
-        cls, settings: Settings, handler: RunHandler, concurrency: int | None = None
+        cls,
+        settings: Settings,
+        handler: RunHandler,
+        concurrency: int | None = None,
+        *,
+        told: RunEnded | None = None,
     ) -> RunService:
         """Open the store, continue what is unfinished. Raises `StoreError` with what to do.
 
         With `concurrency` this process is a worker of a team and takes so many runs at once.
+        `told` hears of every run that ended here.
         """
         url = database_url(settings)
         if concurrency is not None and not is_postgresql(url):
@@ -53,7 +61,7 @@ class RunService:
             )
         store = await Store.open(url)
         keys = KeyRing()
-        executor = Executor(store, handler, settings, keys)
+        executor = Executor(store, handler, settings, keys, told)
         execution: Execution
         if is_postgresql(url):
             from pipeline.engine.team import TeamExecution  # its drivers: only where they are used
@@ -101,6 +109,20 @@ class RunService:
         What is queued stays so in the store, for the process that executes it next.
         """
         return await self._execution.drain()
+
+    async def health(self) -> tuple[Part, ...]:
+        """How database and queue are; within a little more than `PROBE_S`."""
+        error = None
+        unfinished = 0
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self.store.probe()
+                unfinished = len(await self.store.unfinished_runs())
+        except TimeoutError:
+            error = "no_answer"
+        except StoreError as refusal:
+            error = refusal.code
+        return database_part(error, PROBE_S), self._execution.health(unfinished)
 
     async def submit(
         self,

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from pipeline.engine.executor import Executor
+from pipeline.engine.health import Part, queue_part
 from pipeline.engine.live_link import LiveLink
 from pipeline.engine.orphans import Orphans
 from pipeline.engine.port import WIND_DOWN_S, HandOver
@@ -70,6 +71,16 @@ class TeamExecution:
     @property
     def is_engine(self) -> bool:
         return self._concurrency is not None
+
+    def health(self, unfinished: int) -> Part:
+        executing = len(self._executor.busy)
+        is_serving = self._serving is not None and not self._serving.done()
+        return queue_part(
+            is_engine=self.is_engine,
+            is_serving=is_serving,
+            unfinished=unfinished,
+            executing=executing,
+        )
 
     @property
     def failure(self) -> BaseException | None:

@@ -53,7 +53,8 @@ _logger = logging.getLogger(__name__)
 class Attempt:
     """Use once: `run`, and after it returned `drain`.
 
-    `on_headers` is given the headers of an answer that is not an error, before its body.
+    `on_headers` is given the headers of an answer that is not an error, before its body;
+    `on_first_token` is called when content begins, whoever else is told.
     `sent_s` and `first_token_s` are the loop's time.
     """
 
@@ -65,10 +66,12 @@ class Attempt:
         observer: AttemptObserver,
         number: int,
         on_headers: Callable[[Mapping[str, str]], None] | None = None,
+        on_first_token: Callable[[], None] | None = None,
     ) -> None:
         self.sent_s = 0.0
         self.first_token_s: float | None = None
         self._on_headers = on_headers
+        self._on_first_token = on_first_token
         self._client = client
         self._body = body
         self._deadlines = deadlines
@@ -164,6 +167,8 @@ class Attempt:
             if not self._has_content:
                 self._has_content = True
                 self.first_token_s = _now()
+                if self._on_first_token is not None:
+                    self._on_first_token()
                 self._observer.first_token(self._number)
             self._push_back(limit)
             if text:

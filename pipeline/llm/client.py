@@ -26,7 +26,7 @@ from pipeline.errors import (
     ServerFailed,
 )
 from pipeline.estimates import Estimates
-from pipeline.llm.admission import NOBODY, Gate, GateRegistry, Grant, Ticket
+from pipeline.llm.admission import NOBODY, Gate, GateRegistry, Grant, Probe, Ticket
 from pipeline.llm.admission.limits import limits_from_headers
 from pipeline.llm.attempt import Attempt
 from pipeline.llm.call import AttemptObserver, CallObserver, CallRequest, Deadlines, ModelReply
@@ -131,32 +131,54 @@ class ModelCaller:
     async def _attempt(self, call: _Call, spelling: Spelling) -> ModelReply | CallError:
         """The reply, or why there is none. Cancelling marks the attempt discarded."""
         number, gate, observer = call.next_number(), call.gate, call.observer
-        tokens = self._tokens_of(call) if gate.counts_tokens else 0.0
-        grant = gate.try_acquire(call.ticket, tokens)
-        if grant is not None:
-            observer.queued(number, "")
-        else:
-            observer.queued(number, gate.wait_reason(tokens) or "queue", gate.expected_s(tokens))
-            try:
-                grant = await gate.acquire(call.ticket, tokens, since_s=call.since_s)
-            except asyncio.CancelledError:
-                observer.discarded(number, None)
-                raise
-            except CallError as error:
-                observer.discarded(number, error)
-                return error
+        try:
+            grant, probe = await self._admitted(call, number)
+        except asyncio.CancelledError:
+            observer.discarded(number, None)
+            raise
+        except CallError as error:
+            observer.discarded(number, error)
+            return error
         try:
             observer.admitted(number)
-            outcome = await self._run(call, spelling, number, grant)
+            if probe is not None:
+                gate.breaker.probe_sent(probe)
+            outcome = await self._run(call, spelling, number, grant, probe)
             if isinstance(outcome, CallError):
                 return outcome
             self._finished(call, outcome)
             return outcome.reply
         finally:
             gate.release(grant)
+            if probe is not None:
+                gate.breaker.probe_over(probe)
+
+    async def _admitted(self, call: _Call, number: int) -> tuple[Grant, Probe | None]:
+        """The endpoint's circuit lets the call pass, and the gate has a slot for it."""
+        gate, breaker, observer = call.gate, call.gate.breaker, call.observer
+        tokens = self._tokens_of(call) if gate.counts_tokens else 0.0
+        while True:
+            probe = None
+            if breaker.is_open:
+                observer.queued(number, "circuit", breaker.expected_s())
+                probe = await breaker.turn(call.request.model, call.failures)
+            grant = gate.try_acquire(call.ticket, tokens)
+            if grant is not None:
+                observer.queued(number, "")
+                return grant, probe
+            observer.queued(number, gate.wait_reason(tokens) or "queue", gate.expected_s(tokens))
+            try:
+                grant = await gate.acquire(call.ticket, tokens, since_s=call.since_s)
+            except BaseException:
+                if probe is not None:
+                    breaker.probe_over(probe)
+                raise
+            if probe is not None or not breaker.is_open:
+                return grant, probe
+            gate.release(grant)  # the endpoint went down while this call was in line
 
     async def _run(
-        self, call: _Call, spelling: Spelling, number: int, grant: Grant
+        self, call: _Call, spelling: Spelling, number: int, grant: Grant, probe: Probe | None
     ) -> Answered | CallError:
         """One attempt, or two when the first token is late. All that happened has been told."""
         body = spell(call.request, spelling)
@@ -165,9 +187,12 @@ class ModelCaller:
             def heard(headers: Mapping[str, str]) -> None:
                 call.gate.heard(grant, limits_from_headers(headers))
 
-            return Attempt(self._client, body, self._deadlines, observer, number, heard)
+            alive = call.gate.breaker.alive
+            return Attempt(self._client, body, self._deadlines, observer, number, heard, alive)
 
-        deadline_s = call.gate.first_tokens.deadline_s() if self._hedge else None
+        report = partial(_report_failure, call)
+        may_hedge = self._hedge and probe is None
+        deadline_s = call.gate.first_tokens.deadline_s() if may_hedge else None
         if deadline_s is not None and deadline_s < self._deadlines.first_token_s:
             return await Race(
                 call.gate,
@@ -177,7 +202,7 @@ class ModelCaller:
                 make,
                 call.next_number,
                 deadline_s,
-                partial(_report_failure, call.gate),
+                report,
             ).run()
         attempt = make(number, grant, call.observer)
         try:
@@ -187,12 +212,13 @@ class ModelCaller:
             raise
         except CallError as error:
             call.observer.discarded(number, error)
-            _report_failure(call.gate, grant, error)
+            report(grant, error)
             return error
 
     def _finished(self, call: _Call, answered: Answered) -> None:
         attempt, gate = answered.attempt, call.gate
         gate.good(answered.grant)
+        gate.breaker.alive()
         if attempt.first_token_s is not None:
             gate.first_tokens.add(attempt.first_token_s - attempt.sent_s)
         call.observer.finished(answered.number, answered.reply)
@@ -275,8 +301,10 @@ class ModelCaller:
         await self._sleep(decision.delay_s)
 
 
-def _report_failure(gate: Gate, grant: Grant, error: CallError) -> None:
-    """Let the gate know what a failed attempt means for the calls of others."""
+def _report_failure(call: _Call, grant: Grant, error: CallError) -> None:
+    """Let circuit and gate know what a failed attempt means for the calls of others."""
+    gate = call.gate
+    gate.breaker.failed(call.request.model, error)
     if isinstance(error, RateLimited):
         gate.refused(grant, error)
     elif isinstance(error, ServerFailed) or (

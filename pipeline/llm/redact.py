@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+
+from pipeline.redaction import redact
 
 PROVIDER_TEXT_MAX_CHARS = 500
 _READ_MAX_CHARS = 10_000
-_HIDDEN = "[hidden]"
-_SECRET_MIN_CHARS = 6  # shorter "keys" are placeholders, and would blank out ordinary words
-_SECRETS = re.compile(
-    r"""(?ix)
-    \b(?:bearer|basic)\s+[\w.~+/=*-]{6,}
-    | \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?            # JSON web token
-    | \b(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|r8|ghp)[-_][\w*.-]*[\w*]
-    | \bAIza[\w-]{8,}
-    | \bAKIA[A-Z0-9]{12,}
-    """
-)
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return `text` without the values in `secrets` and without anything that looks like a key."""
-    for secret in secrets:
-        if len(secret) >= _SECRET_MIN_CHARS:
-            text = text.replace(secret, _HIDDEN)
-    return _SECRETS.sub(_HIDDEN, text)
 
 
 def as_sentence(words: str) -> str:

@@ -27,6 +27,7 @@ from pipeline.models import (
     Source,
     Usage,
 )
+from pipeline.redaction import redact, without_known
 
 
 def to_json(value: Any) -> bytes:
@@ -38,7 +39,9 @@ def to_json(value: Any) -> bytes:
 def output_json(output: AgentOutput) -> bytes:
     """As `asdict`, without a copy of all that the fields hold."""
     values = {name: getattr(output, name) for name in _OUTPUT_FIELDS}
-    return to_json(values | {"sources": [asdict(source) for source in output.sources]})
+    return without_known(
+        to_json(values | {"sources": [asdict(source) for source in output.sources]})
+    )
 
 
 _OUTPUT_FIELDS = tuple(field.name for field in fields(AgentOutput))
@@ -62,13 +65,19 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
+def error_text(text: str) -> str:
+    """Why a run stopped, as it is stored: without keys, and as any database takes it."""
+    return storable(redact(text))
+
+
 def encode_event(event: AnyEvent) -> bytes:
-    """One fact as JSON. A lone surrogate in an error's text becomes `?`: facts must stay readable."""
+    """One fact as JSON, without keys. A lone surrogate in an error becomes `?`: facts stay readable."""
     try:
-        return events.encode(event)
+        payload = events.encode(event)
     except UnicodeEncodeError:
         plain = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
-        return plain.encode("utf-8", "replace")
+        payload = plain.encode("utf-8", "replace")
+    return without_known(payload)
 
 
 def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:

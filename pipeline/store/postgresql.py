@@ -196,6 +196,15 @@ async def open_postgresql(url: URL) -> PostgresDatabase:
     return PostgresDatabase(engine)
 
 
+async def read_revision(url: URL) -> str | None:
+    """The schema the database has, as it is; None for a new one. Raises `StoreError`."""
+    engine = _engine(url)
+    try:
+        return await _Transaction(engine).carry_out(revision)
+    finally:
+        await engine.dispose()
+
+
 def migrate_postgresql(url: URL) -> Upgrade:
     """Bring the schema up to date and disconnect. Not inside a loop."""
 

@@ -5,15 +5,19 @@ Alembic is loaded only when there is something to do: half a second, paid once f
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreBusy, StoreError
 
 SCHEMA = "0006"  # the newest revision in migrations/; asked of a database before alembic is loaded
 MIGRATIONS = Path(__file__).parent / "migrations"
+WAIT_S = 30.0  # for another runtime of this process that migrates
+
+_UPGRADING = threading.Lock()  # alembic keeps the migration under way in module globals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,12 @@ def upgrade(connection: Connection) -> Upgrade:
             f"The database {connection.engine.url.database} was made by a newer Gantry (schema {before}).",
             "Update Gantry, or set GANTRY_DATA_DIR or DATABASE_URL to another database.",
         )
-    command.upgrade(config, "head")
+    if not _UPGRADING.acquire(timeout=WAIT_S):
+        raise StoreBusy("Another database is being migrated for too long.", "Try again.")
+    try:
+        command.upgrade(config, "head")
+    finally:
+        _UPGRADING.release()
     return Upgrade(before, SCHEMA)
 
 

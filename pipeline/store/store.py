@@ -35,6 +35,7 @@ from pipeline import events as facts
 from pipeline.errors import SpecError
 from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
+from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.partial_texts import PartialText
@@ -79,6 +80,10 @@ class Store:
             await self.writer.aclose()
         finally:
             await self._database.aclose()
+
+    async def probe(self) -> None:
+        """Return when the database has taken a write, of nothing. Raises `StoreError`."""
+        await self.writer.do(lambda _connection: None)
 
     # Reading
 
@@ -176,7 +181,7 @@ class Store:
             "epoch": 0,
             "progress_epoch": 0,
             "priority": priority,
-            "topic": spec.topic,
+            "topic": without_known(spec.topic),
             "spec": _spec_bytes(spec),
             "created_at": _now(),
             "error": "",
@@ -237,8 +242,8 @@ class Store:
         ending = {
             "status": status,
             "finished_at": _now() if status.is_final else None,
-            "degraded": codec.to_json(list(degraded)),
-            "error": codec.storable(error),
+            "degraded": without_known(codec.to_json(list(degraded))),
+            "error": codec.error_text(error),
             "error_code": error_code,
             "makespan_s": makespan_s,
             "saved_share": saved_share,
@@ -313,7 +318,7 @@ class Store:
         return await self._changes(
             update(runs)
             .where(runs.c.id == run_id, runs.c.status.in_(only_from))
-            .values(status=status, error=codec.storable(error), error_code=error_code)
+            .values(status=status, error=codec.error_text(error), error_code=error_code)
         )
 
     async def release(self, run_id: str, epoch: int) -> None:
@@ -404,7 +409,7 @@ def _decode_all(rows: Sequence[Row[Any]]) -> list[AnyEvent]:
 
 
 def _spec_bytes(spec: RunSpec) -> bytes:
-    return spec.model_dump_json().encode()
+    return without_known(spec.model_dump_json().encode())
 
 
 def _now() -> datetime:

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from pipeline.llm.admission.snapshot import GateSnapshot
-from pipeline.views.cockpit import limit_text, waiter_text
+from pipeline.views.cockpit import circuit_text, limit_text, waiter_text
 
 GATES_SHOWN = 6
 WAITERS_SHOWN = 8
@@ -39,7 +39,7 @@ class AdmissionMessage(msgspec.Struct):
 
 def admission_message(gates: Sequence[GateSnapshot]) -> AdmissionMessage:
     """The gates that have admitted anybody, the busiest first."""
-    used = [gate for gate in gates if gate.admitted or gate.waiting]
+    used = [gate for gate in gates if gate.admitted or gate.waiting or gate.circuit]
     used.sort(key=lambda gate: (-(gate.in_flight + gate.waiting), gate.model, gate.endpoint))
     return AdmissionMessage(_summary(used), [_panel(gate) for gate in used[:GATES_SHOWN]])
 
@@ -54,11 +54,16 @@ def _summary(gates: Sequence[GateSnapshot]) -> str:
         parts.append(f"{refused} refused in the last minute")
     if cooling_s > 0:
         parts.append(f"cooling {cooling_s:.0f} s")
+    down = {gate.endpoint for gate in gates if gate.circuit}
+    if down:
+        parts.insert(0, "endpoint down" if len(down) == 1 else f"{len(down)} endpoints down")
     return ", ".join(parts)
 
 
 def _panel(gate: GateSnapshot) -> GatePanel:
     facts = [("In flight", f"{gate.in_flight} of {gate.window}"), ("Waiting", _waiting(gate))]
+    if gate.circuit:
+        facts.insert(0, ("Endpoint", circuit_text(gate.circuit)))
     facts += [("Limit", limit_text(limit)) for limit in gate.limits]
     facts.append(
         ("Refused (429)", f"{gate.refused_last_minute} last minute, {gate.refused} in all")

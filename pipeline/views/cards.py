@@ -28,6 +28,7 @@ from pipeline.spans import Segment, SpanWalker, Track
 from pipeline.timing import calls_that_count, usage_of
 from pipeline.views.bars import ChartClock
 
+CIRCUIT = "circuit"  # the reason of a call that waits for an endpoint that is down
 ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "cooling": "the provider asked to wait",
     "in_flight": "as many calls as may be are in flight",
@@ -35,6 +36,7 @@ ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "tokens": "the tokens per minute are used up",
     "shared": "other processes use the same limit",
     "queue": "others are before it",
+    CIRCUIT: "the endpoint is down, one call at a time tries whether it is back",
 }
 NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"
 

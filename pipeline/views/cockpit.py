@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.llm.admission.bucket import LimitReading
-from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
+from pipeline.llm.admission.snapshot import CircuitReading, GateSnapshot, WaiterReading
 from pipeline.views.cards import ADMISSION_REASONS
 from pipeline.views.progress import printable
 
@@ -19,7 +19,7 @@ WAITERS_SHOWN = 5
 
 def cockpit_lines(gates: Sequence[GateSnapshot]) -> list[str]:
     """The block of every gate that has calls out or waiting; one line when none has."""
-    busy = [gate for gate in gates if gate.in_flight or gate.waiting]
+    busy = [gate for gate in gates if gate.in_flight or gate.waiting or gate.circuit]
     if not busy:
         return ["admission: nothing in flight, nobody waits"]
     return [line for gate in busy for line in _gate_lines(gate)]
@@ -37,11 +37,21 @@ def _gate_lines(gate: GateSnapshot) -> list[str]:
         parts.append(f"second requests: {gate.hedges.sent}, {gate.hedges.won} were faster")
     head = f"admission {printable(gate.model)} at {printable(gate.endpoint)}: {' · '.join(parts)}"
     lines = [head]
+    if gate.circuit:
+        lines.append(f"  {printable(circuit_text(gate.circuit))}")
     if gate.why:
         lines.append(f"  {gate.why}")
     lines += [waiter_text(waiter) for waiter in gate.waiters[:WAITERS_SHOWN]]
     more = gate.waiting - min(len(gate.waiters), WAITERS_SHOWN)
     return [*lines, f"  and {more} more"] if more > 0 and gate.waiters else lines
+
+
+def circuit_text(circuit: CircuitReading) -> str:
+    """`down for 12 s, 3 calls wait, tried again in 4 s: connection refused`."""
+    calls = f"{circuit.waiting} call{'' if circuit.waiting == 1 else 's'} wait"
+    calls += "s" if circuit.waiting == 1 else ""
+    again = f"tried again in {circuit.probe_in_s:.0f} s" if circuit.probe_in_s else "tried now"
+    return f"down for {circuit.open_s:.0f} s, {calls}, {again}: {circuit.error}"
 
 
 def _classes(gate: GateSnapshot) -> str:

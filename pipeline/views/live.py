@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.events import AnyEvent
 from pipeline.journal import LiveText
-from pipeline.models import RunRecord, RunStatus
+from pipeline.models import AgentState, RunRecord, RunStatus
 from pipeline.plan import Plan, regrown
 from pipeline.spans import SpanWalker
 from pipeline.timing import service_s, timing_of
 from pipeline.views.bars import ChartClock, bars_of
-from pipeline.views.cards import CardNotes, card_of, listed
+from pipeline.views.cards import CIRCUIT, CardNotes, card_of, listed
 from pipeline.views.live_messages import (
     Batch,
     CardMessage,
@@ -194,7 +194,18 @@ class LiveReducer:
             for agent in self.plan.agents
             if tracks[agent.name].ready_s is not None and tracks[agent.name].state is None
         ]
-        return f"{count}. {f'Working: {listed(working)}.' if working else ''}".rstrip()
+        down = (
+            "The endpoint is down; it is tried again and again. " if self._meets_a_circuit else ""
+        )
+        return f"{down}{count}. {f'Working: {listed(working)}.' if working else ''}".rstrip()
+
+    @property
+    def _meets_a_circuit(self) -> bool:
+        """True while somebody waits for an endpoint that is down."""
+        return any(
+            track.status is AgentState.ADMISSION and self._notes[name].reason == CIRCUIT
+            for name, track in self._walker.tracks.items()
+        )
 
     def _now_s(self, now_s: float | None) -> float:
         return ChartClock(self._walker.gaps).at(self._walker.horizon_s(now_s))

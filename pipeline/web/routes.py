@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from pipeline.engine.health import Readiness
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.web.hub import (
@@ -28,6 +29,7 @@ from pipeline.web.hub import (
     TooManyWatchers,
     Watcher,
 )
+from pipeline.web.readiness import ReadinessRoute
 from pipeline.web.security import same_origin
 
 SEND_TIMEOUT_S: Final = 10.0  # a client that takes nothing for so long is gone
@@ -50,8 +52,12 @@ class AdmissionAccess(Protocol):
     def __call__(self) -> Sequence[GateSnapshot]: ...
 
 
-def make_routes(hub: HubAccess, admission: AdmissionAccess | None = None) -> list[BaseRoute]:
-    """All routes of ours, for `st.App(routes=…)`."""
+def make_routes(
+    hub: HubAccess,
+    admission: AdmissionAccess | None = None,
+    readiness: Readiness | None = None,
+) -> list[BaseRoute]:
+    """All routes of ours, for `st.App(routes=…)`. Without `readiness` there is no `/readyz`."""
 
     async def admission_now(request: Request) -> Response:
         return await _admission(request, admission)
@@ -59,8 +65,10 @@ def make_routes(hub: HubAccess, admission: AdmissionAccess | None = None) -> lis
     async def run_socket(websocket: WebSocket) -> None:
         await _serve_run(websocket, hub())
 
+    ready = [Route("/readyz", ReadinessRoute(readiness).answer)] if readiness is not None else []
     return [
         Route("/healthz", healthz),
+        *ready,
         Route("/assets/plotly.min.js", plotly_js),
         Route(PLOTLY_URL, plotly_js),
         Route("/api/admission", admission_now),

@@ -7,6 +7,7 @@ import traceback
 import pytest
 
 from pipeline.errors import SpecError
+from pipeline.redaction import redact
 from pipeline.settings import load_settings
 
 NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DATABASE_URL")
@@ -24,6 +25,8 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GANTRY_MAX_IN_FLIGHT", "abc", "integer"),
         ("GANTRY_MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
         ("GANTRY_DEMO_SPEED", "slow", "realistic"),
+        ("GANTRY_LOG", "xml", "json"),
+        ("GANTRY_LOG_LEVEL", "loud", "warning"),
         ("GANTRY_PARALLEL_PHASES", "reserch", "known are planning, research"),
         ("OPENAI_BASE_URL", "http://127.0.0.1:abc/v1", "not the address of an endpoint"),
         ("OPENAI_BASE_URL", "http://user:CANARY@host/v1", "user name or password"),
@@ -64,3 +67,11 @@ def test_switches_may_be_listed_or_none(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert some == ("research", "enhancement")
     assert load_settings().parallel_phases == ()
+
+
+def test_the_databases_password_is_hidden_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://ann:pass%20word%20with%201@db/gantry")
+
+    load_settings()
+
+    assert redact("refused: pass word with 1") == "refused: [hidden]"

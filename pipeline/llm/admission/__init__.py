@@ -1,12 +1,16 @@
 """Admission: when a call may go out, and whose goes first. docs/admission.md explains the rules."""
 
+from pipeline.llm.admission.circuit import Breaker, CircuitRules, Probe
 from pipeline.llm.admission.gate import Gate, GateRegistry, Grant
 from pipeline.llm.admission.shared import GateKey, InMemoryLimits, Lease, SharedLimits
-from pipeline.llm.admission.snapshot import GateSnapshot, HedgeCounts, WaiterReading
+from pipeline.llm.admission.snapshot import CircuitReading, GateSnapshot, HedgeCounts, WaiterReading
 from pipeline.llm.admission.ticket import NOBODY, Ticket
 
 __all__ = [
     "NOBODY",
+    "Breaker",
+    "CircuitReading",
+    "CircuitRules",
     "Gate",
     "GateKey",
     "GateRegistry",
@@ -15,6 +19,7 @@ __all__ = [
     "HedgeCounts",
     "InMemoryLimits",
     "Lease",
+    "Probe",
     "SharedLimits",
     "Ticket",
     "WaiterReading",

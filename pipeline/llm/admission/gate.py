@@ -23,13 +23,14 @@ from itertools import islice
 from pipeline.base_url import address
 from pipeline.errors import RateLimited
 from pipeline.llm.admission.bucket import Bucket, LimitReading, LimitSource, is_possible
+from pipeline.llm.admission.circuit import Breaker, CircuitRules
 from pipeline.llm.admission.fair_queue import OWNERS_REMEMBERED, FairQueue, Waiting
 from pipeline.llm.admission.hedging import FirstTokenTimes
 from pipeline.llm.admission.in_flight import InFlightWindow
 from pipeline.llm.admission.lease import LeaseHolder
 from pipeline.llm.admission.rate import RateController, Sent
 from pipeline.llm.admission.shared import GateKey, SharedLimits
-from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
+from pipeline.llm.admission.snapshot import CircuitReading, GateSnapshot, WaiterReading
 from pipeline.llm.admission.ticket import NOBODY, Ticket
 from pipeline.llm.retry import RETRY_AFTER_MAX_S
 from pipeline.models import LimitUnit, ToldLimit, plausible_tokens
@@ -72,12 +73,14 @@ class Gate:
         *,
         key: GateKey = ("", ""),
         shared: SharedLimits | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         _check_limits(max_in_flight, requests_per_minute, tokens_per_minute)
         self.max_in_flight = max_in_flight
         self.requests_per_minute = requests_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.first_tokens = FirstTokenTimes()
+        self.breaker = breaker or Breaker(key[0])  # of the endpoint: all its models share it
         self._key = key
         self._request_buckets: dict[object, Bucket] = {}
         self._token_buckets: dict[object, Bucket] = {}
@@ -287,6 +290,7 @@ class Gate:
             refused=self._refused,
             refused_last_minute=len(self._refused_at),
             hedges=self.first_tokens.counts,
+            circuit=self.breaker.reading(),
         )
 
     def _waiters(self, now: float, owner: str | None) -> tuple[WaiterReading, ...]:
@@ -539,17 +543,28 @@ class GateRegistry:
         tokens_per_minute: int | None = None,
         *,
         shared: SharedLimits | None = None,
+        circuit: CircuitRules | None = None,
     ) -> None:
         self._limits = (max_in_flight, requests_per_minute, tokens_per_minute)
         self._shared = shared
+        self._rules = circuit
+        self._breakers: dict[str, Breaker] = {}
         self._gates: dict[GateKey, Gate] = {}
 
     def gate_for(self, base_url: str, model: str) -> Gate:
         key = (base_url.rstrip("/"), model)
         gate = self._gates.get(key)
         if gate is None:
-            gate = self._gates[key] = Gate(*self._limits, key=key, shared=self._shared)
+            breaker = self._breakers.setdefault(key[0], Breaker(key[0], self._rules))
+            gate = self._gates[key] = Gate(
+                *self._limits, key=key, shared=self._shared, breaker=breaker
+            )
         return gate
+
+    def circuits(self) -> tuple[CircuitReading, ...]:
+        """Endpoints that are left alone now because they seem to be down."""
+        readings = (breaker.reading() for breaker in self._breakers.values())
+        return tuple(reading for reading in readings if reading is not None)
 
     def snapshot(self, owner: str | None = None) -> dict[GateKey, GateSnapshot]:
         """Every gate; with `owner` those they use, with only their calls by name."""

@@ -31,6 +31,17 @@ class HedgeCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitReading:
+    """An open circuit, as people and `/readyz` see it. `probe_in_s` 0: a probe is due or out."""
+
+    endpoint: str
+    open_s: float
+    probe_in_s: float
+    waiting: int
+    error: str  # the last failure, in words
+
+
+@dataclass(frozen=True, slots=True)
 class GateSnapshot:
     """A gate at one moment, all of it or as one owner may see it. `window` is `max_in_flight`, or less while the endpoint is overloaded.
 
@@ -54,6 +65,7 @@ class GateSnapshot:
     refused: int
     refused_last_minute: int
     hedges: HedgeCounts
+    circuit: CircuitReading | None = None  # of the endpoint; None: closed
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

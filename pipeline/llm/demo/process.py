@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,7 +25,10 @@ from pipeline.models import Endpoint, Speed
 START_TIMEOUT_S = 20.0  # a cold import on a busy machine
 STOP_TIMEOUT_S = 3.0
 HEALTH_TIMEOUT_S = 2.0
+SPAWN_POLL_S = 0.01
 PROJECT = Path(__file__).parents[3]  # where `-m pipeline…` works from
+
+_SPAWNING = threading.Lock()  # uvloop refuses to start two children at once, in whatever loops
 
 
 class DemoProcess:
@@ -101,13 +105,14 @@ class DemoProcess:
 
 async def _launch(speed: Speed, token: str, port: int) -> tuple[asyncio.subprocess.Process, int]:
     """Start a child and wait until it says where it listens."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pipeline.llm.demo", "--port", str(port), "--speed", speed),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=PROJECT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")},
-    )
+    async with _one_at_a_time():
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pipeline.llm.demo", "--port", str(port), "--speed", speed),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=PROJECT,
+            env={n: value for n, value in os.environ.items() if not n.startswith("OPENAI_")},
+        )
     async with _ended_on_error(process):
         return process, await _handshake(process, token)
 
@@ -128,6 +133,21 @@ async def _handshake(process: asyncio.subprocess.Process, token: str) -> int:
 
 
 _HINT = "Try again; if it happens again, configure an endpoint and a key instead."
+
+
+@contextlib.asynccontextmanager
+async def _one_at_a_time() -> AsyncIterator[None]:
+    """Hold `_SPAWNING`, without stopping the loop. Raises `DemoUnavailable` when it takes too long."""
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not _SPAWNING.acquire(blocking=False):  # noqa: ASYNC110 - held in other threads
+                await asyncio.sleep(SPAWN_POLL_S)
+    except TimeoutError as error:
+        raise DemoUnavailable("Another child process takes too long to start.", _HINT) from error
+    try:
+        yield
+    finally:
+        _SPAWNING.release()
 
 
 @contextlib.asynccontextmanager

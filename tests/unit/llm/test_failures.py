@@ -32,9 +32,10 @@ from pipeline.errors import (
     Unreachable,
 )
 from pipeline.llm.failures import classify
-from pipeline.llm.redact import provider_words, redact
+from pipeline.llm.redact import provider_words
 from pipeline.llm.transport import translate, translate_midway
 from pipeline.models import KEYLESS
+from pipeline.redaction import redact
 
 ERRORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "errors" / "errors.json").read_text()

@@ -150,3 +150,10 @@ def test_every_class_the_live_view_gives_has_a_style() -> None:
     plain = {"gl-time", "gl-tokens"}  # as the line they stand in
 
     assert {name for name in given if f".{name}" not in style} == plain
+
+
+def test_readiness_is_told_by_the_real_app(client: TestClient) -> None:
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    assert set(response.json()["parts"]) == {"database", "queue", "provider"}

@@ -1,0 +1,53 @@
+"""What Streamlit's own loggers write once the server has started."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+import streamlit.logger
+
+from pages._logs import set_up_server_logging
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    for module, name in ((streamlit.logger, "setup_formatter"), (sys, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize("name", ["streamlit.runtime", "streamlit.made_later", "uvicorn.error"])
+def test_streamlits_loggers_write_like_ours_old_and_new(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANTRY_LOG", "json")
+    set_up_server_logging()
+
+    streamlit.logger.get_logger(name).warning("key sk-proj-abcdEFGH1234\nnext")
+    streamlit.logger.update_formatter()
+    streamlit.logger.get_logger(name).warning("again")
+
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["logger"], first["message"]) == (name, "key [hidden]\nnext")
+    assert second["message"] == "again"
+
+
+def test_a_wrong_setting_does_not_silence_the_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANTRY_LOG", "xml")
+    set_up_server_logging()
+
+    logging.getLogger("gantry").warning("still here")
+
+    assert "still here" in capsys.readouterr().err
