@@ -1,4 +1,4 @@
-"""The three tables, as SQLAlchemy sees them. `migrations/` is what creates them.
+"""The tables, as SQLAlchemy sees them. `migrations/` is what creates them.
 
 The tables are the truth about runs; queue and journal only speed things up. Types are portable
 between SQLite and PostgreSQL: JSON is kept as UTF-8 bytes, so that whatever a model wrote (lone
@@ -87,4 +87,21 @@ events = Table(
     Column("epoch", Integer, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("payload", LargeBinary, nullable=False),
+)
+
+# A link that shows one run to whoever has it. Only the hash of its token: the link is not here.
+shares = Table(
+    "shares",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What all processes of one installation have in common, such as the secret that signs tokens.
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
