@@ -107,17 +107,33 @@ def _visit(headers: Mapping[str, str], cookies: Mapping[str, str], user: SignedI
     )
 
 
+def sign_in_problem() -> str:
+    """Why somebody whom a provider has signed in is still nobody here; empty when they are not."""
+    user = st.user.to_dict()
+    if user.get("is_logged_in") is not True or _signed_in() is not None:
+        return ""
+    return (
+        "The sign-in provider's token does not say who you are, or is not meant for this app: "
+        "`iss`, `sub` and an `aud` that holds the client id are needed."
+    )
+
+
 def _signed_in() -> SignedIn | None:
     user = st.user.to_dict()
-    if user.get("is_logged_in") is not True:
-        return None
     issuer, subject = user.get("iss"), user.get("sub")
-    if not issuer or not subject:
-        raise UnknownVisitor(
-            "The sign-in provider does not say who you are (no `iss` or `sub` in its token).",
-            "Use a provider that speaks OpenID Connect.",
-        )
+    if user.get("is_logged_in") is not True or not issuer or not subject or not _is_for_us(user):
+        return None
     return SignedIn(str(issuer), str(subject))
+
+
+def _is_for_us(user: Mapping[str, Any]) -> bool:
+    """False for a token made for another app; Streamlit's library takes some of those."""
+    auth = _auth()
+    section = auth.get(str(user.get("provider", "")), {})
+    client_id = section.get("client_id") if isinstance(section, Mapping) else None
+    audience = user.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    return (client_id or auth.get("client_id")) in audiences
 
 
 def _auth() -> Mapping[str, Any]:

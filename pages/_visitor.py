@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._owner import sign_in_providers, signed_in_as, way
+from pages._owner import sign_in_problem, sign_in_providers, signed_in_as, way
 from pages._text import escaped
 from pipeline.owners import Owners
 
@@ -30,17 +30,21 @@ def draw_account() -> None:
         return
     with st.container(horizontal=True, horizontal_alignment="right", key="account"):
         st.caption(escaped(signed_in_as()), width="content")
-        st.button(
-            "Sign out",
-            key="sign_out",
-            icon=":material/logout:",
-            type="tertiary",
-            on_click=st.logout,
-        )
+        _sign_out()
+
+
+def _sign_out() -> None:
+    st.button(
+        "Sign out", key="sign_out", icon=":material/logout:", type="tertiary", on_click=st.logout
+    )
 
 
 def _sign_in() -> None:
     st.title("Gantry", anchor=False)
+    if problem := sign_in_problem():
+        st.error(problem, icon=":material/error:")
+        _sign_out()
+        return
     providers = sign_in_providers()
     if not providers:
         st.error(
