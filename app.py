@@ -16,32 +16,48 @@ from typing import Any
 import anyio.to_thread
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 
 from pages._logs import set_up_server_logging
+from pages._owner import may_be_of, owner_of_request, wants_cookie
 from pages._runtime import close_runtime, get_runtime
 from pipeline.engine.health import Part, unanswered
 from pipeline.errors import GantryError
 from pipeline.llm.admission.snapshot import GateSnapshot
-from pipeline.models import LOCAL_OWNER
+from pipeline.web.access import Grant, read, still_holds
 from pipeline.web.hub import Hub, LiveSource
 from pipeline.web.live_source import open_run_source
 from pipeline.web.routes import make_routes
-from pipeline.web.security import SecurityHeaders
+from pipeline.web.security import SecurityHeaders, VisitorCookie
 
 _log = logging.getLogger("gantry")
 
 
-async def _open_source(run_id: str) -> LiveSource | None:
+async def _open_source(view: str) -> LiveSource | None:
     # the first to need the engine starts it, which takes as long as the database makes it wait
     runtime = await anyio.to_thread.run_sync(get_runtime)
-    return await open_run_source(runtime, run_id)
+    return await open_run_source(runtime, view)
 
 
 hub = Hub(_open_source)
 
 
-def _gates() -> tuple[GateSnapshot, ...]:
-    return get_runtime().admission(LOCAL_OWNER)
+def _gates(visitor: HTTPConnection) -> tuple[GateSnapshot, ...]:
+    return get_runtime().admission(owner_of_request(visitor))
+
+
+class _Watching:
+    """Reads the token a page made, and asks the store."""
+
+    def grant(self, visitor: HTTPConnection, run_id: str) -> Grant | None:
+        runtime = get_runtime()
+        grant = read(visitor.query_params.get("token", ""), runtime.signing_secret())
+        if grant is None or grant.run_id != run_id or not may_be_of(grant.owner, visitor):
+            return None
+        return grant if still_holds(grant, runtime) else None
+
+    def still_holds(self, grant: Grant) -> bool:
+        return still_holds(grant, get_runtime())
 
 
 def _readiness() -> Sequence[Part]:
@@ -82,6 +98,6 @@ def _warm_up() -> None:
 app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
-    middleware=[Middleware(SecurityHeaders)],
-    routes=make_routes(lambda: hub, _gates, _readiness),
+    middleware=[Middleware(SecurityHeaders), Middleware(VisitorCookie, wanted=wants_cookie)],
+    routes=make_routes(lambda: hub, _Watching(), _gates, _readiness),
 )

@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import socket
 import statistics
 import subprocess
@@ -30,8 +31,14 @@ from typing import Any
 
 import aiohttp
 from playwright.sync_api import sync_playwright
+from sqlalchemy import URL
 
 from benchmarks.paced_provider import MODULO_MS, RATE, TOKENS
+from pipeline.engine.runtime import SECRET_BYTES, SIGNING
+from pipeline.models import LOCAL_OWNER
+from pipeline.store import Store
+from pipeline.store.database import DATABASE_FILE
+from pipeline.web.access import Grant, sign
 from scripts.ensure_browser import FLAGS, find_browser
 
 ROOT = Path(__file__).parent.parent
@@ -138,9 +145,25 @@ def submit(env: dict[str, str]) -> tuple[subprocess.Popen[str], str]:
     raise RuntimeError("the command line did not start a run")
 
 
-async def watch(base: str, run_id: str, count: int, received: list[int]) -> None:
+async def token_for(env: dict[str, str], run_id: str) -> str:
+    """What the page would hand to the browser."""
+    store = await Store.open(
+        URL.create("sqlite", database=f"{env['GANTRY_DATA_DIR']}/{DATABASE_FILE}")
+    )
+    try:
+        secret = await store.secret(SIGNING, secrets.token_bytes(SECRET_BYTES))
+    finally:
+        await store.aclose()
+    return sign(Grant(run_id, LOCAL_OWNER), secret)
+
+
+async def watch(
+    base: str, env: dict[str, str], run_id: str, count: int, received: list[int]
+) -> None:
+    token = await token_for(env, run_id)
+
     async def one(session: aiohttp.ClientSession) -> None:
-        url = f"{base}/api/runs/{run_id}/ws"
+        url = f"{base}/api/runs/{run_id}/ws?token={token}"
         async with session.ws_connect(url, headers={"Origin": base}) as ws:
             async for message in ws:
                 received.append(len(message.data))
@@ -156,7 +179,7 @@ def server_cpu(pid: int, base: str, env: dict[str, str], watchers: int) -> dict[
     before, start = cpu_s(pid), time.monotonic()
     client, run_id = submit(env)
     if watchers:
-        asyncio.run(asyncio.wait_for(watch(base, run_id, watchers, received), RUN_TIMEOUT_S))
+        asyncio.run(asyncio.wait_for(watch(base, env, run_id, watchers, received), RUN_TIMEOUT_S))
     if client.wait(RUN_TIMEOUT_S):
         raise RuntimeError("the run failed")
     wall = time.monotonic() - start

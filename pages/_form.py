@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from pages._owner import owner
 from pages._provider import chosen_provider, provider_panel, restore_provider
 from pages._runtime import get_runtime
 from pages._state import (
@@ -307,7 +308,7 @@ def start_run(topic: str | None = None) -> None:
     try:
         provider, endpoint = chosen_provider()
         spec = spec_from(_form_state(), **provider)
-        open_run(get_runtime().submit(spec, typed_endpoint=endpoint))
+        open_run(get_runtime().submit(spec, owner(), endpoint))
         note_page_change()
     except GantryError as error:
         set_form_error(str(error))
@@ -319,7 +320,7 @@ def _form_state() -> dict[str, Any]:
 
 def _cancel(run_id: str) -> None:
     try:
-        get_runtime().cancel(run_id)
+        get_runtime().cancel(run_id, owner())
         note_page_change()
     except GantryError as error:
         set_form_error(str(error))

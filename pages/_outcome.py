@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages._owner import owner
 from pages._provider import KEY_LIVE, endpoint_to_continue, model_to_continue, resume_key
 from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
@@ -14,7 +15,8 @@ from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
 
 
-def draw_outcome(bundle: Bundle) -> None:
+def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
+    """`read_only`: say what happened, offer nothing that acts on the run."""
     run = bundle.run
     if message := run_error(run.id):
         st.error(escaped(message), icon=":material/error:")
@@ -23,15 +25,17 @@ def draw_outcome(bundle: Bundle) -> None:
             _gaps(run)
         case RunStatus.FAILED:
             st.error(f"**The run stopped.** {escaped(run.error)}", icon=":material/error:")
-            _ways_on(run)
         case RunStatus.CANCELLED:
             st.info(
                 "This run was cancelled. What was finished before is kept below.",
                 icon=":material/stop_circle:",
             )
-            _ways_on(run)
-        case RunStatus.NEEDS_KEY:
-            _ask_for_key(run)
+    if read_only:
+        return
+    if run.status is RunStatus.NEEDS_KEY:
+        _ask_for_key(run)
+    elif run.status in (RunStatus.FAILED, RunStatus.CANCELLED):
+        _ways_on(run)
 
 
 def _gaps(run: RunRecord) -> None:
@@ -125,6 +129,7 @@ def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
         endpoint = endpoint_to_continue(run) if run.spec.key_source == "typed" else None
         get_runtime().resume(
             run.id,
+            owner(),
             allow_unsourced=allow_unsourced,
             typed_endpoint=endpoint,
             model=_model_to_ask(run),

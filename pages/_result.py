@@ -7,10 +7,10 @@ Decides the order on the page; the figures come from `pipeline.timing`, the arti
 from __future__ import annotations
 
 from typing import Final, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import streamlit as st
 
+from pages._links import draw_links
 from pages._outcome import draw_outcome
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, close_run
@@ -18,6 +18,7 @@ from pages._tabs import draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
+from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 
 PLAN_LAB: Final = "plan_lab.py"
@@ -46,8 +47,8 @@ def is_over(run: RunRecord) -> bool:
     return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 
-def draw_header(run: RunRecord) -> None:
-    """Which run this is: topic (of a run under way the form's line says it), how it ran, its link."""
+def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
+    """Which run this is: topic (of a run under way the form's line says it), how it ran, its links."""
     with st.container(key="run_header", gap="xsmall"):
         if is_over(run):
             st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
@@ -62,9 +63,9 @@ def draw_header(run: RunRecord) -> None:
                 st.badge(escaped(run.spec.model), color="gray", icon=":material/dns:")
             if run.spec.allow_unsourced:
                 st.badge("Unsourced draft allowed", color="gray")
-            with st.popover("Link", icon=":material/link:", key="share", type="tertiary"):
-                st.caption("Shows this run in any tab, while it goes on and afterwards.")
-                st.code(_link(run.id), language=None, wrap_lines=True)
+            if read_only:
+                return
+            draw_links(run)
             if is_over(run):
                 st.button(
                     "New run",
@@ -77,16 +78,15 @@ def draw_header(run: RunRecord) -> None:
                 )
 
 
-def draw_ended(run: RunRecord) -> None:
+def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
     """The finished page: what happened, the figures, the article and everything beside it."""
-    runtime = get_runtime()
-    bundle = Bundle(
-        run, runtime.events(run.id), runtime.checkpoints(run.id), texts=runtime.texts(run.id)
-    )
-    draw_outcome(bundle)
+    bundle = _bundle(run)
+    if read_only:
+        bundle = public_bundle(bundle)
+    draw_outcome(bundle, read_only=read_only)
     draw_headline(bundle)
     draw_timing_chart(bundle)
-    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED):
+    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED) and not read_only:
         st.page_link(
             PLAN_LAB,
             label="What if? Open in Plan lab",
@@ -95,6 +95,17 @@ def draw_ended(run: RunRecord) -> None:
         )
     _downloads(bundle)
     draw_tabs(bundle)
+
+
+def _bundle(run: RunRecord) -> Bundle:
+    """`run` was read for somebody who may see it; its facts are asked for as its owner's."""
+    runtime = get_runtime()
+    return Bundle(
+        run,
+        runtime.events(run.id, run.owner),
+        runtime.checkpoints(run.id, run.owner),
+        texts=runtime.texts(run.id),
+    )
 
 
 def how_it_ran(run: RunRecord) -> list[str]:
@@ -112,11 +123,6 @@ def _new_run(run: RunRecord) -> None:
     close_run()
     if st.session_state.get("topic") == run.spec.topic:
         st.session_state["topic"] = ""
-
-
-def _link(run_id: str) -> str:
-    scheme, host, *_rest = urlsplit(st.context.url or "")
-    return urlunsplit((scheme, host, "/", f"run={run_id}", ""))
 
 
 def _downloads(bundle: Bundle) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._owner import is_known
 from pages._runtime import get_runtime
+from pages._shared import asked_token, shared_page
 from pages._text import escaped
+from pages._visitor import draw_account, draw_door
 from pipeline.errors import GantryError
 
 _HERE = Path(__file__).parent
@@ -28,7 +31,13 @@ st.set_page_config(page_title=f"{page.title} – Gantry")
 try:
     get_runtime()
     what = "cannot show this page"  # a store that is locked, damaged or too slow
-    page.run()
+    if (token := asked_token()) is not None:
+        shared_page(token)
+    elif is_known():
+        draw_account()
+        page.run()
+    else:
+        draw_door()
 except GantryError as error:
     st.error(f"**Gantry {what}.** {escaped(str(error))}", icon=":material/error:")
     st.button("Try again", key="try_again")

@@ -12,11 +12,13 @@ from typing import Final
 import streamlit as st
 
 RUN_PARAM: Final = "run"
+SHARED_PARAM: Final = "shared"
 _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
 _FORM_NOTE: Final = "_form_note"
 _RUN_ERROR: Final = "_run_error"
 _LIVE_ROUND: Final = "_live_round"
+_SHARE_LINK: Final = "_share_link"
 _PAGE_CHANGE: Final = "_page_change"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
@@ -103,6 +105,16 @@ def set_run_error(run_id: str, message: str) -> None:
 def run_error(run_id: str) -> str:
     of_run, message = st.session_state.get(_RUN_ERROR, ("", ""))
     return str(message) if of_run == run_id else ""
+
+
+def set_share_token(run_id: str, token: str) -> None:
+    """The link just made: it is stored nowhere else. Empty takes it back."""
+    st.session_state[_SHARE_LINK] = (run_id, token)
+
+
+def share_token(run_id: str) -> str:
+    of_run, token = st.session_state.get(_SHARE_LINK, ("", ""))
+    return str(token) if of_run == run_id else ""
 
 
 def live_round() -> int:

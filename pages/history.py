@@ -8,6 +8,7 @@ from typing import Final
 import streamlit as st
 
 from pages._form import prefill
+from pages._owner import owner
 from pages._result import STATUS_LOOK, how_it_ran, is_over
 from pages._runtime import get_runtime
 from pages._state import close_run, forget_run, open_run, set_form_note
@@ -28,7 +29,7 @@ def history() -> None:
         live=True,
     )
     runtime = get_runtime()
-    found = runtime.count(text=text or "")
+    found = runtime.count(owner(), text or "")
     if not found:
         _nothing(text or "")
         return
@@ -39,7 +40,7 @@ def history() -> None:
     if pages > 1:
         page = min(st.pagination(pages, key="history_page"), pages)
     with rows:
-        for run in runtime.runs(limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE, text=text or ""):
+        for run in runtime.runs(owner(), PAGE_SIZE, (page - 1) * PAGE_SIZE, text or ""):
             _row(run)
 
 
@@ -119,7 +120,7 @@ def _confirm_delete(run: RunRecord) -> None:
 
 
 def _delete(run_id: str) -> None:
-    get_runtime().delete(run_id)
+    get_runtime().delete(run_id, owner())
     forget_run(run_id)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._form import DATAFLOW_OFF_NOTE, MODE_LABELS, MODE_NOTES
+from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, asked_run_id
 from pages._text import clipped, escaped, seconds, share
@@ -97,7 +98,7 @@ class _Lab:
 
     @classmethod
     def of(cls, run: RunRecord) -> _Lab:
-        bundle = Bundle(run, get_runtime().events(run.id), {})
+        bundle = Bundle(run, get_runtime().events(run.id, run.owner), {})
         return cls(run, bundle.timing, bundle.plan, workloads_of(bundle.timing))
 
     @property
@@ -122,10 +123,10 @@ class _Lab:
 def _finished_runs() -> dict[str, RunRecord]:
     """Id → run, newest first; the one the address asks for too, however old it is."""
     runtime = get_runtime()
-    found = {run.id: run for run in runtime.runs(limit=RECENT) if _is_finished(run)}
+    found = {run.id: run for run in runtime.runs(owner(), RECENT) if _is_finished(run)}
     asked = asked_run_id()
     if asked is not None and asked not in found:
-        run = runtime.run(asked)
+        run = runtime.run(asked, owner())
         if run is not None and _is_finished(run):
             found[asked] = run
     return found

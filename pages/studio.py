@@ -5,12 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._form import SAMPLE_TOPICS, brief_form, is_new_session, prefill, start_run
+from pages._owner import owner
 from pages._result import draw_ended, draw_header, is_over
 from pages._runtime import get_runtime
-from pages._state import close_run, current_run_id, is_link, live_round, next_live_round
+from pages._state import close_run, current_run_id, is_link, next_live_round
 from pages._text import clipped
+from pages._watch import watch
 from pipeline.models import RunRecord, RunStatus
-from pipeline.web.live_view import live_view, preload
+from pipeline.web.live_view import preload
 
 FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
 
@@ -39,7 +41,7 @@ def studio() -> None:
 def _settled_run(run_id: str) -> RunRecord | None:
     """The run. One that was cancelled a moment ago has closed its calls and told its last fact."""
     runtime = get_runtime()
-    run = runtime.run(run_id)
+    run = runtime.run(run_id, owner())
     if run is not None and run.status.is_final:
         return runtime.wait(run.id, FINISH_WAIT_S)
     return run
@@ -60,9 +62,7 @@ def _run_panel(run: RunRecord) -> None:
             draw_ended(run)
             return
         draw_header(run)
-        # in hex: an id may hold `__`, which Streamlit keeps for itself in a component's key
-        key = f"live-{run.id.encode().hex()}-{live_round()}"
-        if live_view(run.id, topic=clipped(run.spec.topic, 60), key=key):
+        if watch(run):
             ended = get_runtime().wait(run.id, FINISH_WAIT_S)
             if ended is not None and not is_over(ended):
                 next_live_round()  # the view has seen an end, the run goes on: a new view

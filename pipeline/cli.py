@@ -20,7 +20,7 @@ import typer
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
-from pipeline.logs import set_up_logging
+from pipeline.logs import LogLevel, set_up_logging
 from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.settings import Settings, load_settings
@@ -217,7 +217,7 @@ def worker(
 
     try:
         on_alive = alive_file.touch if alive_file is not None else lambda: None
-        work(build_runtime(_settings(), concurrency), on_alive=on_alive)
+        work(build_runtime(_settings("info"), concurrency), on_alive=on_alive)
     except GantryError as error:
         _stop(error, FAILED)
 
@@ -277,13 +277,51 @@ def demo_provider(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _settings() -> Settings:
+@app.command()
+def purge(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="12h, 30d or 2w, counted from the run's end.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove runs of all owners that ended longer ago than AGE, and everything of them."""
+    import asyncio
+
+    from pipeline.retention import age, count_older, remove_older
+    from pipeline.store import database_url
+
+    settings = _settings()
+    try:
+        than, url = age(older_than), database_url(settings)
+    except SpecError as error:
+        _stop(error, BAD_USAGE)
+    try:
+        found = asyncio.run(count_older(url, than))
+        if dry_run or not found:
+            typer.echo(f"{_runs(found)} ended more than {older_than} ago; nothing was removed")
+            return
+        if not yes and not typer.confirm(
+            f"Remove {_runs(found)} for good? There is no undo.", err=True
+        ):
+            typer.echo("nothing was removed", err=True)
+            raise typer.Exit(FAILED)
+        typer.echo(f"removed {_runs(asyncio.run(remove_older(url, than)))}")
+    except GantryError as error:
+        _stop(error, FAILED)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
+def _settings(log_level: LogLevel = "error") -> Settings:
     """The settings, with logging as they say; by default little: progress tells the rest."""
     try:
         settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
-    set_up_logging(settings.log or "text", settings.log_level or "error")
+    set_up_logging(settings.log or "text", settings.log_level or log_level)
     return settings
 
 

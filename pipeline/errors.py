@@ -27,6 +27,7 @@ GantryError
 ├── Superseded                another executor owns this run now (epoch fencing)
 ├── DemoUnavailable           the demo provider cannot be started or does not answer
 ├── EngineBusy                another process is the engine of this data folder
+├── UnknownVisitor            somebody must sign in, or accept a cookie, before they can have runs
 └── NoAnswer                  the pipeline's loop did not answer in time
 """
 
@@ -222,6 +223,10 @@ class EngineBusy(GantryError):
 
 class DemoUnavailable(GantryError):
     code = "demo_unavailable"
+
+
+class UnknownVisitor(GantryError):
+    code = "unknown_visitor"
 
 
 class NoAnswer(GantryError):

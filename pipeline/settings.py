@@ -19,6 +19,7 @@ from pipeline.base_url import check_base_url
 from pipeline.errors import SpecError
 from pipeline.logs import LogForm, LogLevel
 from pipeline.models import KEYLESS, Endpoint, RunOptions, Speed
+from pipeline.owners import Owners
 from pipeline.plan import switchable_phases
 from pipeline.redaction import remember_secret
 
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
 
     data_dir: Path = Path("data")
+    owners: Owners = Owners.AUTO  # who sees which runs
     parallel_phases: Annotated[tuple[str, ...] | None, NoDecode] = None  # None: all
     demo_speed: Speed = "realistic"
     max_in_flight: int = Field(default=16, ge=1, le=10_000)  # calls at once, per endpoint and model

@@ -7,6 +7,7 @@ other thread and has a time limit. What happens in the loop is `service.py`'s.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -15,16 +16,19 @@ from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.port import RunEnded, RunHandler
 from pipeline.engine.service import RunService
-from pipeline.errors import GantryError, NoAnswer
+from pipeline.errors import GantryError, NoAnswer, SpecError
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.llm.admission import CircuitReading, GateSnapshot
 from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
+from pipeline.owners import new_share_token, share_hash
 from pipeline.settings import Settings
 
 START_TIMEOUT_S = 60.0  # migrations included
 HEALTH_TIMEOUT_S = 3.0  # longer than the database has to answer
 CALL_TIMEOUT_S = 15.0  # longer than two waits for a database that is locked
+SIGNING = "signing"
+SECRET_BYTES = 32
 
 Hook = Callable[[], Awaitable[None]]
 T = TypeVar("T")
@@ -61,6 +65,7 @@ class Runtime:
         self._on_run_ended = on_run_ended
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
+        self._signing_secret: bytes | None = None
 
     def start(self) -> None:
         """Open the store, become the engine if nobody is, continue unfinished runs.
@@ -187,6 +192,38 @@ class Runtime:
 
     def checkpoints(self, run_id: str, owner: str = LOCAL_OWNER) -> Mapping[str, Checkpoint]:
         return self.call(self._running.store.checkpoints(run_id, owner))
+
+    def find(self, run_id: str) -> RunRecord | None:
+        """The run whoever owns it. For what has been allowed by a token; pages ask `run`."""
+        return self.call(self._running.store.find_run(run_id))
+
+    def share(self, run_id: str, owner: str) -> str:
+        """Make the run's link and return its token, which is stored nowhere. An earlier link ends.
+
+        Raises `SpecError` when the run is missing.
+        """
+        token = new_share_token()
+        if not self.call(self._running.store.share(run_id, owner, share_hash(token))):
+            raise SpecError("There is no such run.", "It may have been deleted.")
+        return token
+
+    def unshare(self, run_id: str, owner: str) -> bool:
+        """Withdraw the run's link; sockets that show it close within seconds. False: there was none."""
+        return self.call(self._running.store.unshare(run_id, owner))
+
+    def is_shared(self, run_id: str, owner: str) -> bool:
+        return self.call(self._running.store.is_shared(run_id, owner))
+
+    def shared_run(self, hash_of_token: str) -> RunRecord | None:
+        """The run that a link shows; None when it was withdrawn, deleted or never was."""
+        return self.call(self._running.store.shared_run(hash_of_token))
+
+    def signing_secret(self) -> bytes:
+        """The same for all processes on this database, now and later."""
+        if self._signing_secret is None:
+            new = secrets.token_bytes(SECRET_BYTES)
+            self._signing_secret = self.call(self._running.store.secret(SIGNING, new))
+        return self._signing_secret
 
     def journal(self, run_id: str) -> Journal | None:
         """The journal of a run that executes or ended here, or executes elsewhere and is watched.

@@ -223,6 +223,7 @@ def _prepare_sqlite(engine: Engine) -> None:
                 "PRAGMA synchronous = FULL"
             )  # NORMAL may lose paid work in a power cut
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
             connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Database` does it
             connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         except BaseException:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    insert,
     select,
     update,
 )
@@ -39,9 +40,10 @@ from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.partial_texts import PartialText
-from pipeline.store.tables import checkpoints, events, partial_texts, runs
+from pipeline.store.tables import checkpoints, events, installation, partial_texts, runs, shares
 from pipeline.store.writer import Writer, insert_for
 
+PURGE_BATCH = 100  # runs per transaction
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
 
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -339,6 +341,71 @@ class Store:
 
         return await self.writer.do(change)
 
+    async def ended_before(self, moment: datetime) -> int:
+        """How many runs `purge` would remove, of all owners."""
+        rows = await self._rows(select(func.count()).select_from(runs).where(_ended(moment)))
+        return int(rows[0][0])
+
+    async def purge(self, moment: datetime) -> int:
+        """Remove every run of any owner that ended before `moment`; how many there were.
+
+        A batch at a time: other processes write in between.
+        """
+        batch = select(runs.c.id).where(_ended(moment)).limit(PURGE_BATCH)
+
+        def change(connection: Connection) -> int:
+            return connection.execute(delete(runs).where(runs.c.id.in_(batch))).rowcount
+
+        removed = 0
+        while count := await self.writer.do(change):
+            removed += count
+        return removed
+
+    # Sharing
+
+    async def share(self, run_id: str, owner: str, token_hash: str) -> bool:
+        """Make `token_hash` the run's one link; an earlier one ends. False when it is missing."""
+
+        def change(connection: Connection) -> bool:
+            if connection.execute(select(runs.c.id).where(_is(run_id, owner))).first() is None:
+                return False
+            connection.execute(delete(shares).where(shares.c.run_id == run_id))
+            values = {"token_hash": token_hash, "run_id": run_id, "created_at": _now()}
+            connection.execute(insert(shares), values)
+            return True
+
+        return await self.writer.do(change)
+
+    async def unshare(self, run_id: str, owner: str) -> bool:
+        """Withdraw the run's link. False when there was none."""
+        own = select(runs.c.id).where(_is(run_id, owner)).scalar_subquery()
+
+        def change(connection: Connection) -> bool:
+            return bool(connection.execute(delete(shares).where(shares.c.run_id == own)).rowcount)
+
+        return await self.writer.do(change)
+
+    async def is_shared(self, run_id: str, owner: str) -> bool:
+        query = select(shares.c.run_id).join(runs).where(_is(run_id, owner))
+        return bool(await self._rows(query))
+
+    async def shared_run(self, token_hash: str) -> RunRecord | None:
+        """The run that link shows, whoever asks; None when it was withdrawn or never was."""
+        query = select(runs).join(shares).where(shares.c.token_hash == token_hash)
+        rows = await self._rows(query)
+        return codec.record_of(rows[0]) if rows else None
+
+    async def secret(self, name: str, new: bytes) -> bytes:
+        """The installation's secret of that name: `new`, if there was none yet."""
+
+        def change(connection: Connection) -> bytes:
+            added = insert_for(connection.dialect, installation).on_conflict_do_nothing()
+            connection.execute(added, {"name": name, "value": new})  # another process may be first
+            query = select(installation.c.value).where(installation.c.name == name)
+            return bytes(connection.execute(query).scalar_one())
+
+        return await self.writer.do(change, is_repeatable=True)
+
     async def _changes(self, statement: Update, *, is_repeatable: bool = False) -> bool:
         def change(connection: Connection) -> bool:
             return bool(connection.execute(statement).rowcount)
@@ -383,6 +450,11 @@ def _listed(owner: str, text: str) -> ColumnElement[bool]:
     return and_(
         runs.c.owner == owner, runs.c.topic.icontains(codec.storable(text), autoescape=True)
     )
+
+
+def _ended(moment: datetime) -> ColumnElement[bool]:
+    final = [status for status in RunStatus if status.is_final]
+    return and_(runs.c.status.in_(final), runs.c.finished_at < moment)
 
 
 def _poison() -> dict[str, Any]:

@@ -116,3 +116,20 @@ shared_limits = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("cool_until", UtcDateTime),
 )
+
+# A link that shows one run to whoever has it. Only the hash of its token: the link is not here.
+shares = Table(
+    "shares",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What all processes of one installation have in common, such as the secret that signs tokens.
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

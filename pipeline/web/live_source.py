@@ -18,6 +18,7 @@ import msgspec
 
 from pipeline.agents.roster import ROSTER
 from pipeline.engine.runtime import Runtime
+from pipeline.export.public import without_address
 from pipeline.journal import Journal, LiveText
 from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import grown_plan
@@ -27,15 +28,25 @@ from pipeline.views.live import LiveReducer
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
 ADMISSION_EVERY_S: Final = 0.5
 WATCH_EVERY_S: Final = 2.0  # how often it is said that somebody watches
+_STRANGERS: Final = "/shared"  # no run's id holds a slash
 _encode = msgspec.json.Encoder().encode
 
 
-class RunSource:
-    """One run as a `LiveSource`. Every wait on the runtime happens off the server's loop."""
+def strangers_view(run_id: str) -> str:
+    """The run as those see it who have no more than a link: for `open_run_source` and the hub."""
+    return run_id + _STRANGERS
 
-    def __init__(self, runtime: Runtime, run: RunRecord) -> None:
+
+class RunSource:
+    """One run as a `LiveSource`. Every wait on the runtime happens off the server's loop.
+
+    Strangers get neither the endpoint's address nor the gates, which other runs share.
+    """
+
+    def __init__(self, runtime: Runtime, run: RunRecord, *, for_strangers: bool = False) -> None:
         self._runtime = runtime
         self._run = run
+        self._for_strangers = for_strangers
         self._reducer = LiveReducer(grown_plan(ROSTER, run.spec))  # grows with the facts
         self._journal: Journal | None = None  # the last one seen
         self._watched_at = -WATCH_EVERY_S
@@ -57,7 +68,7 @@ class RunSource:
         return _is_over(self._run) or (self._reducer.finished and news)
 
     def snapshot(self) -> bytes:
-        return _encode(self._reducer.snapshot(self._run, self._now_s()))
+        return self._written(self._reducer.snapshot(self._run, self._now_s()))
 
     async def advance(self) -> bytes | None:
         self._say_watching()
@@ -73,7 +84,7 @@ class RunSource:
             self._caught_up = self._reducer.position
         texts = journal.texts if journal else self._texts
         message = self._reducer.batch(texts, self._now_s())
-        return None if message is None else _encode(message)
+        return None if message is None else self._written(message)
 
     def _say_watching(self) -> None:
         now = time.monotonic()
@@ -95,7 +106,12 @@ class RunSource:
         """The gates, twice a second, while the run executes here and they have changed."""
         now = time.monotonic()
         is_here = self._runtime.journal(self._run.id) is not None
-        if self.finished or not is_here or now - self._aside_at < ADMISSION_EVERY_S:
+        if (
+            self._for_strangers
+            or self.finished
+            or not is_here
+            or now - self._aside_at < ADMISSION_EVERY_S
+        ):
             return None
         self._aside_at = now
         gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
@@ -111,14 +127,14 @@ class RunSource:
         if now - self._looked_at < STORE_EVERY_S:
             return
         self._looked_at = now
-        run = await asyncio.to_thread(self._runtime.run, self._run.id)
+        run = await asyncio.to_thread(self._runtime.find, self._run.id)
         if run is None:  # deleted; nothing more will come
             self._run = replace(self._run, status=RunStatus.CANCELLED)
             return
         self._run = run
         if journal is not None and not self._reducer.finished:
             return
-        events = await asyncio.to_thread(self._runtime.events, self._run.id)
+        events = await asyncio.to_thread(self._runtime.events, self._run.id, self._run.owner)
         new = events[self._reducer.position :]
         if new:
             self._anchor = (time.monotonic(), new[-1].at_s)
@@ -137,6 +153,10 @@ class RunSource:
             elif len(text) > len(told):
                 live.parts.append(text[len(told) :])
 
+    def _written(self, message: object) -> bytes:
+        written = _encode(message)
+        return without_address(written, self._run.spec) if self._for_strangers else written
+
     def _now_s(self) -> float:
         """The run's clock, for everything that grows."""
         journal = self._runtime.journal(self._run.id)
@@ -152,11 +172,16 @@ def _is_over(run: RunRecord) -> bool:
     return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 
-async def open_run_source(runtime: Runtime, run_id: str) -> RunSource | None:
-    """A source that has caught up with its run; None when there is no such run."""
-    run = await asyncio.to_thread(runtime.run, run_id)
+async def open_run_source(runtime: Runtime, view: str) -> RunSource | None:
+    """A source that has caught up with its run; None when there is no such run.
+
+    `view` is a run's id, or `strangers_view` of it. Whether somebody may see either is decided
+    before (`access.py`).
+    """
+    run_id = view.removesuffix(_STRANGERS)
+    run = await asyncio.to_thread(runtime.find, run_id)
     if run is None:
         return None
-    source = RunSource(runtime, run)
+    source = RunSource(runtime, run, for_strangers=view != run_id)
     await source.advance()
     return source

@@ -1,26 +1,29 @@
 """The routes beside the page: health, the socket of a run, the bundled plotly.
 
-All of them only read. Streamlit's login, XSRF and origin checks do not cover them, so the socket
-checks the origin, and a run is addressed by an id nobody can guess.
+All of them only read. Streamlit's login, XSRF and origin checks do not cover them: the socket
+checks the origin and takes a token that the page made (`access.py`), and whoever has none learns
+nothing, not even that there is such a run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 import plotly
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.engine.health import Readiness
-from pipeline.errors import GantryError
+from pipeline.errors import GantryError, UnknownVisitor
 from pipeline.llm.admission.snapshot import GateSnapshot
+from pipeline.web.access import Grant
 from pipeline.web.hub import (
     CLOSE_FAILED,
     CLOSE_TOO_MANY,
@@ -32,6 +35,7 @@ from pipeline.web.hub import (
 from pipeline.web.readiness import ReadinessRoute
 from pipeline.web.security import same_origin
 
+LOOK_AGAIN_S: Final = 2.0  # how often an open socket's right to be open is looked up
 SEND_TIMEOUT_S: Final = 10.0  # a client that takes nothing for so long is gone
 PLOTLY_JS: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PLOTLY_URL: Final = f"/assets/plotly-{plotly.__version__}.min.js"
@@ -47,13 +51,27 @@ class HubAccess(Protocol):
 
 
 class AdmissionAccess(Protocol):
-    """Gives the gates as one owner may see them. Called off the server's loop; may block."""
+    """Gives the gates as whoever asks may see them. Called off the server's loop; may block.
 
-    def __call__(self) -> Sequence[GateSnapshot]: ...
+    Raises `UnknownVisitor` for somebody who must sign in first.
+    """
+
+    def __call__(self, visitor: HTTPConnection) -> Sequence[GateSnapshot]: ...
+
+
+class Watching(Protocol):
+    """Whether somebody may watch a run. Called off the server's loop; both may block."""
+
+    def grant(self, visitor: HTTPConnection, run_id: str) -> Grant | None:
+        """What the visitor's token grants for that run; None when that is nothing."""
+
+    def still_holds(self, grant: Grant) -> bool:
+        """False when the link behind it was withdrawn, or the run is gone."""
 
 
 def make_routes(
     hub: HubAccess,
+    watching: Watching,
     admission: AdmissionAccess | None = None,
     readiness: Readiness | None = None,
 ) -> list[BaseRoute]:
@@ -63,7 +81,7 @@ def make_routes(
         return await _admission(request, admission)
 
     async def run_socket(websocket: WebSocket) -> None:
-        await _serve_run(websocket, hub())
+        await _serve_run(websocket, hub(), watching)
 
     ready = [Route("/readyz", ReadinessRoute(readiness).answer)] if readiness is not None else []
     return [
@@ -86,7 +104,9 @@ async def _admission(request: Request, access: AdmissionAccess | None) -> Respon
     if not same_origin(request.headers):
         return JSONResponse({"error": "another site's page may not ask"}, 403, headers)
     try:
-        gates = await asyncio.to_thread(access) if access is not None else ()
+        gates = await asyncio.to_thread(access, request) if access is not None else ()
+    except UnknownVisitor as error:
+        return JSONResponse({"error": str(error)}, 403, headers)
     except (GantryError, TimeoutError):
         return JSONResponse({"error": "the engine does not answer"}, 503, headers)
     return JSONResponse({"gates": [gate.to_dict() for gate in gates]}, headers=headers)
@@ -98,7 +118,7 @@ async def plotly_js(request: Request) -> Response:
     return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": caching})
 
 
-async def _serve_run(websocket: WebSocket, hub: Hub) -> None:
+async def _serve_run(websocket: WebSocket, hub: Hub, watching: Watching) -> None:
     """Snapshot, then batches, then a close code that says whether to come back."""
     if not same_origin(websocket.headers):
         await websocket.close(1008)  # before `accept`: the browser sees a plain 403
@@ -106,7 +126,8 @@ async def _serve_run(websocket: WebSocket, hub: Hub) -> None:
     run_id = websocket.path_params["run_id"]
     await websocket.accept()  # a close code reaches a browser only after this
     try:
-        watcher = await hub.join(run_id)
+        grant = await asyncio.to_thread(watching.grant, websocket, run_id)
+        watcher = await hub.join(grant.view) if grant is not None else None
     except TooManyWatchers:
         await websocket.close(CLOSE_TOO_MANY)
         return
@@ -114,21 +135,22 @@ async def _serve_run(websocket: WebSocket, hub: Hub) -> None:
         _log.warning("Run %s cannot be shown live: %s", run_id, error)
         await websocket.close(CLOSE_FAILED)
         return
-    if watcher is None:
+    if grant is None or watcher is None:
         await websocket.close(CLOSE_UNKNOWN)
         return
     try:
-        await _relay(websocket, watcher)
+        await _relay(websocket, watcher, partial(watching.still_holds, grant))
     finally:
-        await hub.leave(run_id, watcher)
+        await hub.leave(grant.view, watcher)
 
 
-async def _relay(websocket: WebSocket, watcher: Watcher) -> None:
-    """Send until there is no more to send or nobody there; whichever comes first."""
+async def _relay(websocket: WebSocket, watcher: Watcher, may_see: Callable[[], bool]) -> None:
+    """Send until there is no more to send, nobody there or no right to it; whichever comes first."""
     async with asyncio.TaskGroup() as group:
         ends = (group.create_task(_send(websocket, watcher)), group.create_task(_gone(websocket)))
+        guard = group.create_task(_let_go(watcher, may_see))  # ends what `_send` waits for
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for task in ends:
+        for task in (*ends, guard):
             task.cancel()
 
 
@@ -140,6 +162,18 @@ async def _send(websocket: WebSocket, watcher: Watcher) -> None:
         await websocket.close(watcher.code)
     except (WebSocketDisconnect, TimeoutError):
         return  # the browser went away in the middle of a message; there is nobody to tell
+
+
+async def _let_go(watcher: Watcher, may_see: Callable[[], bool]) -> None:
+    """Let the watcher go once it may no longer see the run."""
+    try:
+        while await asyncio.to_thread(may_see):  # noqa: ASYNC110 - another process may withdraw it
+            await asyncio.sleep(LOOK_AGAIN_S)
+    except GantryError as error:  # who may see it cannot be found out now; the browser comes back
+        _log.warning("Whether a run may still be watched is not known: %s", error)
+        watcher.end(CLOSE_FAILED)
+    else:
+        watcher.end(CLOSE_UNKNOWN)
 
 
 async def _gone(websocket: WebSocket) -> None:

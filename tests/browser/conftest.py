@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,15 +29,26 @@ ACTION_MS = 30_000
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the app, on its own data folder, with the fast demo."""
+    with served(tmp_path_factory, free_port()) as base:
+        yield base
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(folders: pytest.TempPathFactory, port: int, **settings: str) -> Iterator[str]:
+    """An app of one's own; `settings` are environment variables."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "GANTRY_"))}
     environment |= {
-        "GANTRY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "GANTRY_DATA_DIR": str(folders.mktemp("data")),
         "GANTRY_DEMO_SPEED": "fast",
+        **settings,
     }
-    log = tmp_path_factory.mktemp("log") / "server.txt"
+    log = folders.mktemp("log") / "server.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [

@@ -11,6 +11,7 @@ from typing import Final
 
 import streamlit as st
 
+from pipeline.web.access import TOKEN_LIFE_S
 from pipeline.web.routes import PLOTLY_URL
 
 _HERE = Path(__file__).parent
@@ -30,12 +31,23 @@ _component = st.components.v2.component(
 )
 
 
-def live_view(run_id: str, *, topic: str, key: str) -> bool:
-    """Show a run while it goes on. True in the one rerun that its end causes."""
+def live_view(run_id: str, *, token: str, topic: str, key: str) -> bool:
+    """Show a run while it goes on. True in the one rerun that its end causes.
+
+    `token` opens the run's socket for a short while (`pipeline/web/access.py`). When the view must
+    connect again later it asks for a rerun, and so for another.
+    """
     result = _component(
         key=key,
-        data={"run_id": run_id, "topic": topic, "plotly_url": PLOTLY_URL},
+        data={
+            "run_id": run_id,
+            "token": token,
+            "token_life_s": TOKEN_LIFE_S,
+            "topic": topic,
+            "plotly_url": PLOTLY_URL,
+        },
         on_finished_change=_nothing,
+        on_token_wanted_change=_nothing,
     )
     return result.finished is not None
 

@@ -22,6 +22,7 @@ const CLOSED_UNKNOWN = 4404;
 const CLOSED_TOO_MANY = 4429;
 const RETRY_FIRST_MS = 400;
 const RETRY_MOST_MS = 8000;
+const TOKEN_MARGIN_S = 10; // a token this near its end is not worth a try
 const TICK_MS = 250;
 const AT_BOTTOM_PX = 24;
 const SCROLL_END = 1e9; // browsers stop at the end
@@ -140,6 +141,8 @@ class LiveView {
   constructor(parent, data) {
     this.runId = data.run_id;
     this.data = data;
+    this.tokensAsked = 0;
+    this.takeToken(data);
     this.parent = parent;
     this.cards = new Map();
     this.retries = 0;
@@ -198,11 +201,34 @@ class LiveView {
     };
   }
 
+  // A socket opens with a token that lives a minute. A later rerun of the page brings a new one, and
+  // one can be asked for: the page checks again who is looking.
+  takeToken(data) {
+    this.token = data.token;
+    this.tokenEnds = performance.now() + 1000 * (data.token_life_s - TOKEN_MARGIN_S);
+  }
+
+  tokenCame(data) {
+    if (data.token === this.token) return;
+    this.takeToken(data);
+    if (this.socket) return;
+    clearTimeout(this.retryTimer);
+    this.connect();
+  }
+
+  askForToken() {
+    this.tokensAsked += 1;
+    this.tokenEnds = 0;
+    this.setTriggerValue("token_wanted", this.tokensAsked);
+    this.retryLater(); // the page may be cut off as well: it is asked again
+  }
+
   connect() {
     if (this.disposed || this.finished) return;
+    if (performance.now() > this.tokenEnds) return this.askForToken();
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const id = encodeURIComponent(this.runId);
-    const socket = new WebSocket(`${scheme}//${location.host}/api/runs/${id}/ws`);
+    const socket = new WebSocket(`${scheme}//${location.host}/api/runs/${id}/ws?token=${encodeURIComponent(this.token)}`);
     this.socket = socket;
     socket.onmessage = (event) => this.receive(JSON.parse(event.data));
     socket.onclose = (event) => socket === this.socket && this.closed(event.code);
@@ -214,15 +240,22 @@ class LiveView {
     if (code === CLOSED_FINISHED && this.plan) return this.finish();
     if (code === CLOSED_UNKNOWN) {
       this.showNote("This run is not known here. It may have been deleted.");
-      return;
+      if (this.tokenRefused) return;
+      this.tokenRefused = true;
+      return this.askForToken(); // the page looks again, and says what is so
     }
-    const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.retries) * (0.75 + Math.random() / 2);
-    this.retries += 1;
     this.showNote(
       code === CLOSED_TOO_MANY
         ? "Too many people watch this run at the moment. Trying again…"
         : "The connection was lost; the run goes on. Reconnecting…",
     );
+    this.retryLater();
+  }
+
+  retryLater() {
+    const wait = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.retries) * (0.75 + Math.random() / 2);
+    this.retries += 1;
+    clearTimeout(this.retryTimer);
     this.retryTimer = setTimeout(() => this.connect(), wait);
   }
 
@@ -242,6 +275,7 @@ class LiveView {
 
   receive(message) {
     this.retries = 0;
+    this.tokenRefused = false;
     this.showNote("");
     if (message.type === "admission") return this.admission.take(message);
     if (message.plan) this.takePlan(message);
@@ -353,6 +387,7 @@ export default function (component) {
     VIEWS.set(parentElement, view);
   }
   view.setTriggerValue = setTriggerValue;
+  view.tokenCame(data);
   view.themeChanged();
   return view.dispose;
 }

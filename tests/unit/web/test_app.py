@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from pages._runtime import close_runtime
 from pipeline.errors import StoreError
+from pipeline.models import LOCAL_OWNER
 from pipeline.store import database, sqlite
+from pipeline.web.access import Grant
 from pipeline.web.hub import CLOSE_FAILED, Hub, LiveSource
 from pipeline.web.routes import make_routes
 
@@ -48,13 +51,21 @@ async def test_the_server_goes_on_while_a_socket_waits_for_the_engine(locked_fol
         await opening
 
 
+class _Anybody:
+    def grant(self, visitor: HTTPConnection, run_id: str) -> Grant | None:
+        return Grant(run_id, LOCAL_OWNER)
+
+    def still_holds(self, grant: Grant) -> bool:
+        return True
+
+
 def test_a_socket_whose_run_cannot_be_opened_is_closed_and_may_come_again() -> None:
     async def no_store(_run_id: str) -> LiveSource | None:
         raise StoreError("The database is locked.")
 
     hub = Hub(no_store)
     with (
-        TestClient(Starlette(routes=make_routes(lambda: hub))) as client,
+        TestClient(Starlette(routes=make_routes(lambda: hub, _Anybody()))) as client,
         client.websocket_connect("/api/runs/AAAAAAAAAAAAAAAAAAAAAA/ws") as socket,
         pytest.raises(WebSocketDisconnect) as closed,
     ):

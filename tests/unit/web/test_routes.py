@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from pages._runtime import close_runtime, get_runtime
-from pipeline.models import RunSpec
+from pipeline.models import LOCAL_OWNER, RunSpec
 from pipeline.web import live_view
+from pipeline.web.access import Grant, sign
 from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 from pipeline.web.routes import PLOTLY_URL
 
@@ -26,11 +27,18 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         environment.setenv("GANTRY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         environment.delenv("OPENAI_API_KEY", raising=False)
         environment.delenv("DATABASE_URL", raising=False)
+        environment.setenv("GANTRY_OWNERS", "local")
         import app
 
         with TestClient(app.app) as client:
             yield client
         close_runtime()
+
+
+def socket_of(run_id: str, grant: Grant | None = None) -> str:
+    """The socket's address with a token, by default one of the run's own owner."""
+    token = sign(grant or Grant(run_id, LOCAL_OWNER), get_runtime().signing_secret())
+    return f"/api/runs/{run_id}/ws?token={token}"
 
 
 def test_health_is_told_without_touching_the_pipeline(client: TestClient) -> None:
@@ -61,7 +69,7 @@ def test_plotly_comes_from_the_installed_wheel_and_may_be_kept(client: TestClien
 
 def test_an_unknown_run_is_closed_for_good(client: TestClient) -> None:
     with (
-        client.websocket_connect("/api/runs/AAAAAAAAAAAAAAAAAAAAAA/ws") as socket,
+        client.websocket_connect(socket_of("AAAAAAAAAAAAAAAAAAAAAA")) as socket,
         pytest.raises(WebSocketDisconnect) as closed,
     ):
         socket.receive_text()
@@ -74,9 +82,7 @@ def test_another_sites_page_is_refused(client: TestClient) -> None:
 
     with (
         pytest.raises(WebSocketDisconnect),
-        client.websocket_connect(
-            f"/api/runs/{run_id}/ws", headers={"Origin": "http://evil.example"}
-        ),
+        client.websocket_connect(socket_of(run_id), headers={"Origin": "http://evil.example"}),
     ):
         pass
 
@@ -87,7 +93,7 @@ def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient)
 
     with (
         client.websocket_connect(
-            f"/api/runs/{run_id}/ws", headers={"Origin": "http://testserver"}
+            socket_of(run_id), headers={"Origin": "http://testserver"}
         ) as socket,
         pytest.raises(WebSocketDisconnect) as closed,
     ):
@@ -109,7 +115,7 @@ def test_a_late_visitor_gets_the_final_state_and_the_end(client: TestClient) -> 
     run_id = get_runtime().submit(RunSpec(topic="Urban bees", speed="instant"))
     get_runtime().wait(run_id, FINISH_S)
 
-    with client.websocket_connect(f"/api/runs/{run_id}/ws") as socket:
+    with client.websocket_connect(socket_of(run_id)) as socket:
         first = socket.receive_json()
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_json()

@@ -1,0 +1,149 @@
+"""Two browsers on one server: each sees its own runs; a link shows one run until it is withdrawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ACTION_MS, Watch, free_port, served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+GONE = "This link shows nothing"
+NO_ACTIONS = ("cancel", "continue", "new_run", "share", "brief", "brief_line")
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An app that tells browsers apart, with runs slow enough to be watched."""
+    settings = {"GANTRY_OWNERS": "cookie", "GANTRY_DEMO_SPEED": "realistic"}
+    with served(tmp_path_factory, free_port(), **settings) as base:
+        yield base
+
+
+def visitor(chromium: Browser, base: str, path: str = "/") -> Page:
+    context = chromium.new_context(base_url=base)
+    context.set_default_timeout(ACTION_MS)
+    page = context.new_page()
+    page.goto(path)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    return page
+
+
+@pytest.fixture
+def owner(chromium: Browser, team: str) -> Iterator[Page]:
+    page = visitor(chromium, team)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def other(chromium: Browser, team: str) -> Iterator[Page]:
+    """Somebody else, whose page asks no other host for anything."""
+    page = visitor(chromium, team)
+    watch = Watch(team)
+    watch.follow(page.context)
+    yield page
+    page.context.close()
+    assert (watch.outside, watch.dialogs, watch.errors) == ([], [], [])
+
+
+def start(page: Page) -> None:
+    page.locator(".st-key-sample_1 button").click()
+    expect(page).to_have_url(re.compile(r"[?&]run="))
+    expect(page.locator("[data-agent]")).to_have_count(10)
+
+
+def share(page: Page) -> str:
+    page.locator(".st-key-share button").first.click()
+    page.locator(".st-key-share_make button").click()
+    link = page.locator("[data-testid=stPopoverBody] code").filter(has_text="shared=")
+    return link.inner_text().strip()
+
+
+def nothing_to_do(page: Page) -> None:
+    """The page offers nothing that acts on a run."""
+    found = [key for key in NO_ACTIONS if page.locator(f".st-key-{key}").count()]
+    assert found == []
+
+
+def test_a_first_visitor_is_known_before_anything_is_asked(owner: Page) -> None:
+    cookies = [cookie["name"] for cookie in owner.context.cookies()]
+
+    assert "gantry_visitor" in cookies
+    expect(owner.locator(".st-key-run button")).to_be_enabled()
+    assert "gantry_visitor" not in owner.evaluate("document.cookie")
+
+
+def test_a_browser_sees_its_own_runs_only(owner: Page, other: Page) -> None:
+    start(owner)
+
+    other.goto(owner.url)
+    expect(other.get_by_text("This run is not known here")).to_be_visible()
+    expect(other.locator("[data-agent]")).to_have_count(0)
+    other.goto("/history")
+    expect(other.get_by_text("There are no runs yet")).to_be_visible()
+
+    owner.goto("/history")
+    expect(owner.locator("[class*=st-key-open_]")).to_have_count(1)
+
+
+def test_a_shared_run_is_watched_and_withdrawn_while_it_goes_on(owner: Page, other: Page) -> None:
+    start(owner)
+    link = share(owner)
+
+    other.goto(link)
+    expect(other.locator("[data-agent]")).to_have_count(10)
+    expect(other.locator("[data-state=streaming] .gl-text").first).not_to_be_empty()
+    nothing_to_do(other)
+    owner.locator(".st-key-share_stop button").click()
+
+    expect(other.get_by_text(GONE)).to_be_visible()
+    expect(other.locator("[data-agent]")).to_have_count(0)
+    other.goto(link)
+    expect(other.get_by_text(GONE)).to_be_visible()
+    expect(owner.locator("[data-agent]")).to_have_count(10)  # the run itself goes on
+
+
+def test_a_shared_run_is_read_when_it_has_ended(owner: Page, other: Page) -> None:
+    start(owner)
+    link = share(owner)
+    owner.keyboard.press("Escape")
+    owner.locator(".st-key-cancel button").click()
+    expect(owner.get_by_text("This run was cancelled")).to_be_visible()
+
+    other.goto(link)
+
+    expect(other.get_by_text("This run was cancelled")).to_be_visible()
+    expect(other.get_by_role("tab", name="Agents")).to_be_visible()
+    nothing_to_do(other)
+    other.set_viewport_size({"width": 390, "height": 844})
+    width = other.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+
+
+def test_who_refuses_cookies_is_told_so(chromium: Browser, team: str) -> None:
+    with chromium.new_context(base_url=team) as context:
+        context.route(  # as a browser that keeps none: the page comes, its cookie does not stay
+            re.compile(r"/$"), lambda route: (context.clear_cookies(), route.continue_())
+        )
+        page = context.new_page()
+        page.on("response", lambda _response: context.clear_cookies())
+        page.goto("/", wait_until="commit")
+        expect(page.get_by_text("Gantry knows your runs by a cookie")).to_be_visible()
+
+
+def test_the_view_comes_back_by_itself_when_its_token_is_too_old(owner: Page) -> None:
+    owner.clock.install()
+    start(owner)
+    owner.evaluate(
+        "window.sockets = 0; const Real = window.WebSocket;"
+        "window.WebSocket = class extends Real {"
+        " constructor(...a) { super(...a); window.sockets += 1; } }"
+    )
+    opened = owner.evaluate("window.sockets")
+
+    assert opened == 0
