@@ -12,6 +12,7 @@ from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound
 from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
+from pipeline.views.tables import fallback_lines
 
 
 def draw_outcome(bundle: Bundle) -> None:
@@ -32,6 +33,11 @@ def draw_outcome(bundle: Bundle) -> None:
             _ways_on(run)
         case RunStatus.NEEDS_KEY:
             _ask_for_key(run)
+    if lines := fallback_lines(bundle.events):
+        st.info(
+            "**Another model took over:**\n\n" + "\n".join(f"- {escaped(line)}" for line in lines),
+            icon=":material/swap_horiz:",
+        )
 
 
 def _gaps(run: RunRecord) -> None:

@@ -134,6 +134,8 @@ class ChatOrchestrator:
             self._client,
             model=spec.model or self._model,
             agent_models=spec.agent_models,
+            fallback_model=spec.fallback_model,
+            fallback_models=spec.fallback_models,
             roster=plan.agents,
             seed=spec.seed,
             journal=journal,

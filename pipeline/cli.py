@@ -70,6 +70,13 @@ def run(
     agent_model: Annotated[
         list[str] | None, typer.Option(metavar="AGENT=M", help="Model of one agent (repeatable).")
     ] = None,
+    fallback_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="M|AGENT=M",
+            help="Model that takes over when one fails for good; of all or of one agent (repeatable).",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=SEED_MAX, help="Same seed, same demo text and latencies.")
     ] = 1,
@@ -115,6 +122,7 @@ def run(
             speed=speed,
             model=model,
             agent_models=agent_model or [],
+            fallback_models=fallback_model or [],
             seed=seed,
             audience=audience,
             tone=tone,
@@ -211,6 +219,7 @@ def _spec(
     speed: SpeedName | None,
     model: str,
     agent_models: list[str],
+    fallback_models: list[str],
     options: RunOptions,
     **brief: object,
 ) -> RunSpec:
@@ -223,6 +232,9 @@ def _spec(
         )
     switches = _switches(settings, sequential_phases, options)
     make_plan(ROSTER, mode, switches, options)
+    of_all = [one for one in fallback_models if "=" not in one]
+    if len(of_all) > 1:
+        raise SpecError("Only one fallback can be for all agents.", "Write AGENT=M for the others.")
     return make_spec(
         mode=mode,
         options=options,
@@ -231,6 +243,8 @@ def _spec(
         base_url=None if demo else settings.openai_base_url,
         model=model or ("" if demo else settings.openai_model),
         agent_models=_agent_models(agent_models),
+        fallback_model=of_all[0] if of_all else "" if demo else settings.fallback_model,
+        fallback_models=_agent_models([one for one in fallback_models if "=" in one]),
         key_source="none" if demo else "configured",
         speed=speed.value if speed else settings.demo_speed,
         **brief,

@@ -266,6 +266,8 @@ class RunSpec(BaseModel):
     base_url: str | None = None  # None: the configured endpoint, or OpenAI's own
     model: str = ""
     agent_models: dict[str, str] = Field(default_factory=dict)
+    fallback_model: str = ""  # takes over when an agent's model fails for good; empty: none
+    fallback_models: dict[str, str] = Field(default_factory=dict)  # agent → its own fallback
     key_source: Literal["none", "configured", "typed"] = "none"  # never the key itself
     speed: Speed = "realistic"  # demo only
     seed: int = 1
@@ -391,6 +393,7 @@ class AgentOutput:
     sources: tuple[Source, ...] = ()
     prompt: str = ""  # system and user prompt, for the "prompts" tab
     response_model: str = ""  # what the provider says it used
+    request_model: str = ""  # that wrote it: the fallback's name when the first failed
     mark: str = ""  # set when substituted: what a reader must know
 
 

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     openai_model: str = Field(default="", validation_alias="OPENAI_MODEL")
+    fallback_model: str = ""  # of agents whose model fails for good
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
 
     data_dir: Path = Path("data")

@@ -61,7 +61,8 @@ class AgentResult:
 class AgentManager:
     """The roster's agents, ready to work on one client.
 
-    `model` is used unless `agent_models` names another for an agent. `caller` shares admission,
+    `model` is used unless `agent_models` names another for an agent; `fallback_model` and
+    `fallback_models` say in the same way who takes over when it fails for good. `caller` shares admission,
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `search_topic` is what code searches for where an endpoint takes no tools.
     """
@@ -72,6 +73,8 @@ class AgentManager:
         *,
         model: str,
         agent_models: Mapping[str, str] | None = None,
+        fallback_model: str = "",
+        fallback_models: Mapping[str, str] | None = None,
         roster: Sequence[AgentSpec] = ROSTER,
         seed: int | None = None,
         journal: Journal | None = None,
@@ -81,6 +84,8 @@ class AgentManager:
         self._client = client
         self._model = model
         self._agent_models = dict(agent_models or {})
+        self._fallback_model = fallback_model
+        self._fallback_models = dict(fallback_models or {})
         self._roster = {agent.name: agent for agent in roster}
         self._seed = seed
         self._journal = journal or Journal("library")
@@ -109,6 +114,11 @@ class AgentManager:
         agent = self._agent(name)
         return chosen_model(agent, self._agent_models, self._model)
 
+    def fallback_for(self, name: str) -> str:
+        """The model that takes over when `name`'s own fails for good; empty: none."""
+        fallback = chosen_model(self._agent(name), self._fallback_models, self._fallback_model)
+        return "" if fallback == self.model_for(name) else fallback
+
     def adopt(self, agents: Sequence[AgentSpec]) -> None:
         """Know these agents as well: a plan grew while it ran."""
         self._roster |= {agent.name: agent for agent in agents}
@@ -134,6 +144,7 @@ class AgentManager:
             seed=self._seed,
             prefetch=self._prefetch(self._agent(name), prompt),
             sources=tuple(sources),
+            fallback_model=self.fallback_for(name),
         )
         try:
             reply = await agent.run_async(

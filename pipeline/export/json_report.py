@@ -104,6 +104,7 @@ def _agent(
         "status": timing.state.value,
         "importance": plan.agent(timing.agent).importance.value,
         "attempts": timing.attempts,
+        "model": timing.model or None,
         "started_s": timing.started_s,
         "admitted_s": timing.admitted_s,
         "first_token_s": timing.first_token_s,
@@ -137,6 +138,7 @@ def _call(call: CallTiming) -> dict[str, Any]:
     return {
         "call": call.call,
         "attempt": call.attempt,
+        "model": call.model or None,
         "sent_s": call.sent_s,
         "first_token_s": call.first_token_s,
         "finished_s": call.finished_s,

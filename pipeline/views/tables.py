@@ -6,9 +6,11 @@ numbers, in seconds with two decimals; None is "did not happen" or "not told", n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.events import AnyEvent, ModelFellBack
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, PhaseTiming, RunTiming
 from pipeline.views.bars import ChartClock, said_s
@@ -175,3 +177,12 @@ def explanations(timing: RunTiming) -> list[str]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
+
+
+def fallback_lines(events: Iterable[AnyEvent]) -> list[str]:
+    """One sentence per agent whose model failed for good and was replaced; the last one holds."""
+    facts = {e.agent: e for e in events if isinstance(e, ModelFellBack)}
+    return [
+        f"{e.agent} went on with {e.fallback}, because {e.model} failed: {e.error}"
+        for e in facts.values()
+    ]
