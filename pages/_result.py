@@ -19,6 +19,7 @@ from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
+from pipeline.prices import load_prices
 
 PLAN_LAB: Final = "plan_lab.py"
 
@@ -81,7 +82,11 @@ def draw_ended(run: RunRecord) -> None:
     """The finished page: what happened, the figures, the article and everything beside it."""
     runtime = get_runtime()
     bundle = Bundle(
-        run, runtime.events(run.id), runtime.checkpoints(run.id), texts=runtime.texts(run.id)
+        run,
+        runtime.events(run.id),
+        runtime.checkpoints(run.id),
+        texts=runtime.texts(run.id),
+        prices=load_prices(runtime.settings.prices_file),
     )
     draw_outcome(bundle)
     draw_headline(bundle)

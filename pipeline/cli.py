@@ -21,10 +21,12 @@ from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
 from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
+from pipeline.prices import load_prices
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import make_spec
 from pipeline.views.cockpit import cockpit_lines
 from pipeline.views.progress import progress_line
+from pipeline.views.tables import cost_line
 
 if TYPE_CHECKING:
     from pipeline.engine.runtime import Runtime
@@ -77,6 +79,12 @@ def run(
             help="Model that takes over when one fails for good; of all or of one agent (repeatable).",
         ),
     ] = None,
+    max_tokens_per_run: Annotated[
+        int | None, typer.Option(min=1, help="Stop before the run uses more, prompts and answers.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0.0, metavar="USD", help="Stop before it costs more.")
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=SEED_MAX, help="Same seed, same demo text and latencies.")
     ] = 1,
@@ -124,6 +132,8 @@ def run(
             agent_models=agent_model or [],
             fallback_models=fallback_model or [],
             seed=seed,
+            max_tokens=max_tokens_per_run,
+            max_cost_usd=max_cost,
             audience=audience,
             tone=tone,
             length=length,
@@ -359,7 +369,7 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
             return
         if cockpit and time.monotonic() - shown_s >= COCKPIT_EVERY_S:
             shown_s = time.monotonic()
-            yield from cockpit_lines(runtime.admission())
+            yield from cockpit_lines(runtime.admission(), journal.spending if journal else None)
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
 
 
@@ -391,7 +401,9 @@ def _write_results(
         runtime.events(run_id),
         runtime.checkpoints(run_id),
         texts=runtime.texts(run_id),
+        prices=load_prices(runtime.settings.prices_file),
     )
+    typer.echo(cost_line(bundle.cost), err=True)
     if json_file:
         _write(json_file, bundle.json())
     article = bundle.markdown()

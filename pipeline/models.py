@@ -268,6 +268,8 @@ class RunSpec(BaseModel):
     agent_models: dict[str, str] = Field(default_factory=dict)
     fallback_model: str = ""  # takes over when an agent's model fails for good; empty: none
     fallback_models: dict[str, str] = Field(default_factory=dict)  # agent → its own fallback
+    max_tokens: int | None = Field(default=None, ge=1)  # of the whole run, prompts and answers
+    max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     key_source: Literal["none", "configured", "typed"] = "none"  # never the key itself
     speed: Speed = "realistic"  # demo only
     seed: int = 1

@@ -28,6 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
+from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 
@@ -92,6 +93,7 @@ class AgentManager:
         self._caller = caller or ModelCaller(client)
         self._owns_caller = caller is None
         self._search_topic = search_topic
+        self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
         return self
@@ -118,6 +120,12 @@ class AgentManager:
         """The model that takes over when `name`'s own fails for good; empty: none."""
         fallback = chosen_model(self._agent(name), self._fallback_models, self._fallback_model)
         return "" if fallback == self.model_for(name) else fallback
+
+    @property
+    def models(self) -> set[str]:
+        """Every model an agent may ask for."""
+        own = {self.model_for(name) for name in self._roster}
+        return own | {other for name in self._roster if (other := self.fallback_for(name))}
 
     def adopt(self, agents: Sequence[AgentSpec]) -> None:
         """Know these agents as well: a plan grew while it ran."""
@@ -153,6 +161,7 @@ class AgentManager:
                 caller=self._caller,
                 journal=self._journal,
                 ticket=ticket,
+                budget=self.budget,
             )
         except _NOT_THE_AGENTS:
             raise

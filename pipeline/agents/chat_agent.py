@@ -23,6 +23,7 @@ from pipeline.errors import CallError, OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
+from pipeline.llm.budget import Budget
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
 from pipeline.llm.retry import worth_another_model
@@ -99,21 +100,22 @@ class ChatAgent:
         caller: ModelCaller | None = None,
         journal: Journal | None = None,
         ticket: Ticket | None = None,
+        budget: Budget | None = None,
     ) -> AgentReply:
         """Do the agent's work on any `AsyncOpenAI` and return its validated output.
 
         `caller` shares admission and what is known of the endpoint with other agents; without
         one this call stands alone. `journal` is told every step. `ticket` says whose work it is, for
-        its calls' places in the queue. Raises `CallError` when a call
+        its calls' places in the queue. `budget` is asked before each call. Raises `CallError` when a call
         fails for good and `OutputInvalid` when the answer does not fit after the repair turns.
         """
         reporter = AgentReporter(journal or Journal("library"), self.name)
         ticket = ticket or Ticket(agent=self.name)
         if caller is not None:
-            return await _Work(self, caller, reporter, user_prompt, ticket).run()
+            return await _Work(self, caller, reporter, user_prompt, ticket, budget).run()
         own = ModelCaller(client)
         try:
-            return await _Work(self, own, reporter, user_prompt, ticket).run()
+            return await _Work(self, own, reporter, user_prompt, ticket, budget).run()
         finally:
             await own.aclose()
 
@@ -136,6 +138,7 @@ class _Work:
     reporter: AgentReporter
     user_prompt: str
     ticket: Ticket
+    budget: Budget | None = None
     messages: list[Mapping[str, Any]] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -200,7 +203,9 @@ class _Work:
 
     async def _ask(self) -> ModelReply:
         observer = self.reporter.call(self.calls)
-        return await self.caller.call(self._request(), observer, ticket=self.ticket)
+        return await self.caller.call(
+            self._request(), observer, ticket=self.ticket, budget=self.budget
+        )
 
     @property
     def _offers_tools(self) -> bool:

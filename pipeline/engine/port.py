@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.budgets import Ledger
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
@@ -22,6 +23,7 @@ class RunContext:
     settings: Settings
     owner: str
     typed_endpoint: Endpoint | None = None
+    ledger: Ledger | None = None  # where budgets are kept; None: in memory
 
 
 @dataclass(frozen=True, slots=True)

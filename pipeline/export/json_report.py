@@ -16,6 +16,7 @@ from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts
+from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
     DEMO_LABEL,
@@ -26,6 +27,7 @@ from pipeline.models import (
     RunRecord,
 )
 from pipeline.plan import Plan
+from pipeline.prices import MICRO
 from pipeline.timing import AgentTiming, CallTiming, RunTiming
 
 SCHEMA_VERSION = 1
@@ -38,6 +40,8 @@ def build_report(
     checkpoints: Mapping[str, Checkpoint],
     timing: RunTiming,
     texts: Mapping[str, str] | None = None,
+    *,
+    cost: RunCost | None = None,
 ) -> dict[str, Any]:
     """The report as JSON values.
 
@@ -67,6 +71,7 @@ def build_report(
             for agent in timing.agents
         ],
         "timing": _timing(timing),
+        **_cost(run, cost),
         "speculation": _speculation(timing),
         "article": {"title": article.title, "markdown": article.markdown} if article else None,
         "labels": list(article.labels) if article else [],
@@ -122,6 +127,29 @@ def _agent(
 def _part_of(agent: AgentSpec) -> str | None:
     """The agent whose work this one shares, when the plan has grown."""
     return agent.part.of if agent.part else None
+
+
+def _cost(run: RunRecord, cost: RunCost | None) -> dict[str, Any]:
+    """Tokens as the provider told them, and dollars at the table's prices; null: unknown."""
+    if cost is None:
+        return {"usage": None, "cost": None}
+    usd = None if cost.micro_usd is None else cost.micro_usd / MICRO
+    return {
+        "usage": {
+            "input_tokens": cost.input_tokens,
+            "output_tokens": cost.output_tokens,
+            "calls": cost.calls,
+            "calls_without_usage": cost.untold,
+            "discarded_attempts": cost.discarded,
+        },
+        "cost": {
+            "usd": usd,
+            "priced_on": cost.priced_on,
+            "unpriced_models": list(cost.unpriced),
+            "max_tokens": run.spec.max_tokens,
+            "max_cost_usd": run.spec.max_cost_usd,
+        },
+    }
 
 
 def _speculation(timing: RunTiming) -> dict[str, Any] | None:

@@ -34,7 +34,8 @@ from pipeline.events import AnyEvent
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
-from pipeline.store.tables import checkpoints, events, runs
+from pipeline.store.spending import RunLedger, run_scope
+from pipeline.store.tables import checkpoints, events, holds, runs, spending
 from pipeline.store.writer import Writer
 
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
@@ -73,6 +74,10 @@ class Store:
             await self.writer.aclose()
         finally:
             await self._database.aclose()
+
+    def ledger(self, run_id: str) -> RunLedger:
+        """The account of what the run spends."""
+        return RunLedger(self.writer, run_id)
 
     # Reading
 
@@ -265,7 +270,12 @@ class Store:
 
         def change(connection: Connection) -> bool:
             # checkpoints and events go with their run (ON DELETE CASCADE)
-            return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
+            if not connection.execute(delete(runs).where(_is(run_id, owner))).rowcount:
+                return False
+            # what it spent stays in the day's sum
+            connection.execute(delete(holds).where(holds.c.run_id == run_id))
+            connection.execute(delete(spending).where(spending.c.scope == run_scope(run_id)))
+            return True
 
         return await self.writer.do(change)
 

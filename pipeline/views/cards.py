@@ -37,6 +37,7 @@ ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "tokens": "the tokens per minute are used up",
     "shared": "other processes use the same limit",
     "queue": "others are before it",
+    "budget": "other calls of this run may still take what is left of its budget",
     CIRCUIT: "the endpoint is down, one call at a time tries whether it is back",
 }
 NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"

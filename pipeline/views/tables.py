@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.costs import RunCost
 from pipeline.events import AnyEvent, ModelFellBack
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, PhaseTiming, RunTiming
@@ -186,3 +187,15 @@ def fallback_lines(events: Iterable[AnyEvent]) -> list[str]:
         f"{e.agent} went on with {e.fallback}, because {e.model} failed: {e.error}"
         for e in facts.values()
     ]
+
+
+def cost_line(cost: RunCost) -> str:
+    """Tokens and money of a run in one sentence, with what it rests on."""
+    told = f"{cost.input_tokens:,} tokens in and {cost.output_tokens:,} out, as the provider told."
+    line = f"Cost: {cost.cost_text}, at list prices of {cost.priced_on}. {told}"
+    if cost.micro_usd is None:
+        line = f"Cost: {cost.cost_text}. {told}"
+    if cost.discarded:
+        attempts = "attempt is" if cost.discarded == 1 else "attempts are"
+        line += f" {cost.discarded} discarded {attempts} not counted."
+    return line
