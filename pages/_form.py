@@ -91,6 +91,8 @@ def form_defaults(settings: Settings) -> dict[str, Any]:
         "mode": Mode.PHASES,
         "allow_unsourced": False,
         "seed": 1,
+        "max_tokens": settings.run_tokens,
+        "max_cost_usd": settings.run_cost_usd,
         "demo_speed": settings.demo_speed,
         **dict.fromkeys(RunOptions.model_fields, False),
         **{f"parallel_{phase}": on for phase, on in switches.items()},
@@ -108,6 +110,8 @@ def prefill(spec: RunSpec) -> str:
         "mode": spec.mode,
         "allow_unsourced": spec.allow_unsourced,
         "seed": spec.seed,
+        "max_tokens": spec.max_tokens,
+        "max_cost_usd": spec.max_cost_usd,
         "demo_speed": spec.speed,
         **spec.options.model_dump(),
     }
@@ -222,9 +226,34 @@ def _details() -> None:
             help="The same seed gives the same demo text and the same demo latencies.",
             persist_state=KEEP,
         )
+        _budget_fields()
         _option_toggles()
     with right:
         provider_panel()
+
+
+def _budget_fields() -> None:
+    with st.container(horizontal=True, gap="small", key="budget"):
+        st.number_input(
+            "Budget, in tokens",
+            min_value=1,
+            step=1000,
+            key="max_tokens",
+            placeholder="None",
+            help="Prompts and answers of the whole run. It stops before a call that may pass this; "
+            "what is finished is kept.",
+            persist_state=KEEP,
+        )
+        st.number_input(
+            "Budget, in US dollars",
+            min_value=0.0001,
+            step=0.1,
+            format="%.4g",
+            key="max_cost_usd",
+            placeholder="None",
+            help="At the list prices of the price table; needs a model whose price is known.",
+            persist_state=KEEP,
+        )
 
 
 def _option_toggles() -> None:
@@ -295,6 +324,8 @@ def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
         "options": options,
         "allow_unsourced": state["allow_unsourced"],
         "seed": state["seed"],
+        "max_tokens": state["max_tokens"],
+        "max_cost_usd": state["max_cost_usd"],
         "speed": state["demo_speed"],
     }
     return make_spec(**(brief | over))

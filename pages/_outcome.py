@@ -10,9 +10,10 @@ from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
 from pages._text import escaped
 from pipeline.base_url import address
-from pipeline.errors import GantryError, NothingFound
+from pipeline.errors import BudgetExceeded, GantryError, NothingFound
 from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
+from pipeline.views.tables import fallback_lines
 
 
 def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
@@ -30,6 +31,11 @@ def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
                 "This run was cancelled. What was finished before is kept below.",
                 icon=":material/stop_circle:",
             )
+    if lines := fallback_lines(bundle.events):
+        st.info(
+            "**Another model took over:**\n\n" + "\n".join(f"- {escaped(line)}" for line in lines),
+            icon=":material/swap_horiz:",
+        )
     if read_only:
         return
     if run.status is RunStatus.NEEDS_KEY:
@@ -46,6 +52,8 @@ def _gaps(run: RunRecord) -> None:
 def _ways_on(run: RunRecord) -> None:
     if _may_change_model(run):
         _model_field(run)
+    if run.error_code == BudgetExceeded.code:
+        _budget_fields(run)
     if run.spec.key_source == "typed":
         st.text_input(
             f"API key for {escaped(address(run.spec.base_url))}",
@@ -108,6 +116,29 @@ def _model_field(run: RunRecord) -> None:
     )
 
 
+def _budget_fields(run: RunRecord) -> None:
+    """A run that stopped at its budget goes on with a larger one."""
+    with st.container(horizontal=True, key="budget_again"):
+        if run.spec.max_tokens is not None:
+            st.number_input(
+                "Budget of the whole run, in tokens",
+                min_value=1,
+                value=run.spec.max_tokens,
+                step=1000,
+                width=240,
+                key=f"resume_tokens_{run.id}",
+            )
+        if run.spec.max_cost_usd is not None:
+            st.number_input(
+                "Budget of the whole run, in US dollars",
+                min_value=0.0001,
+                value=run.spec.max_cost_usd,
+                format="%.4g",
+                width=240,
+                key=f"resume_cost_{run.id}",
+            )
+
+
 def _model_to_ask(run: RunRecord) -> str | None:
     if not _may_change_model(run):
         return None
@@ -133,6 +164,8 @@ def _resume(run: RunRecord, allow_unsourced: bool | None = None) -> None:
             allow_unsourced=allow_unsourced,
             typed_endpoint=endpoint,
             model=_model_to_ask(run),
+            max_tokens=st.session_state.get(f"resume_tokens_{run.id}"),
+            max_cost_usd=st.session_state.get(f"resume_cost_{run.id}"),
         )
         set_run_error(run.id, "")
         note_page_change()

@@ -103,6 +103,7 @@ def _endpoint_choice(settings: Settings, *, typed: bool) -> None:
         st.caption(f"{escaped(where)}, with the key of this installation.")
     tested = _tested(settings)
     _model_choice(settings, tested.report.models if tested else ())
+    _fallback_choice(settings)
     st.button(
         "Test connection", key="test_connection", icon=":material/cable:", on_click=_test_connection
     )
@@ -126,6 +127,18 @@ def _model_choice(settings: Settings, listed: tuple[str, ...]) -> None:
     )
 
 
+def _fallback_choice(settings: Settings) -> None:
+    st.session_state.setdefault("endpoint_fallback", settings.fallback_model)
+    st.text_input(
+        "Fallback model",
+        key="endpoint_fallback",
+        placeholder="None",
+        help="Takes over for an agent whose model is overloaded, too slow, missing, or too small for "
+        "the prompt after its last attempt. Empty: the agent fails then.",
+        persist_state=KEEP,
+    )
+
+
 def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     """The provider's fields of a `RunSpec`, and the endpoint when it was typed for this session.
 
@@ -138,6 +151,7 @@ def chosen_provider() -> tuple[dict[str, Any], Endpoint | None]:
     endpoint = _endpoint(settings)
     model = _panel("endpoint_model") or settings.openai_model.strip() or _only_model(endpoint)
     fields = {"provider": "openai", "model": model, "base_url": endpoint.base_url}
+    fields["fallback_model"] = _fallback(settings)
     if choice == "configured":
         return {**fields, "key_source": "configured"}, None
     return {**fields, "key_source": "typed"}, endpoint
@@ -153,6 +167,7 @@ def restore_provider(spec: RunSpec) -> str:
         state["provider"] = "demo"
         return ""
     state["endpoint_model"] = spec.model or None
+    state["endpoint_fallback"] = spec.fallback_model
     at_home = settings.has_endpoint and same_base_url(spec.base_url, settings.openai_base_url)
     if spec.key_source != "typed" and at_home:
         state["provider"] = "configured"
@@ -213,6 +228,13 @@ def endpoint_to_continue(run: RunRecord) -> Endpoint | None:
 def resume_key(run_id: str) -> str:
     """The widget's key, one per run: what is typed for one run must not stand in another's field."""
     return f"resume_key_{run_id}"
+
+
+def _fallback(settings: Settings) -> str:
+    """What the panel says; what is configured, when the panel was never drawn."""
+    if "endpoint_fallback" in st.session_state:
+        return _panel("endpoint_fallback")
+    return settings.fallback_model
 
 
 def _panel(key: str) -> str:

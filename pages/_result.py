@@ -20,6 +20,7 @@ from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
+from pipeline.prices import load_prices
 
 PLAN_LAB: Final = "plan_lab.py"
 
@@ -105,6 +106,7 @@ def _bundle(run: RunRecord) -> Bundle:
         runtime.events(run.id, run.owner),
         runtime.checkpoints(run.id, run.owner),
         texts=runtime.texts(run.id),
+        prices=load_prices(runtime.settings.prices_file),
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.views.tables import (
     Headline,
     Row,
     agent_rows,
+    cost_line,
     explanations,
     headlines,
     phase_rows,
@@ -34,6 +35,8 @@ def draw_headline(bundle: Bundle) -> None:
                 help=figure.note or None,
             )
     st.caption(" ".join(escaped(line) for line in explanations(bundle.timing)))
+    with st.container(key="cost"):
+        st.caption(escaped(cost_line(bundle.cost)))
 
 
 def draw_timing_chart(bundle: Bundle) -> None:

@@ -31,6 +31,7 @@ from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
+from pipeline.prices import load_prices
 from pipeline.settings import Settings
 from pipeline.store import database_url, is_postgresql
 from pipeline.telemetry import telemetry_from
@@ -143,8 +144,13 @@ class ModelAccess:
             async with self._borrowed(endpoint) as line:
                 model = spec.model or await self._model(spec, line)
                 result = await ChatOrchestrator(
-                    line.client, model=model, caller=line.caller, estimates=self._estimates
-                ).carry_out(spec, journal, owner=context.owner)
+                    line.client,
+                    model=model,
+                    caller=line.caller,
+                    estimates=self._estimates,
+                    limits=self._settings.limits,
+                    prices=load_prices(self._settings.prices_file),
+                ).carry_out(spec, journal, owner=context.owner, ledger=context.ledger)
         except GantryError as error:
             return _failed_early(journal, error)
         return _outcome(result)

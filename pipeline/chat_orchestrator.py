@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from openai import AsyncOpenAI
 from pipeline.agents.agent_manager import AgentManager
 from pipeline.agents.prompting import checkpoint_key, instructions, join_key, user_prompt
 from pipeline.agents.roster import ROSTER
+from pipeline.budgets import NO_LIMITS, Ledger, Limits, Spending
 from pipeline.content.findings import kept_findings
 from pipeline.content.sections import joined
 from pipeline.content.substitutes import substitute_for
@@ -33,6 +34,7 @@ from pipeline.events import (
 )
 from pipeline.journal import Journal, wall_now
 from pipeline.llm.admission import Ticket
+from pipeline.llm.budget import Budget, MemoryLedger
 from pipeline.llm.client import ModelCaller
 from pipeline.logs import log_context
 from pipeline.models import (
@@ -58,6 +60,7 @@ from pipeline.plan import (
     remaining_paths,
     settle,
 )
+from pipeline.prices import PriceTable, load_prices
 from pipeline.spec import make_spec
 from pipeline.timing import RunTiming, run_timing
 
@@ -88,6 +91,7 @@ class ChatOrchestrator:
 
     `caller` shares admission and deadlines between runs; without one each run has its own.
     `estimates` remember what agents took; they decide which of a run's calls matters most.
+    `limits` are what a run may spend, beside its own; `prices` what tokens cost.
     Another `roster` is another pipeline: agents, phases and switches follow from it.
     """
 
@@ -99,12 +103,16 @@ class ChatOrchestrator:
         roster: Sequence[AgentSpec] = ROSTER,
         caller: ModelCaller | None = None,
         estimates: Estimates | None = None,
+        limits: Limits = NO_LIMITS,
+        prices: PriceTable | None = None,
     ) -> None:
         self._client = client
         self._model = model
         self._roster = tuple(roster)
         self._caller = caller
         self._estimates = estimates or Estimates()
+        self._limits = limits
+        self._prices = prices
 
     async def run_pipeline(
         self, topic: str, *, journal: Journal | None = None, **brief: Any
@@ -120,11 +128,18 @@ class ChatOrchestrator:
         return await self.carry_out(spec, journal or Journal(secrets.token_urlsafe(16)))
 
     async def carry_out(
-        self, spec: RunSpec, journal: Journal, *, owner: str = LOCAL_OWNER
+        self,
+        spec: RunSpec,
+        journal: Journal,
+        *,
+        owner: str = LOCAL_OWNER,
+        ledger: Ledger | None = None,
     ) -> RunResult:
         """Execute one epoch of a run: take over its checkpoints, do the rest.
 
         `owner` shares the endpoint's limits with other owners, whatever their number of runs.
+        `ledger` keeps what is spent; without one a budget lasts for this call. Raises `SpecError`
+        when a budget in money meets a model without a known price.
         Cancellation is passed on after the agents in flight have been closed and recorded.
         """
         plan = make_plan(self._roster, spec.mode, spec.switches, spec.options)
@@ -135,12 +150,15 @@ class ChatOrchestrator:
             self._client,
             model=spec.model or self._model,
             agent_models=spec.agent_models,
+            fallback_model=spec.fallback_model,
+            fallback_models=spec.fallback_models,
             roster=plan.agents,
             seed=spec.seed,
             journal=journal,
             caller=self._caller,
             search_topic=spec.topic,
         )
+        manager.budget = await self._budget(spec, journal, manager.models, ledger)
         async with manager:
             age_s = journal.now_s() if journal.events else 0.0  # a continued run keeps its age
             tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates, age_s)
@@ -149,6 +167,23 @@ class ChatOrchestrator:
         now_s = asyncio.get_running_loop().time()
         self._estimates.learn_run(result.timing, models, now_s)
         return result
+
+    async def _budget(
+        self, spec: RunSpec, journal: Journal, models: Iterable[str], ledger: Ledger | None
+    ) -> Budget | None:
+        """What the run may spend; None when nobody set a limit."""
+        limits = self._limits.with_spec(spec)
+        if not limits.any:
+            return None
+
+        def tell(spending: Spending) -> None:
+            journal.spending = spending
+
+        prices = self._prices or load_prices()
+        budget = Budget(ledger or MemoryLedger(), limits, prices, on_change=tell)
+        budget.check_models(models)
+        await budget.begin()
+        return budget
 
 
 class Tickets:

@@ -23,10 +23,12 @@ from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
 from pipeline.logs import LogLevel, set_up_logging
 from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
+from pipeline.prices import load_prices
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import make_spec
 from pipeline.views.cockpit import cockpit_lines
 from pipeline.views.progress import progress_line
+from pipeline.views.tables import cost_line
 
 if TYPE_CHECKING:
     from pipeline.engine.runtime import Runtime
@@ -71,6 +73,19 @@ def run(
     model: Annotated[str, typer.Option(help="Default: OPENAI_MODEL.")] = "",
     agent_model: Annotated[
         list[str] | None, typer.Option(metavar="AGENT=M", help="Model of one agent (repeatable).")
+    ] = None,
+    fallback_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="M|AGENT=M",
+            help="Model that takes over when one fails for good; of all or of one agent (repeatable).",
+        ),
+    ] = None,
+    max_tokens_per_run: Annotated[
+        int | None, typer.Option(min=1, help="Stop before the run uses more, prompts and answers.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0.0, metavar="USD", help="Stop before it costs more.")
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=SEED_MAX, help="Same seed, same demo text and latencies.")
@@ -117,7 +132,10 @@ def run(
             speed=speed,
             model=model,
             agent_models=agent_model or [],
+            fallback_models=fallback_model or [],
             seed=seed,
+            max_tokens=max_tokens_per_run,
+            max_cost_usd=max_cost,
             audience=audience,
             tone=tone,
             length=length,
@@ -334,6 +352,7 @@ def _spec(
     speed: SpeedName | None,
     model: str,
     agent_models: list[str],
+    fallback_models: list[str],
     options: RunOptions,
     **brief: object,
 ) -> RunSpec:
@@ -346,6 +365,9 @@ def _spec(
         )
     switches = _switches(settings, sequential_phases, options)
     make_plan(ROSTER, mode, switches, options)
+    of_all = [one for one in fallback_models if "=" not in one]
+    if len(of_all) > 1:
+        raise SpecError("Only one fallback can be for all agents.", "Write AGENT=M for the others.")
     return make_spec(
         mode=mode,
         options=options,
@@ -354,6 +376,8 @@ def _spec(
         base_url=None if demo else settings.openai_base_url,
         model=model or ("" if demo else settings.openai_model),
         agent_models=_agent_models(agent_models),
+        fallback_model=of_all[0] if of_all else "" if demo else settings.fallback_model,
+        fallback_models=_agent_models([one for one in fallback_models if "=" in one]),
         key_source="none" if demo else "configured",
         speed=speed.value if speed else settings.demo_speed,
         **brief,
@@ -469,7 +493,7 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
             return
         if cockpit and time.monotonic() - shown_s >= COCKPIT_EVERY_S:
             shown_s = time.monotonic()
-            yield from cockpit_lines(runtime.admission())
+            yield from cockpit_lines(runtime.admission(), journal.spending if journal else None)
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
 
 
@@ -501,7 +525,9 @@ def _write_results(
         runtime.events(run_id),
         runtime.checkpoints(run_id),
         texts=runtime.texts(run_id),
+        prices=load_prices(runtime.settings.prices_file),
     )
+    typer.echo(cost_line(bundle.cost), err=True)
     if json_file:
         _write(json_file, bundle.json())
     article = bundle.markdown()

@@ -19,6 +19,7 @@ GantryError
 │   ├── StreamBroken          cut, malformed chunk, error object, or no `finish_reason`
 │   └── DeadlineExceeded      first token, idle or total deadline
 ├── OutputInvalid             the text does not fit the agent's schema after the repair turns
+├── BudgetExceeded            the next call may cost more than the run or the day may spend
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
 ├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
@@ -189,6 +190,12 @@ class OutputInvalid(GantryError):
 
 class NothingFound(GantryError):
     code = "nothing_found"
+
+
+class BudgetExceeded(GantryError):
+    """Raised before the call: nothing was sent. It stops the run, which can be continued."""
+
+    code = "budget"
 
 
 class InternalError(GantryError):

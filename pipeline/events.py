@@ -152,6 +152,21 @@ class ParameterDropped(Event, frozen=True, tag="parameter_dropped"):
     parameter: str
 
 
+class ModelFellBack(Event, frozen=True, tag="model_fell_back"):
+    """A call failed for good on `model`; the agent goes on with `fallback`, from the same prompt.
+
+    What the failed attempts wrote is gone. The checkpoint's key still names `model`: it says what
+    was asked for, and the output which model wrote it.
+    """
+
+    agent: str
+    call: int  # that failed
+    model: str
+    fallback: str
+    error: str
+    error_code: str = ""
+
+
 class PlanGrown(Event, frozen=True, tag="plan_grown"):
     """`agent` settled and its outline changed the plan; stored in the same transaction.
 
@@ -208,6 +223,7 @@ AnyEvent = (
     | ToolsFinished
     | RepairRequested
     | ParameterDropped
+    | ModelFellBack
     | PlanGrown
     | SpeculationJudged
     | AgentFinished

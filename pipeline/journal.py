@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.budgets import Spending
 from pipeline.events import AnyEvent, Event
 from pipeline.models import Checkpoint
 
@@ -53,6 +54,7 @@ class Journal:
         self.events: list[AnyEvent] = list(events or [])
         self.texts: dict[str, LiveText] = {}
         self.finished = False
+        self.spending: Spending | None = None  # how the run's budget stands now; not a fact
         self._checkpoints: dict[str, Checkpoint] = dict(checkpoints or {})
         self._offset_s = offset_s
         self._zero = time.monotonic()

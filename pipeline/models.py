@@ -266,6 +266,10 @@ class RunSpec(BaseModel):
     base_url: str | None = None  # None: the configured endpoint, or OpenAI's own
     model: str = ""
     agent_models: dict[str, str] = Field(default_factory=dict)
+    fallback_model: str = ""  # takes over when an agent's model fails for good; empty: none
+    fallback_models: dict[str, str] = Field(default_factory=dict)  # agent → its own fallback
+    max_tokens: int | None = Field(default=None, ge=1)  # of the whole run, prompts and answers
+    max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     key_source: Literal["none", "configured", "typed"] = "none"  # never the key itself
     speed: Speed = "realistic"  # demo only
     seed: int = 1
@@ -391,6 +395,7 @@ class AgentOutput:
     sources: tuple[Source, ...] = ()
     prompt: str = ""  # system and user prompt, for the "prompts" tab
     response_model: str = ""  # what the provider says it used
+    request_model: str = ""  # that wrote it: the fallback's name when the first failed
     mark: str = ""  # set when substituted: what a reader must know
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 
-from pipeline.errors import GantryError, PlanError
+from pipeline.errors import BudgetExceeded, GantryError, PlanError
 from pipeline.events import AnyEvent, PlanGrown
 from pipeline.growth import SPECIMEN, Parts, expanded, expanding, parts_of, with_forerunners
 from pipeline.models import (
@@ -420,7 +420,7 @@ def settle(
         state = AgentState.SUBSTITUTED if outcome.mark else AgentState.DONE
         return Settlement(agent.name, state, outcome, mark=outcome.mark, empty=empty)
     error = str(outcome)
-    if agent.on_failure is OnFailure.STOP:
+    if agent.on_failure is OnFailure.STOP or isinstance(outcome, BudgetExceeded):
         return Settlement(agent.name, AgentState.FAILED, error=error)
     if agent.on_failure is OnFailure.SUBSTITUTE and substitute is not None:
         return Settlement(

@@ -16,11 +16,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import check_base_url
+from pipeline.budgets import Limits
 from pipeline.errors import SpecError
 from pipeline.logs import LogForm, LogLevel
 from pipeline.models import KEYLESS, Endpoint, RunOptions, Speed
 from pipeline.owners import Owners
 from pipeline.plan import switchable_phases
+from pipeline.prices import MICRO
 from pipeline.redaction import remember_secret
 
 
@@ -32,6 +34,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     openai_model: str = Field(default="", validation_alias="OPENAI_MODEL")
+    fallback_model: str = ""  # of agents whose model fails for good
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
 
     data_dir: Path = Path("data")
@@ -44,6 +47,11 @@ class Settings(BaseSettings):
     circuit_probe_s: float = Field(default=5.0, gt=0)  # how often a down endpoint is tried
     circuit_patience_s: float = Field(default=120.0, gt=0)  # how long a call waits for it
     hedge: bool = True  # a second request when the first token is far too late
+    run_tokens: int | None = Field(default=None, ge=1)  # what a run may use, prompts and answers
+    day_tokens: int | None = Field(default=None, ge=1)  # all runs of a UTC day together
+    run_cost_usd: float | None = Field(default=None, gt=0)
+    day_cost_usd: float | None = Field(default=None, gt=0)
+    prices_file: Path | None = None  # another table than pipeline/prices.toml
     max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)  # in a team: of all workers
     lease_s: float = Field(default=15.0, ge=2, le=600)  # a team's worker may be silent for so long
     first_token_timeout_s: float = Field(default=60.0, gt=0)
@@ -65,6 +73,17 @@ class Settings(BaseSettings):
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @property
+    def limits(self) -> Limits:
+        """What runs may spend, unless they ask for less."""
+        run_usd, day_usd = self.run_cost_usd, self.day_cost_usd
+        return Limits(
+            run_tokens=self.run_tokens,
+            day_tokens=self.day_tokens,
+            run_micro_usd=None if run_usd is None else int(run_usd * MICRO),
+            day_micro_usd=None if day_usd is None else int(day_usd * MICRO),
+        )
 
     @property
     def has_endpoint(self) -> bool:

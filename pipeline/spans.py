@@ -119,6 +119,7 @@ class CallTiming:
     finished_s: float | None = None
     outcome: str = ""
     usage: Usage = Usage()
+    model: str = ""  # that was asked
 
 
 @dataclass(slots=True)
@@ -330,7 +331,9 @@ class SpanWalker:
         if event.attempt != track.rival:
             track.enter(Segment.FIRST_TOKEN, event.at_s)
             track.call, track.attempt = event.call, event.attempt
-        track.calls.append(CallTiming(event.call, event.attempt, self.epoch, event.at_s))
+        track.calls.append(
+            CallTiming(event.call, event.attempt, self.epoch, event.at_s, model=event.request_model)
+        )
 
     def _first_token(self, track: Track, event: FirstToken) -> None:
         if track.rival and event.attempt == track.rival:

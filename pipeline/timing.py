@@ -112,6 +112,7 @@ class AgentTiming:
     finished_s: float | None = None
     reused: bool = False
     speculation: Speculated | None = None  # of a forerunner, once judged
+    model: str = ""  # asked last: a fallback's name when the first failed
 
     @property
     def busy(self) -> tuple[Interval, ...]:
@@ -230,6 +231,7 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         finished_s=track.finished_s,
         reused=track.reused,
         speculation=_speculated(track, usage_of(calls).output_tokens),
+        model=calls[-1].model if calls else "",
     )
 
 

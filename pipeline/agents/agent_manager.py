@@ -28,6 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
+from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 
@@ -61,7 +62,8 @@ class AgentResult:
 class AgentManager:
     """The roster's agents, ready to work on one client.
 
-    `model` is used unless `agent_models` names another for an agent. `caller` shares admission,
+    `model` is used unless `agent_models` names another for an agent; `fallback_model` and
+    `fallback_models` say in the same way who takes over when it fails for good. `caller` shares admission,
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `search_topic` is what code searches for where an endpoint takes no tools.
     """
@@ -72,6 +74,8 @@ class AgentManager:
         *,
         model: str,
         agent_models: Mapping[str, str] | None = None,
+        fallback_model: str = "",
+        fallback_models: Mapping[str, str] | None = None,
         roster: Sequence[AgentSpec] = ROSTER,
         seed: int | None = None,
         journal: Journal | None = None,
@@ -81,12 +85,15 @@ class AgentManager:
         self._client = client
         self._model = model
         self._agent_models = dict(agent_models or {})
+        self._fallback_model = fallback_model
+        self._fallback_models = dict(fallback_models or {})
         self._roster = {agent.name: agent for agent in roster}
         self._seed = seed
         self._journal = journal or Journal("library")
         self._caller = caller or ModelCaller(client)
         self._owns_caller = caller is None
         self._search_topic = search_topic
+        self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
         return self
@@ -108,6 +115,17 @@ class AgentManager:
         """The model `name` will ask for. Raises `SpecError` for an unknown agent."""
         agent = self._agent(name)
         return chosen_model(agent, self._agent_models, self._model)
+
+    def fallback_for(self, name: str) -> str:
+        """The model that takes over when `name`'s own fails for good; empty: none."""
+        fallback = chosen_model(self._agent(name), self._fallback_models, self._fallback_model)
+        return "" if fallback == self.model_for(name) else fallback
+
+    @property
+    def models(self) -> set[str]:
+        """Every model an agent may ask for."""
+        own = {self.model_for(name) for name in self._roster}
+        return own | {other for name in self._roster if (other := self.fallback_for(name))}
 
     def adopt(self, agents: Sequence[AgentSpec]) -> None:
         """Know these agents as well: a plan grew while it ran."""
@@ -134,6 +152,7 @@ class AgentManager:
             seed=self._seed,
             prefetch=self._prefetch(self._agent(name), prompt),
             sources=tuple(sources),
+            fallback_model=self.fallback_for(name),
         )
         try:
             reply = await agent.run_async(
@@ -142,6 +161,7 @@ class AgentManager:
                 caller=self._caller,
                 journal=self._journal,
                 ticket=ticket,
+                budget=self.budget,
             )
         except _NOT_THE_AGENTS:
             raise

@@ -19,12 +19,14 @@ from pydantic import BaseModel
 from pipeline.agents.prompting import instructions, section
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
-from pipeline.errors import OutputInvalid, ParameterRefused
+from pipeline.errors import CallError, OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
+from pipeline.llm.budget import Budget
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
+from pipeline.llm.retry import worth_another_model
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
 from pipeline.tools import ToolError, run_tool, tool_definitions
 
@@ -51,6 +53,7 @@ class ChatAgent:
 
     `prefetch` are the tool calls made by code when the endpoint takes no tools:
     `(tool name, arguments)`. `sources` are passages that its prompt holds already.
+    `fallback_model` takes over for good when a call on `model` failed for good.
     """
 
     name: str
@@ -62,6 +65,7 @@ class ChatAgent:
     seed: int | None = None
     prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     sources: tuple[Source, ...] = ()
+    fallback_model: str = ""
 
     @classmethod
     def from_spec(
@@ -72,6 +76,7 @@ class ChatAgent:
         seed: int | None = None,
         prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
         sources: tuple[Source, ...] = (),
+        fallback_model: str = "",
     ) -> ChatAgent:
         """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
         return cls(
@@ -84,6 +89,7 @@ class ChatAgent:
             seed=seed,
             prefetch=prefetch,
             sources=sources,
+            fallback_model=fallback_model,
         )
 
     async def run_async(
@@ -94,21 +100,22 @@ class ChatAgent:
         caller: ModelCaller | None = None,
         journal: Journal | None = None,
         ticket: Ticket | None = None,
+        budget: Budget | None = None,
     ) -> AgentReply:
         """Do the agent's work on any `AsyncOpenAI` and return its validated output.
 
         `caller` shares admission and what is known of the endpoint with other agents; without
         one this call stands alone. `journal` is told every step. `ticket` says whose work it is, for
-        its calls' places in the queue. Raises `CallError` when a call
+        its calls' places in the queue. `budget` is asked before each call. Raises `CallError` when a call
         fails for good and `OutputInvalid` when the answer does not fit after the repair turns.
         """
         reporter = AgentReporter(journal or Journal("library"), self.name)
         ticket = ticket or Ticket(agent=self.name)
         if caller is not None:
-            return await _Work(self, caller, reporter, user_prompt, ticket).run()
+            return await _Work(self, caller, reporter, user_prompt, ticket, budget).run()
         own = ModelCaller(client)
         try:
-            return await _Work(self, own, reporter, user_prompt, ticket).run()
+            return await _Work(self, own, reporter, user_prompt, ticket, budget).run()
         finally:
             await own.aclose()
 
@@ -131,6 +138,7 @@ class _Work:
     reporter: AgentReporter
     user_prompt: str
     ticket: Ticket
+    budget: Budget | None = None
     messages: list[Mapping[str, Any]] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
@@ -138,8 +146,10 @@ class _Work:
     tool_calls: int = 0
     repairs: int = 0
     with_tools: bool = True
+    model: str = ""  # that is asked now
 
     async def run(self) -> AgentReply:
+        self.model = self.agent.model
         self.sources = {source.id: source for source in self.agent.sources}
         self.messages = [
             {"role": "system", "content": self.agent.instructions},
@@ -160,11 +170,26 @@ class _Work:
         )
 
     async def _call(self) -> ModelReply:
-        if (
-            self.agent.tools
-            and self.with_tools
-            and not self.caller.supports_tools(self.agent.model)
-        ):
+        try:
+            reply = await self._call_model()
+        except CallError as error:
+            if not self._fall_back(error):
+                raise
+            reply = await self._call_model()
+        self.usage = self.usage.plus(reply.usage)
+        return reply
+
+    def _fall_back(self, error: CallError) -> bool:
+        """Go on with the other model, if there is one and this failure may be the model's alone."""
+        fallback = self.agent.fallback_model
+        if fallback in ("", self.model) or not worth_another_model(error):
+            return False
+        self.reporter.fell_back(self.calls, self.model, fallback, error)
+        self.model = fallback
+        return True
+
+    async def _call_model(self) -> ModelReply:
+        if self.agent.tools and self.with_tools and not self.caller.supports_tools(self.model):
             await self._prefetch()
         self.calls += 1
         try:
@@ -174,12 +199,13 @@ class _Work:
                 raise
             await self._prefetch()
             reply = await self._ask()
-        self.usage = self.usage.plus(reply.usage)
         return reply
 
     async def _ask(self) -> ModelReply:
         observer = self.reporter.call(self.calls)
-        return await self.caller.call(self._request(), observer, ticket=self.ticket)
+        return await self.caller.call(
+            self._request(), observer, ticket=self.ticket, budget=self.budget
+        )
 
     @property
     def _offers_tools(self) -> bool:
@@ -188,7 +214,7 @@ class _Work:
     def _request(self) -> CallRequest:
         agent = self.agent
         return CallRequest(
-            model=agent.model,
+            model=self.model,
             messages=tuple(self.messages),
             tools=tool_definitions(agent.tools) if self._offers_tools else (),
             output_schema=_schema_of(agent.output) if agent.output is not None else None,
@@ -290,6 +316,7 @@ class _Work:
             sources=tuple(self.sources.values()),
             prompt=prompt,
             response_model=reply.response_model,
+            request_model=self.model,
         )
         return AgentReply(output, self.usage)
 

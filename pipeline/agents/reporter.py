@@ -11,6 +11,7 @@ from pipeline.events import (
     CallHedged,
     CallSent,
     FirstToken,
+    ModelFellBack,
     ParameterDropped,
     RepairRequested,
     ToolsFinished,
@@ -147,6 +148,17 @@ class AgentReporter:
 
     def tools_finished(self, failed: list[str]) -> None:
         self._journal.record(ToolsFinished, agent=self._agent, failed=failed)
+
+    def fell_back(self, call: int, model: str, fallback: str, error: CallError) -> None:
+        self._journal.record(
+            ModelFellBack,
+            agent=self._agent,
+            call=call,
+            model=model,
+            fallback=fallback,
+            error=error.message,
+            error_code=error.code,
+        )
 
     def repair_requested(self, repair: int, problem: str) -> None:
         self._journal.record(RepairRequested, agent=self._agent, repair=repair, problem=problem)

@@ -21,11 +21,10 @@ def continued_with(
     for one agent that did not fail stays.
     """
     facts = list(events)
-    asked = {
-        (e.agent, e.epoch): e.request_model
-        for e in facts
-        if isinstance(e, CallSent) and e.request_model
-    }
+    asked: dict[tuple[str, int], str] = {}
+    for e in facts:
+        if isinstance(e, CallSent) and e.request_model:
+            asked.setdefault((e.agent, e.epoch), e.request_model)  # later ones may be a fallback
     failed = {
         asked.get((e.agent, e.epoch), "")
         for e in facts

@@ -137,6 +137,7 @@ class Executor:
             typed_endpoint=self._keys.find(record.id, record.owner, record.spec.base_url)
             if typed
             else None,
+            ledger=self._store.ledger(record.id),
         )
         try:
             try:

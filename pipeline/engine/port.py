@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from pipeline.budgets import Ledger
 from pipeline.engine.health import Part
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
@@ -29,6 +30,7 @@ class RunContext:
     settings: Settings
     owner: str
     typed_endpoint: Endpoint | None = None
+    ledger: Ledger | None = None  # where budgets are kept; None: in memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,13 @@ class Runtime:
         allow_unsourced: bool | None = None,
         typed_endpoint: Endpoint | None = None,
         model: str | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: float | None = None,
     ) -> None:
         """Continue a failed, cancelled or keyless run; finished agents are not run again.
 
-        `model` is for the agents that are left; None keeps what the run asked for.
+        `model` is for the agents that are left, `max_tokens` and `max_cost_usd` for the whole run;
+        None keeps what the run asked for.
 
         Raises `SpecError` when it cannot be continued, with what to do.
         """
@@ -167,6 +170,8 @@ class Runtime:
                 allow_unsourced=allow_unsourced,
                 typed_endpoint=typed_endpoint,
                 model=model,
+                max_tokens=max_tokens,
+                max_cost_usd=max_cost_usd,
             )
         )
 

@@ -163,6 +163,8 @@ class RunService:
         allow_unsourced: bool | None = None,
         typed_endpoint: Endpoint | None = None,
         model: str | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: float | None = None,
     ) -> None:
         """Continue a failed, cancelled or keyless run from its last finished agent.
 
@@ -175,6 +177,8 @@ class RunService:
         spec = record.spec
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
+        budget = {"max_tokens": max_tokens, "max_cost_usd": max_cost_usd}
+        spec = spec.model_copy(update={name: v for name, v in budget.items() if v is not None})
         if model is not None:
             events = await self.store.events(run_id, owner)
             spec = continued_with(spec, model, events, await self.store.checkpoints(run_id, owner))

@@ -10,12 +10,14 @@ from typing import Any
 
 from pipeline.agents.roster import ROSTER
 from pipeline.content.article import Article, article_of
+from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
 from pipeline.export.html import to_html
 from pipeline.export.json_report import build_report
 from pipeline.export.markdown import to_markdown
 from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
 from pipeline.plan import Plan, grown_plan
+from pipeline.prices import PriceTable, load_prices
 from pipeline.timing import RunTiming, run_timing
 
 
@@ -31,6 +33,7 @@ class Bundle:
     checkpoints: Mapping[str, Checkpoint]
     roster: Sequence[AgentSpec] = ROSTER
     texts: Mapping[str, str] = field(default_factory=dict)
+    prices: PriceTable = field(default_factory=load_prices)
 
     @cached_property
     def plan(self) -> Plan:
@@ -39,6 +42,10 @@ class Bundle:
     @cached_property
     def timing(self) -> RunTiming:
         return run_timing(self.plan, self.events)
+
+    @cached_property
+    def cost(self) -> RunCost:
+        return run_cost(self.timing, self.prices)
 
     @property
     def outputs(self) -> dict[str, AgentOutput]:
@@ -52,7 +59,13 @@ class Bundle:
     @cached_property
     def report(self) -> dict[str, Any]:
         return build_report(
-            self.run, self.plan, self.events, self.checkpoints, self.timing, self.texts
+            self.run,
+            self.plan,
+            self.events,
+            self.checkpoints,
+            self.timing,
+            self.texts,
+            cost=self.cost,
         )
 
     def json(self) -> str:

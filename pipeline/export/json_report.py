@@ -16,6 +16,7 @@ from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts
+from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
     DEMO_LABEL,
@@ -26,6 +27,7 @@ from pipeline.models import (
     RunRecord,
 )
 from pipeline.plan import Plan
+from pipeline.prices import MICRO
 from pipeline.timing import AgentTiming, CallTiming, RunTiming
 
 SCHEMA_VERSION = 1
@@ -38,6 +40,8 @@ def build_report(
     checkpoints: Mapping[str, Checkpoint],
     timing: RunTiming,
     texts: Mapping[str, str] | None = None,
+    *,
+    cost: RunCost | None = None,
 ) -> dict[str, Any]:
     """The report as JSON values.
 
@@ -67,6 +71,7 @@ def build_report(
             for agent in timing.agents
         ],
         "timing": _timing(timing),
+        **_cost(run, cost),
         "speculation": _speculation(timing),
         "article": {"title": article.title, "markdown": article.markdown} if article else None,
         "labels": list(article.labels) if article else [],
@@ -104,6 +109,7 @@ def _agent(
         "status": timing.state.value,
         "importance": plan.agent(timing.agent).importance.value,
         "attempts": timing.attempts,
+        "model": timing.model or None,
         "started_s": timing.started_s,
         "admitted_s": timing.admitted_s,
         "first_token_s": timing.first_token_s,
@@ -124,6 +130,29 @@ def _part_of(agent: AgentSpec) -> str | None:
     return agent.part.of if agent.part else None
 
 
+def _cost(run: RunRecord, cost: RunCost | None) -> dict[str, Any]:
+    """Tokens as the provider told them, and dollars at the table's prices; null: unknown."""
+    if cost is None:
+        return {"usage": None, "cost": None}
+    usd = None if cost.micro_usd is None else cost.micro_usd / MICRO
+    return {
+        "usage": {
+            "input_tokens": cost.input_tokens,
+            "output_tokens": cost.output_tokens,
+            "calls": cost.calls,
+            "calls_without_usage": cost.untold,
+            "discarded_attempts": cost.discarded,
+        },
+        "cost": {
+            "usd": usd,
+            "priced_on": cost.priced_on,
+            "unpriced_models": list(cost.unpriced),
+            "max_tokens": run.spec.max_tokens,
+            "max_cost_usd": run.spec.max_cost_usd,
+        },
+    }
+
+
 def _speculation(timing: RunTiming) -> dict[str, Any] | None:
     """What the forerunner found and how much of it was of use; None without one, or before that.
 
@@ -138,6 +167,7 @@ def _call(call: CallTiming) -> dict[str, Any]:
     return {
         "call": call.call,
         "attempt": call.attempt,
+        "model": call.model or None,
         "sent_s": call.sent_s,
         "first_token_s": call.first_token_s,
         "finished_s": call.finished_s,

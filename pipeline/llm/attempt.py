@@ -130,6 +130,11 @@ class Attempt:
             await self._close()
 
     @property
+    def written(self) -> str:
+        """The text that has come so far."""
+        return self._reader.text
+
+    @property
     def usage(self) -> Usage:
         """What has been told so far."""
         return self._reader.usage or Usage()

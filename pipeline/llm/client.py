@@ -11,24 +11,30 @@ and the gate decides for all calls when the next may try.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from openai import AsyncOpenAI
 
+from pipeline.budgets import OUTPUT_TOKENS, tokens_at_most
 from pipeline.errors import (
     CallError,
     DeadlineExceeded,
+    GantryError,
     ParameterRefused,
     RateLimited,
     ServerFailed,
+    Unreachable,
 )
 from pipeline.estimates import Estimates
 from pipeline.llm.admission import NOBODY, Gate, GateRegistry, Grant, Probe, Ticket
 from pipeline.llm.admission.limits import limits_from_headers
 from pipeline.llm.attempt import Attempt
+from pipeline.llm.budget import Budget, Hold
 from pipeline.llm.call import AttemptObserver, CallObserver, CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Capabilities, Spelling, spell
 from pipeline.llm.hedge import Answered, Race
@@ -42,6 +48,7 @@ DEFAULT_MAX_IN_FLIGHT = 16
 RATE_PATIENCE_S = 60.0  # a call may be refused by rate limits for so long, however often
 CHARS_PER_TOKEN = 4.0
 
+_logger = logging.getLogger(__name__)
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -58,6 +65,7 @@ class _Call:
     failures: int = 0
     refusals: int = 0
     refused_s: float | None = None  # first time
+    budget: Budget | None = None
 
     def next_number(self) -> int:
         self.attempts += 1
@@ -101,17 +109,24 @@ class ModelCaller:
         return self._capabilities.supports_tools(self.base_url, model)
 
     async def call(
-        self, request: CallRequest, observer: CallObserver, *, ticket: Ticket = NOBODY
+        self,
+        request: CallRequest,
+        observer: CallObserver,
+        *,
+        ticket: Ticket = NOBODY,
+        budget: Budget | None = None,
     ) -> ModelReply:
         """Return a complete reply, or raise the `CallError` of the last attempt.
 
         At most three attempts fail; a request repeated because a parameter was refused is none
         of them, and one refused by a rate limit is none while that has lasted for less than a
         minute. Raises `ParameterRefused` for `tools` as soon as the model is known not to take
-        them. `ticket` says whose call it is; it decides who goes first.
+        them. `ticket` says whose call it is; it decides who goes first. `budget` is asked before
+        each attempt; raises `BudgetExceeded` when it does not allow one. With a budget nothing is
+        asked a second time beside a late first token: that would cost twice.
         """
         gate = self._gates.gate_for(self.base_url, request.model)
-        call = _Call(request, observer, gate, ticket, _now())
+        call = _Call(request, observer, gate, ticket, _now(), budget=budget)
         while True:
             self._refuse_tools_if_known(request)
             spelling = self._capabilities.spelling(self.base_url, request.model)
@@ -132,7 +147,7 @@ class ModelCaller:
         """The reply, or why there is none. Cancelling marks the attempt discarded."""
         number, gate, observer = call.next_number(), call.gate, call.observer
         try:
-            grant, probe = await self._admitted(call, number)
+            grant, probe, hold = await self._admitted_and_paid(call, number)
         except asyncio.CancelledError:
             observer.discarded(number, None)
             raise
@@ -143,7 +158,7 @@ class ModelCaller:
             observer.admitted(number)
             if probe is not None:
                 gate.breaker.probe_sent(probe)
-            outcome = await self._run(call, spelling, number, grant, probe)
+            outcome = await self._run(call, spelling, number, grant, probe, hold)
             if isinstance(outcome, CallError):
                 return outcome
             self._finished(call, outcome)
@@ -152,6 +167,31 @@ class ModelCaller:
             gate.release(grant)
             if probe is not None:
                 gate.breaker.probe_over(probe)
+
+    async def _admitted_and_paid(
+        self, call: _Call, number: int
+    ) -> tuple[Grant, Probe | None, Hold | None]:
+        """Admission, and what the attempt may cost reserved. No slot is held while it waits."""
+        budget = call.budget
+        while True:
+            grant, probe = await self._admitted(call, number)
+            if budget is None:
+                return grant, probe, None
+            try:
+                hold = await budget.reserve(call.request.model, *_most_tokens(call.request))
+            except BaseException:
+                self._give_back(call, grant, probe)
+                raise
+            if hold is not None:
+                return grant, probe, hold
+            self._give_back(call, grant, probe)
+            call.observer.queued(number, "budget")
+            await budget.room()
+
+    def _give_back(self, call: _Call, grant: Grant, probe: Probe | None) -> None:
+        call.gate.release(grant)
+        if probe is not None:
+            call.gate.breaker.probe_over(probe)
 
     async def _admitted(self, call: _Call, number: int) -> tuple[Grant, Probe | None]:
         """The endpoint's circuit lets the call pass, and the gate has a slot for it."""
@@ -178,7 +218,13 @@ class ModelCaller:
             gate.release(grant)  # the endpoint went down while this call was in line
 
     async def _run(
-        self, call: _Call, spelling: Spelling, number: int, grant: Grant, probe: Probe | None
+        self,
+        call: _Call,
+        spelling: Spelling,
+        number: int,
+        grant: Grant,
+        probe: Probe | None,
+        hold: Hold | None,
     ) -> Answered | CallError:
         """One attempt, or two when the first token is late. All that happened has been told."""
         body = spell(call.request, spelling)
@@ -191,7 +237,7 @@ class ModelCaller:
             return Attempt(self._client, body, self._deadlines, observer, number, heard, alive)
 
         report = partial(_report_failure, call)
-        may_hedge = self._hedge and probe is None
+        may_hedge = self._hedge and probe is None and hold is None
         deadline_s = call.gate.first_tokens.deadline_s() if may_hedge else None
         if deadline_s is not None and deadline_s < self._deadlines.first_token_s:
             return await Race(
@@ -206,14 +252,18 @@ class ModelCaller:
             ).run()
         attempt = make(number, grant, call.observer)
         try:
-            return Answered(await attempt.run(), attempt, grant, number)
+            answered = Answered(await attempt.run(), attempt, grant, number, hold)
         except asyncio.CancelledError:
             call.observer.discarded(number, None)
+            self._pay(call, hold, _lost_usage(hold, attempt))
             raise
         except CallError as error:
             call.observer.discarded(number, error)
+            was_free = isinstance(error, Unreachable) or (error.status or 200) >= 400
+            self._pay(call, hold, _FREE if was_free else _lost_usage(hold, attempt), told=was_free)
             report(grant, error)
             return error
+        return answered
 
     def _finished(self, call: _Call, answered: Answered) -> None:
         attempt, gate = answered.attempt, call.gate
@@ -224,6 +274,7 @@ class ModelCaller:
         call.observer.finished(answered.number, answered.reply)
         self._settle(call, answered, answered.reply.usage)
         if attempt.is_over:
+            self._pay_for(call, answered)
             return
         drain = asyncio.create_task(self._drain(call, answered), name="drain a reply's end")
         self._drains.add(drain)
@@ -232,6 +283,34 @@ class ModelCaller:
     async def _drain(self, call: _Call, answered: Answered) -> None:
         await answered.attempt.drain()
         self._settle(call, answered, answered.attempt.usage)
+        self._pay_for(call, answered)
+
+    def _pay_for(self, call: _Call, answered: Answered) -> None:
+        """Settle with the budget; where the provider told no usage, by the text's length."""
+        usage = answered.attempt.usage
+        told = usage.input_tokens is not None and usage.output_tokens is not None
+        guess = _lost_usage(answered.hold, answered.attempt)
+        used = Usage(
+            guess.input_tokens if usage.input_tokens is None else usage.input_tokens,
+            guess.output_tokens if usage.output_tokens is None else usage.output_tokens,
+        )
+        self._pay(call, answered.hold, used, told=told)
+
+    def _pay(self, call: _Call, hold: Hold | None, used: Usage, *, told: bool = False) -> None:
+        """Settle beside the call, also of one that is being cancelled; `aclose` waits for it."""
+        if hold is None or call.budget is None:
+            return
+        paying = call.budget.settle(hold, used, estimated=not told)
+        task = asyncio.create_task(self._paid(paying), name="settle a budget")
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _paid(self, paying: Coroutine[Any, Any, None]) -> None:
+        try:
+            await paying
+        except GantryError as error:
+            # what was reserved stays counted: too much rather than too little
+            _logger.warning("what a call used could not be stored: %s", error)
 
     def _settle(self, call: _Call, answered: Answered, usage: Usage) -> None:
         """Replace the estimate of tokens by what was used, as soon as that is told."""
@@ -299,6 +378,25 @@ class ModelCaller:
             return  # the gate makes it wait, in the queue, with all others
         call.observer.backoff(call.attempts, decision.delay_s, error)
         await self._sleep(decision.delay_s)
+
+
+_FREE = Usage(0, 0)
+
+
+def _most_tokens(request: CallRequest) -> tuple[int, int]:
+    """What the prompt and the answer may take at most, by the prompt's bytes and its own limit."""
+    texts = [str(message) for message in request.messages]
+    texts += [str(tool) for tool in request.tools]
+    if request.output_schema is not None:
+        texts.append(str(request.output_schema.schema))
+    return tokens_at_most(*texts), request.max_output_tokens or OUTPUT_TOKENS
+
+
+def _lost_usage(hold: Hold | None, attempt: Attempt) -> Usage:
+    """An estimate of what an attempt cost that told nothing: its prompt, and the text that came."""
+    if hold is None:
+        return _FREE
+    return Usage(hold.input_tokens, tokens_at_most(attempt.written))
 
 
 def _report_failure(call: _Call, grant: Grant, error: CallError) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.errors import CallError
 from pipeline.llm.admission.gate import Gate, Grant
 from pipeline.llm.attempt import Attempt
+from pipeline.llm.budget import Hold
 from pipeline.llm.call import AttemptObserver, CallObserver, ModelReply
 from pipeline.models import Usage
 
@@ -57,6 +58,7 @@ class Answered:
     attempt: Attempt
     grant: Grant
     number: int
+    hold: Hold | None = None  # of its budget
 
 
 class Race:

@@ -17,7 +17,9 @@ from email.utils import parsedate_to_datetime
 
 from pipeline.errors import (
     CallError,
+    ContextTooLong,
     DeadlineExceeded,
+    ModelNotFound,
     NoConnection,
     RateLimited,
     ServerFailed,
@@ -32,6 +34,14 @@ BACKOFF_MAX_S = 20.0
 RETRY_AFTER_MAX_S = 120.0  # asked to wait longer: stop, the run can be continued later
 
 _RETRIED = (DeadlineExceeded, RateLimited, ServerFailed, StreamBroken, Unreachable)
+_OF_THE_MODEL = (  # another model at the same endpoint may well do it
+    ContextTooLong,
+    DeadlineExceeded,
+    ModelNotFound,
+    RateLimited,
+    ServerFailed,
+    StreamBroken,
+)
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _EPOCH_S = 1_000_000_000  # a "reset" above this is a time, not a duration
@@ -85,6 +95,14 @@ def after_refusal(
     if refusals >= MAX_ATTEMPTS and lasted_s >= patience_s:
         return GiveUp(f"refused {refusals} times in {lasted_s:.0f} s")
     return Retry(asked_s)
+
+
+def worth_another_model(error: CallError) -> bool:
+    """True when a call failed for good in a way that may be its model's alone.
+
+    Never for a refused key, an empty account, a refused prompt or an endpoint nobody reaches.
+    """
+    return isinstance(error, _OF_THE_MODEL)
 
 
 def retry_after_of(error: CallError) -> float:

@@ -40,7 +40,17 @@ from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.partial_texts import PartialText
-from pipeline.store.tables import checkpoints, events, installation, partial_texts, runs, shares
+from pipeline.store.spending import RunLedger, run_scope
+from pipeline.store.tables import (
+    checkpoints,
+    events,
+    holds,
+    installation,
+    partial_texts,
+    runs,
+    shares,
+    spending,
+)
 from pipeline.store.writer import Writer, insert_for
 
 PURGE_BATCH = 100  # runs per transaction
@@ -86,6 +96,10 @@ class Store:
     async def probe(self) -> None:
         """Return when the database has taken a write, of nothing. Raises `StoreError`."""
         await self.writer.do(lambda _connection: None)
+
+    def ledger(self, run_id: str) -> RunLedger:
+        """The account of what the run spends."""
+        return RunLedger(self.writer, run_id)
 
     # Reading
 
@@ -336,8 +350,8 @@ class Store:
         """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
 
         def change(connection: Connection) -> bool:
-            # everything else goes with its run (ON DELETE CASCADE)
-            return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
+            gone = _deleted(connection, select(runs.c.id).where(_is(run_id, owner)))
+            return bool(gone)
 
         return await self.writer.do(change)
 
@@ -354,7 +368,7 @@ class Store:
         batch = select(runs.c.id).where(_ended(moment)).limit(PURGE_BATCH)
 
         def change(connection: Connection) -> int:
-            return connection.execute(delete(runs).where(runs.c.id.in_(batch))).rowcount
+            return _deleted(connection, batch)
 
         removed = 0
         while count := await self.writer.do(change):
@@ -434,6 +448,18 @@ _BEGIN = (
 @lru_cache(maxsize=64)
 def _new_run(dialect: Dialect) -> Insert:
     return insert_for(dialect, runs).on_conflict_do_nothing()
+
+
+def _deleted(connection: Connection, chosen: Select[Any]) -> int:
+    """Remove the runs of those ids and everything of theirs; how many there were."""
+    ids = list(connection.execute(chosen).scalars())
+    if not ids:
+        return 0
+    # what they spent stays in the days' sums; all else goes with its run (ON DELETE CASCADE)
+    connection.execute(delete(holds).where(holds.c.run_id.in_(ids)))
+    scopes = [run_scope(run_id) for run_id in ids]
+    connection.execute(delete(spending).where(spending.c.scope.in_(scopes)))
+    return connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -132,4 +133,27 @@ installation = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+# What runs and days have spent, for budgets. No key to `runs`: a day's sum outlives its runs.
+spending = Table(
+    "spending",
+    metadata,
+    Column("scope", String(100), primary_key=True),  # `run:<id>` or `day:<UTC date>`
+    Column("tokens", BigInteger, nullable=False),  # holds included
+    Column("micro_usd", BigInteger, nullable=False),
+    Column("estimated_tokens", BigInteger, nullable=False),  # the part of it nobody told
+    Column("estimated_micro_usd", BigInteger, nullable=False),
+)
+
+# What calls in flight may spend at most; a row that outlives its process is settled as an estimate.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("micro_usd", BigInteger, nullable=False),
+    Index("holds_by_run", "run_id"),
 )

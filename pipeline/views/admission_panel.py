@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from pipeline.budgets import Spending
 from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.views.cockpit import circuit_text, limit_text, waiter_text
 
@@ -37,11 +38,16 @@ class AdmissionMessage(msgspec.Struct):
     type: Literal["admission"] = "admission"
 
 
-def admission_message(gates: Sequence[GateSnapshot]) -> AdmissionMessage:
-    """The gates that have admitted anybody, the busiest first."""
+def admission_message(
+    gates: Sequence[GateSnapshot], spending: Spending | None = None
+) -> AdmissionMessage:
+    """The gates that have admitted anybody, the busiest first, and the run's budget if it has one."""
     used = [gate for gate in gates if gate.admitted or gate.waiting or gate.circuit]
     used.sort(key=lambda gate: (-(gate.in_flight + gate.waiting), gate.model, gate.endpoint))
-    return AdmissionMessage(_summary(used), [_panel(gate) for gate in used[:GATES_SHOWN]])
+    summary = _summary(used)
+    if spending is not None:
+        summary = f"{summary}, budget: {spending.text}"
+    return AdmissionMessage(summary, [_panel(gate) for gate in used[:GATES_SHOWN]])
 
 
 def _summary(gates: Sequence[GateSnapshot]) -> str:

@@ -17,6 +17,7 @@ from pipeline.events import (
     AgentStarted,
     AnyEvent,
     BackoffStarted,
+    ModelFellBack,
     RepairRequested,
     SpeculationJudged,
     ToolsStarted,
@@ -36,6 +37,7 @@ ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "tokens": "the tokens per minute are used up",
     "shared": "other processes use the same limit",
     "queue": "others are before it",
+    "budget": "other calls of this run may still take what is left of its budget",
     CIRCUIT: "the endpoint is down, one call at a time tries whether it is back",
 }
 NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"
@@ -86,6 +88,7 @@ class _Note:
     failed_attempt: int = 0
     backoff_until_s: float | None = None
     speculation: str = ""
+    fallback: str = ""
 
 
 @dataclass(slots=True)
@@ -106,6 +109,7 @@ class CardNotes:
 
 def _started(note: _Note, event: AgentStarted) -> None:
     note.mark = note.error = note.hint = note.tools_line = note.reason = note.speculation = ""
+    note.fallback = ""
     note.repair, note.backoff_until_s = 0, None
 
 
@@ -135,6 +139,10 @@ def _finished(note: _Note, event: AgentFinished) -> None:
     note.backoff_until_s = None
 
 
+def _fell_back(note: _Note, event: ModelFellBack) -> None:
+    note.fallback = f"with {event.fallback}, because {event.model} failed: {event.error}"
+
+
 def _judged(note: _Note, event: SpeculationJudged) -> None:
     note.speculation = speculation_words(event.findings, event.kept)
 
@@ -148,6 +156,7 @@ _STEPS: dict[str, Any] = {
     "backoff_started": _backed_off,
     "tools_started": _tools,
     "repair_requested": _repair,
+    "model_fell_back": _fell_back,
     "speculation_judged": _judged,
     "agent_finished": _finished,
 }
@@ -243,7 +252,7 @@ def _detail(
             return _backoff(note, now_s)
         case AgentState.DONE:
             kept = "kept from before, not paid for again" if track.reused else "done"
-            return f"{kept}; {note.speculation}" if note.speculation else kept
+            return "; ".join(filter(None, (kept, note.speculation, note.fallback)))
         case AgentState.SUBSTITUTED:
             return f"replaced by code: {note.mark or note.error}".rstrip(": ")
         case AgentState.ABSENT:
@@ -287,9 +296,10 @@ def _streaming(track: Track, note: _Note) -> str:
     if track.rival:
         again = ", asked a second time because the first is late"
     repair = f", repairs its answer (turn {note.repair})" if note.repair else ""
+    fallback = f", {note.fallback}" if note.fallback else ""
     if track.segment is Segment.FIRST_TOKEN:
-        return f"asked the model, waits for the first word{again}{repair}"
-    return f"writes{again}{repair}"
+        return f"asked the model, waits for the first word{again}{repair}{fallback}"
+    return f"writes{again}{repair}{fallback}"
 
 
 def _backoff(note: _Note, now_s: float) -> str:

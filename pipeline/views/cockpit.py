@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.budgets import Spending
 from pipeline.llm.admission.bucket import LimitReading
 from pipeline.llm.admission.snapshot import CircuitReading, GateSnapshot, WaiterReading
 from pipeline.views.cards import ADMISSION_REASONS
@@ -17,12 +18,13 @@ from pipeline.views.progress import printable
 WAITERS_SHOWN = 5
 
 
-def cockpit_lines(gates: Sequence[GateSnapshot]) -> list[str]:
-    """The block of every gate that has calls out or waiting; one line when none has."""
+def cockpit_lines(gates: Sequence[GateSnapshot], spending: Spending | None = None) -> list[str]:
+    """The budget, if there is one, and the gates: the block of every gate that has calls out or waiting; one line when none has."""
     busy = [gate for gate in gates if gate.in_flight or gate.waiting or gate.circuit]
+    budget = [f"budget: {spending.text}"] if spending is not None else []
     if not busy:
-        return ["admission: nothing in flight, nobody waits"]
-    return [line for gate in busy for line in _gate_lines(gate)]
+        return [*budget, "admission: nothing in flight, nobody waits"]
+    return [*budget, *(line for gate in busy for line in _gate_lines(gate))]
 
 
 def _gate_lines(gate: GateSnapshot) -> list[str]:

@@ -9,6 +9,7 @@ from pipeline.events import (
     AnyEvent,
     BackoffStarted,
     CallHedged,
+    ModelFellBack,
     ParameterDropped,
     PlanGrown,
     RepairRequested,
@@ -50,6 +51,11 @@ def _say(event: AnyEvent) -> str:
             return f"{event.agent:<17} repair turn {event.repair}"
         case ParameterDropped():
             return f"{event.agent:<17} endpoint does not take `{event.parameter}`, left out"
+        case ModelFellBack():
+            return (
+                f"{event.agent:<17} goes on with {printable(event.fallback)}, because "
+                f"{printable(event.model)} failed: {printable(event.error)}"
+            )
         case PlanGrown(parts=[]):
             return f"{'plan':<17} stays as it is: the outline of {event.agent} is short"
         case PlanGrown():

@@ -6,9 +6,12 @@ numbers, in seconds with two decimals; None is "did not happen" or "not told", n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.costs import RunCost
+from pipeline.events import AnyEvent, ModelFellBack
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, PhaseTiming, RunTiming
 from pipeline.views.bars import ChartClock, said_s
@@ -175,3 +178,24 @@ def explanations(timing: RunTiming) -> list[str]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
+
+
+def fallback_lines(events: Iterable[AnyEvent]) -> list[str]:
+    """One sentence per agent whose model failed for good and was replaced; the last one holds."""
+    facts = {e.agent: e for e in events if isinstance(e, ModelFellBack)}
+    return [
+        f"{e.agent} went on with {e.fallback}, because {e.model} failed: {e.error}"
+        for e in facts.values()
+    ]
+
+
+def cost_line(cost: RunCost) -> str:
+    """Tokens and money of a run in one sentence, with what it rests on."""
+    told = f"{cost.input_tokens:,} tokens in and {cost.output_tokens:,} out, as the provider told."
+    line = f"Cost: {cost.cost_text}, at list prices of {cost.priced_on}. {told}"
+    if cost.micro_usd is None:
+        line = f"Cost: {cost.cost_text}. {told}"
+    if cost.discarded:
+        attempts = "attempt is" if cost.discarded == 1 else "attempts are"
+        line += f" {cost.discarded} discarded {attempts} not counted."
+    return line

@@ -105,17 +105,17 @@ class RunSource:
     async def aside(self) -> bytes | None:
         """The gates, twice a second, while the run executes here and they have changed."""
         now = time.monotonic()
-        is_here = self._runtime.journal(self._run.id) is not None
+        journal = self._runtime.journal(self._run.id)
         if (
             self._for_strangers
             or self.finished
-            or not is_here
+            or journal is None
             or now - self._aside_at < ADMISSION_EVERY_S
         ):
             return None
         self._aside_at = now
         gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
-        message = admission_message(gates)
+        message = admission_message(gates, journal.spending)
         if not message.gates or message == self._aside:
             return None
         self._aside = message
