@@ -38,6 +38,7 @@ OPTION_WORDS: Final = {  # beside the mode: runs that differ in one made other c
     "section_writing": "by section",
     "section_editing": "edited by section",
     "speculative_research": "researched ahead",
+    "approve_outline": "outline approved by a person",
 }
 
 

@@ -38,6 +38,22 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     reused: list[str] = msgspec.field(default_factory=list)
 
 
+class RunDerived(Event, frozen=True, tag="run_derived"):
+    """This run begins with what the run `parent` finished. The first fact, of epoch 0.
+
+    `edited` and `again` name the agents that a person edited, or asked to work again. `absent`
+    holds who was left out there and stays so (agent → mark), `date` the day the prompts name and
+    `took_s` the service times measured there, in seconds: for estimates, never for figures.
+    """
+
+    parent: str
+    date: str
+    edited: list[str] = msgspec.field(default_factory=list)
+    again: list[str] = msgspec.field(default_factory=list)
+    absent: dict[str, str] = msgspec.field(default_factory=dict)
+    took_s: dict[str, float] = msgspec.field(default_factory=dict)
+
+
 class AgentStarted(Event, frozen=True, tag="agent_started"):
     """All inputs exist and all order edges are released; the agent's work begins."""
 
@@ -181,6 +197,7 @@ class AgentFinished(Event, frozen=True, tag="agent_finished"):
     error_code: str = ""
     hint: str = ""
     reused: bool = False
+    edited: bool = False  # its output is a person's
 
 
 class RunFinished(Event, frozen=True, tag="run_finished"):
@@ -195,6 +212,7 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
 
 AnyEvent = (
     RunStarted
+    | RunDerived
     | AgentStarted
     | AdmissionQueued
     | CallAdmitted

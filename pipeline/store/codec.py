@@ -70,6 +70,7 @@ def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "output": output_json(checkpoint.output),
         "usage": to_json(asdict(checkpoint.usage)),
         "state": str(checkpoint.state),
+        "edited": checkpoint.edited,
     }
 
 
@@ -83,6 +84,7 @@ def checkpoint_of(row: Row[Any]) -> Checkpoint:
         output=AgentOutput(**output),
         usage=Usage(**from_json(row.usage)),
         state=AgentState(row.state),
+        edited=row.edited,
     )
 
 
@@ -101,4 +103,5 @@ def record_of(row: Row[Any]) -> RunRecord:
         degraded=tuple(from_json(row.degraded)),
         makespan_s=row.makespan_s,
         saved_share=row.saved_share,
+        parent_id=row.parent_id or "",
     )

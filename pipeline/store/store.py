@@ -30,7 +30,7 @@ from sqlalchemy import insert as plain_insert
 
 from pipeline import events as facts
 from pipeline.errors import SpecError
-from pipeline.events import AnyEvent
+from pipeline.events import AnyEvent, RunDerived
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
@@ -42,6 +42,7 @@ MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poiso
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 CANCELLABLE = (*UNFINISHED, RunStatus.WAITING_APPROVAL, RunStatus.NEEDS_KEY)
 CONTINUABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.NEEDS_KEY)
+APPROVABLE = (RunStatus.WAITING_APPROVAL,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ class Store:
         )
 
     async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
+        """Finished agents, by name. What is only on offer from another run is left out."""
+        offered = await self.all_checkpoints(run_id, owner)
+        return {name: one for name, one in offered.items() if not one.is_offered}
+
+    async def all_checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
+        """As `checkpoints`, with what the run may take over from the one it begins with."""
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
         rows = await self._rows(query.order_by(checkpoints.c.at))
         return {row.agent: codec.checkpoint_of(row) for row in rows}
@@ -123,8 +130,20 @@ class Store:
 
     # Changing
 
-    async def insert_run(self, run_id: str, owner: str, spec: RunSpec, priority: int = 0) -> bool:
-        """Store a new run as queued. False when the id exists: the same submission, again."""
+    async def insert_run(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        priority: int = 0,
+        *,
+        derived: RunDerived | None = None,
+        offered: Sequence[Checkpoint] = (),
+    ) -> bool:
+        """Store a new run as queued. False when the id exists: the same submission, again.
+
+        `derived` says with which run's checkpoints it begins, `offered` are those.
+        """
         values = {
             "id": run_id,
             "owner": owner,
@@ -138,12 +157,19 @@ class Store:
             "error": "",
             "error_code": "",
             "degraded": b"[]",
+            "parent_id": derived.parent if derived else None,
         }
+        rows = [codec.checkpoint_values(one) for one in offered]
+        begin = [{"run_id": run_id, **row, "epoch": 0, "at": values["created_at"]} for row in rows]
 
         def change(connection: Connection) -> bool:
             if connection.execute(_EXISTS, {"run": run_id}).first() is not None:
                 return False
             connection.execute(_INSERT, values)
+            if begin:
+                connection.execute(plain_insert(checkpoints), begin)
+            if derived is not None:
+                connection.execute(plain_insert(events), _fact_row(run_id, derived))
             return True
 
         return await self.writer.do(change)
@@ -211,12 +237,31 @@ class Store:
 
         Raises `SpecError` when it is missing or in no state to be continued.
         """
+        return await self._requeue(run_id, owner, spec, CONTINUABLE, _NOT_CONTINUABLE)
 
+    async def approve(
+        self, run_id: str, owner: str, spec: RunSpec, edited: Checkpoint | None = None
+    ) -> RunRecord:
+        """Let a run go on that waits for a person; `edited` replaces an agent's output with it.
+
+        Raises `SpecError` when it is missing or does not wait: somebody else decided before.
+        """
+        return await self._requeue(run_id, owner, spec, APPROVABLE, _NOT_WAITING, edited)
+
+    async def _requeue(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        only_from: Sequence[RunStatus],
+        refusal: tuple[str, str],
+        edited: Checkpoint | None = None,
+    ) -> RunRecord:
         def change(connection: Connection) -> RunRecord:
             row = _changed(
                 connection,
                 update(runs)
-                .where(_is(run_id, owner), runs.c.status.in_(CONTINUABLE))
+                .where(_is(run_id, owner), runs.c.status.in_(only_from))
                 .values(
                     status=RunStatus.QUEUED,
                     progress_epoch=runs.c.epoch,
@@ -228,9 +273,13 @@ class Store:
                 ),
             )
             if row is None:
-                raise SpecError(
-                    "This run cannot be continued.",
-                    "Only runs that failed, were cancelled or wait for a key can.",
+                raise SpecError(*refusal)
+            if edited is not None:
+                own = checkpoints.c
+                connection.execute(
+                    update(checkpoints)
+                    .where(own.run_id == run_id, own.agent == edited.agent)
+                    .values(codec.checkpoint_values(edited))
                 )
             return codec.record_of(row)
 
@@ -276,6 +325,15 @@ class Store:
         return await self.writer.do(change)
 
 
+_NOT_CONTINUABLE = (
+    "This run cannot be continued.",
+    "Only runs that failed, were cancelled or wait for a key can.",
+)
+_NOT_WAITING = (
+    "This run does not wait for an approval.",
+    "It may have been approved or cancelled already: open it again.",
+)
+
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
 _INSERT = plain_insert(runs)
 _EXISTS = select(runs.c.id).where(runs.c.id == bindparam("run"))
@@ -294,6 +352,16 @@ _BEGIN = (
     )
     .returning(runs)
 )
+
+
+def _fact_row(run_id: str, fact: AnyEvent) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "seq": fact.seq,
+        "epoch": fact.epoch,
+        "kind": fact.kind,
+        "payload": codec.encode_event(fact),
+    }
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

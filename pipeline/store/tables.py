@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -62,6 +64,7 @@ runs = Table(
     Column("degraded", LargeBinary, nullable=False),
     Column("makespan_s", Float),
     Column("saved_share", Float),
+    Column("parent_id", String(64)),  # no foreign key: a parent may be deleted
     Index("runs_by_owner", "owner", "created_at"),
     Index("runs_by_status", "status"),
 )
@@ -77,6 +80,7 @@ checkpoints = Table(
     Column("usage", LargeBinary, nullable=False),
     Column("state", String(32), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("edited", Boolean, nullable=False, server_default=false()),
 )
 
 events = Table(

@@ -67,6 +67,7 @@ class Card:
     hint: str = ""
     backoff_until_s: float | None = None
     reused: bool = False
+    edited: bool = False
     tools_line: str = ""
 
 
@@ -204,6 +205,7 @@ def card_of(
         if state is AgentState.BACKOFF
         else None,
         reused=track.reused,
+        edited=track.edited,
         tools_line=note.tools_line,
     )
 
@@ -240,8 +242,8 @@ def _detail(
         case AgentState.BACKOFF:
             return _backoff(note, now_s)
         case AgentState.DONE:
-            kept = "kept from before, not paid for again" if track.reused else "done"
-            return f"{kept}; {note.speculation}" if note.speculation else kept
+            done = _done(track)
+            return f"{done}; {note.speculation}" if note.speculation else done
         case AgentState.SUBSTITUTED:
             return f"replaced by code: {note.mark or note.error}".rstrip(": ")
         case AgentState.ABSENT:
@@ -250,6 +252,14 @@ def _detail(
             return f"failed: {note.error}".rstrip(": ")
         case AgentState.CANCELLED:
             return "cancelled" if track.ready_s is not None else "cancelled before it started"
+
+
+def _done(track: Track) -> str:
+    if track.edited:
+        return "edited by you"
+    if track.taken_over:
+        return "taken over from the earlier run, not paid for again"
+    return "kept from before, not paid for again" if track.reused else "done"
 
 
 def _waiting(waits_for: Sequence[str], walker: SpanWalker) -> str:
