@@ -11,10 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import streamlit as st
 
+from pages._approval import draw_approval
 from pages._outcome import draw_outcome
 from pages._runtime import get_runtime
-from pages._state import RUN_PARAM, close_run
-from pages._tabs import draw_tabs
+from pages._state import RUN_PARAM, close_run, open_run
+from pages._tabs import draw_agents, draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
@@ -63,6 +64,8 @@ def draw_header(run: RunRecord) -> None:
                 st.badge(escaped(run.spec.model), color="gray", icon=":material/dns:")
             if run.spec.allow_unsourced:
                 st.badge("Unsourced draft allowed", color="gray")
+            if run.parent_id:
+                _parent_link(run)
             with st.popover("Link", icon=":material/link:", key="share", type="tertiary"):
                 st.caption("Shows this run in any tab, while it goes on and afterwards.")
                 st.code(_link(run.id), language=None, wrap_lines=True)
@@ -85,9 +88,14 @@ def draw_ended(run: RunRecord) -> None:
         run, runtime.events(run.id), runtime.checkpoints(run.id), texts=runtime.texts(run.id)
     )
     draw_outcome(bundle)
+    if run.status is RunStatus.WAITING_APPROVAL:
+        draw_approval(bundle)
+        draw_timing_chart(bundle)
+        draw_agents(bundle)
+        return
     draw_headline(bundle)
     draw_timing_chart(bundle)
-    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED):
+    if run.status in (RunStatus.DONE, RunStatus.DEGRADED) and not run.parent_id:
         st.page_link(
             PLAN_LAB,
             label="What if? Open in Plan lab",
@@ -106,6 +114,22 @@ def how_it_ran(run: RunRecord) -> list[str]:
     if mode is not Mode.SEQUENTIAL and off:
         parts.append(f"{escaped(', '.join(off))} off")
     return parts
+
+
+def _parent_link(run: RunRecord) -> None:
+    """Which run this one began with; it may have been deleted since."""
+    if get_runtime().run(run.parent_id) is None:
+        st.badge("Began with a run that has been deleted", color="gray")
+        return
+    st.button(
+        "Began with an earlier run",
+        key="open_parent",
+        icon=":material/history:",
+        type="tertiary",
+        help="Opens the run whose finished agents this one took over.",
+        on_click=open_run,
+        args=(run.parent_id,),
+    )
 
 
 def _new_run(run: RunRecord) -> None:

@@ -16,6 +16,7 @@ _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
 _FORM_NOTE: Final = "_form_note"
 _RUN_ERROR: Final = "_run_error"
+_EDITED_AGENT: Final = "_edited_agent"
 _LIVE_ROUND: Final = "_live_round"
 _PAGE_CHANGE: Final = "_page_change"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -103,6 +104,17 @@ def set_run_error(run_id: str, message: str) -> None:
 def run_error(run_id: str) -> str:
     of_run, message = st.session_state.get(_RUN_ERROR, ("", ""))
     return str(message) if of_run == run_id else ""
+
+
+def edit_agent(run_id: str, agent: str) -> None:
+    """Open the editor of one agent; an empty name closes it."""
+    st.session_state[_EDITED_AGENT] = (run_id, agent)
+
+
+def edited_agent(run_id: str) -> str:
+    """The agent whose editor is open, of this run; empty: none."""
+    of_run, agent = st.session_state.get(_EDITED_AGENT, ("", ""))
+    return str(agent) if of_run == run_id else ""
 
 
 def live_round() -> int:
