@@ -39,7 +39,7 @@ OPTION_WORDS: Final = {  # beside the mode: runs that differ in one made other c
     "section_writing": "by section",
     "section_editing": "edited by section",
     "speculative_research": "researched ahead",
-    "approve_outline": "outline approved by a person",
+    "approve_outline": "with outline approval",
 }
 
 
@@ -54,7 +54,8 @@ def draw_header(run: RunRecord) -> None:
         if is_over(run):
             st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            if run.status.is_final:  # before that, the live view says how it stands
+            # while agents work, the live view says how the run stands
+            if run.status.is_final or run.status is RunStatus.WAITING_APPROVAL:
                 word, colour, icon = STATUS_LOOK[run.status]
                 st.badge(word, color=colour, icon=icon)
             st.badge(", ".join(how_it_ran(run)), color="violet", icon=":material/account_tree:")

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.agents.edited_output import edited_output
+from pipeline.agents.roster import ROSTER
 from pipeline.assembly import build_runtime
+from pipeline.derived import Edit
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.service import WATCH_S
 from pipeline.events import RunFinished
@@ -64,6 +67,27 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def asking(demo: FaultyDemo, folder: Path) -> tuple[Settings, RunSpec]:
+    """Settings and a run that use the demo as a configured endpoint."""
+    url, model = str(demo.client.base_url), "gantry-demo-instant"
+    settings = Settings(
+        data_dir=folder,
+        database_url=None,
+        openai_api_key=TOKEN,
+        openai_base_url=url,
+        openai_model=model,
+    )
+    spec = RunSpec(
+        topic="Heat pumps in old buildings",
+        provider="openai",
+        model=model,
+        base_url=url,
+        key_source="configured",
+        allow_unsourced=True,
+    )
+    return settings, spec
+
+
 def test_cancel_closes_the_sockets_and_keeps_what_was_written(
     tmp_path: Path, loop: LoopThread, server: FaultServer
 ) -> None:
@@ -90,22 +114,7 @@ def test_cancel_closes_the_sockets_and_keeps_what_was_written(
 def test_finished_agents_are_kept_and_continuing_asks_only_the_rest(
     tmp_path: Path, loop: LoopThread, demo: FaultyDemo
 ) -> None:
-    url = str(demo.client.base_url)
-    settings = Settings(
-        data_dir=tmp_path,
-        database_url=None,
-        openai_api_key=TOKEN,
-        openai_base_url=url,
-        openai_model="gantry-demo-instant",
-    )
-    spec = RunSpec(
-        topic="Tidal power",
-        provider="openai",
-        model="gantry-demo-instant",
-        base_url=url,
-        key_source="configured",
-        allow_unsourced=True,
-    )
+    settings, spec = asking(demo, tmp_path)
     demo.hold["content_writer"] = asyncio.Event()
     with build_runtime(settings) as runtime:
         run_id = runtime.submit(spec)
@@ -161,3 +170,42 @@ def test_a_run_cancelled_right_before_kill_9_never_resumes(
     assert record.status is RunStatus.CANCELLED
     assert record.epoch in ({1} if streams else {0, 1})  # it may not have begun
     assert starts <= {1}
+
+
+def test_a_derived_run_that_was_cut_off_goes_on_with_what_it_may_take_over(
+    tmp_path: Path, loop: LoopThread, demo: FaultyDemo
+) -> None:
+    settings, spec = asking(demo, tmp_path)
+    with build_runtime(settings) as runtime:
+        parent = runtime.submit(spec)
+        runtime.wait(parent, LIMIT_S)
+        before = runtime.checkpoints(parent)["editor"].output
+        edited = edited_output(ROSTER[4], before, f"{before.text}\n\nAmended.")
+        demo.hold["publisher"] = asyncio.Event()
+        demo.arrived["publisher"].clear()
+        demo.requests.clear()
+        run_id = runtime.rerun(parent, {"editor": Edit(output=edited)})
+        loop.call(within(demo.arrived["publisher"]), LIMIT_S)
+    with build_runtime(settings) as runtime:  # closed and started again in the middle
+        loop.call(until(lambda: demo.requests["publisher"] == 2), LIMIT_S)
+        assert runtime.cancel(run_id)
+        runtime.wait(run_id, LIMIT_S)
+        shown = set(runtime.checkpoints(run_id))
+        demo.hold.clear()
+        runtime.resume(run_id, model="gantry-demo-fast")  # for what is left, and for nothing else
+        record = runtime.wait(run_id, LIMIT_S)
+        outputs = runtime.checkpoints(run_id)
+
+    assert record is not None
+    assert (record.status, record.parent_id) == (RunStatus.DONE, parent)
+    # the parent's publisher, summary and posts were made from the other text: they are not shown
+    assert not shown & {"publisher", "summary_writer", "social_promoter"}
+    assert shown >= {"topic_planner", "content_writer", "editor", "seo_specialist"}
+    assert demo.requests == {
+        "seo_specialist": 1,
+        "metrics_analyzer": 1,
+        "publisher": 3,
+        "summary_writer": 1,
+        "social_promoter": 1,
+    }
+    assert outputs["editor"].edited and outputs["editor"].output == edited

@@ -221,7 +221,7 @@ def test_the_form_asks_for_the_stop_and_the_history_shows_it(app: AppTest) -> No
     assert ended(run_id).status is RunStatus.WAITING_APPROVAL
     app.switch_page("history.py").run()
     assert not app.exception
-    assert any("outline approved by a person" in c.value for c in app.caption)
+    assert any("with outline approval" in c.value for c in app.caption)
     assert any("Waits for approval" in str(m.value) for m in app.markdown)
 
 
