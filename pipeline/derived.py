@@ -17,7 +17,7 @@ from statistics import mean
 from pipeline.agents.prompting import checkpoint_key, join_key, user_prompt
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import SpecError
-from pipeline.events import AgentFinished, AnyEvent, CallSent, RunDerived, RunStarted
+from pipeline.events import AgentFinished, AnyEvent, CallSent, RunDerived, RunStarted, of_kind
 from pipeline.models import (
     AgentOutput,
     AgentSpec,
@@ -93,7 +93,7 @@ class Parent:
     @cached_property
     def absent(self) -> dict[str, str]:
         """Agents that were left out in the end, with their marks. Parts are tried again anyway."""
-        last = {e.agent: e for e in self.events if isinstance(e, AgentFinished)}
+        last = {event.agent: event for event in of_kind(self.events, AgentFinished)}
         return {
             name: event.mark
             for name, event in last.items()
@@ -140,26 +140,24 @@ class Preview:
         return agent in self.runs or (self.sections_open and family(agent) != agent)
 
 
-def derived_from(events: Iterable[AnyEvent]) -> RunDerived | None:
+def derived_from(events: Sequence[AnyEvent]) -> RunDerived | None:
     """Where a run came from, as a fact; None for one that began with nothing."""
-    return next((event for event in events if isinstance(event, RunDerived)), None)
+    return next(of_kind(events, RunDerived), None)
 
 
-def run_date(events: Iterable[AnyEvent]) -> str:
+def run_date(events: Sequence[AnyEvent]) -> str:
     """The day the prompts of a run name, ISO 8601: that of its first start, or of its parent's."""
-    for event in events:
-        if isinstance(event, RunDerived):
-            return event.date
-        if isinstance(event, RunStarted):
-            return event.wall_at[:10]
-    return ""
+    if derived := derived_from(events):
+        return derived.date
+    first = next(of_kind(events, RunStarted), None)
+    return first.wall_at[:10] if first else ""
 
 
 def models_asked(events: Iterable[AnyEvent]) -> dict[tuple[str, int], str]:
     """(agent, epoch) → the model its first call asked: the one its checkpoint is keyed by."""
     asked: dict[tuple[str, int], str] = {}
-    for event in events:
-        if isinstance(event, CallSent) and event.request_model:
+    for event in of_kind(events, CallSent):
+        if event.request_model:
             asked.setdefault((event.agent, event.epoch), event.request_model)
     return asked
 

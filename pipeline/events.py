@@ -10,7 +10,8 @@ fields they do not know, so that an older process can read newer rows.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -232,8 +233,18 @@ AnyEvent = (
     | RunFinished
 )
 
+E = TypeVar("E", bound=Event)
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def of_kind(events: Iterable[AnyEvent], kind: type[E]) -> Iterator[E]:
+    """The facts of one kind. By its name, not its class: classes are imported anew on hot reload."""
+    name = kind.__struct_config__.tag
+    for event in events:
+        if event.kind == name:
+            yield cast(E, event)
 
 
 def encode(event: AnyEvent) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.events import AnyEvent, Event, RunDerived
+from pipeline.events import AnyEvent, Event, RunDerived, of_kind
 from pipeline.models import Checkpoint
 
 
@@ -99,7 +99,7 @@ class Journal:
     @property
     def derived(self) -> RunDerived | None:
         """What this run begins with, when it begins with another run's finished agents."""
-        return next((event for event in self.events if isinstance(event, RunDerived)), None)
+        return next(of_kind(self.events, RunDerived), None)
 
     @property
     def checkpoints(self) -> Mapping[str, Checkpoint]:

@@ -80,8 +80,11 @@ def reworded(parent: Parent, name: str, word: str = "Amended") -> AgentOutput:
         if isinstance(value, str) and field not in ("slug", "search_intent"):
             data[field] = f"{word} {value}"[:100]
             break
-        if field == "findings":
+        if field == "findings" and value:
             value[0]["claim"] = f"{word}: {value[0]['claim']}"
+            break
+        if field == "gaps":
+            value.append(f"{word} by a person")
             break
         if field == "posts":
             value[0]["text"] = f"{word} {value[0]['text']}"[:200]
@@ -298,12 +301,16 @@ KINDS = st.sampled_from(("output", "addition", "again"))
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
+    topic=st.sampled_from((TOPIC, "Zyxwv qrst")),  # about the second there is no source
+    mode=st.sampled_from((Mode.PHASES, Mode.DATAFLOW)),
     options=OPTIONS,
     wanted=st.dictionaries(st.sampled_from(NAMES), KINDS, max_size=3),
     lost=st.sampled_from((None, "kb_researcher", "seo_specialist", "editor", "content_writer")),
     data=st.data(),
 )
 async def test_the_preview_covers_what_runs_and_nothing_outside_it_does(
+    topic: str,
+    mode: Mode,
     options: RunOptions,
     wanted: Mapping[str, str],
     lost: str | None,
@@ -312,7 +319,8 @@ async def test_the_preview_covers_what_runs_and_nothing_outside_it_does(
     async with FaultyDemo() as demo:
         if lost:
             demo.always[lost] = REFUSED
-        parent = parent_of(await run(demo, options=options, mode=Mode.DATAFLOW))
+        spec = RunSpec(topic=topic, options=options, mode=mode)
+        parent = parent_of(await run(demo, spec=spec))
         demo.always.clear()
         edits = {}
         for name, kind in wanted.items():
