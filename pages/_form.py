@@ -46,6 +46,7 @@ OPTION_LABELS: Final = {
     "section_writing": "Write by section",
     "section_editing": "Edit by section",
     "speculative_research": "Research ahead of the plan",
+    "approve_outline": "Approve the outline first",
 }
 OPTION_HELP: Final = {
     "section_writing": "One call per section of the outline (3 to 8), side by side; code joins them "
@@ -54,6 +55,8 @@ OPTION_HELP: Final = {
     "Needs writing by section.",
     "speculative_research": "An early researcher searches from the topic while the planner works; the web "
     "researcher tops it up. What turns out to be of no use is shown. Not in sequential mode.",
+    "approve_outline": "The run stops after planning until you approve or edit the outline. Waiting costs "
+    "nothing and survives a restart.",
 }
 SAMPLE_TOPICS: Final = (
     "Heat pumps in old buildings",
@@ -281,6 +284,7 @@ def _options(state: Mapping[str, Any]) -> RunOptions:
         section_editing=writing and bool(state["section_editing"]),
         speculative_research=bool(state["speculative_research"])
         and state["mode"] != Mode.SEQUENTIAL,
+        approve_outline=bool(state["approve_outline"]),
     )
 
 

@@ -10,11 +10,13 @@ from typing import Final, Literal
 
 import streamlit as st
 
+from pages._approval import draw_approval
 from pages._links import draw_links
 from pages._outcome import draw_outcome
+from pages._owner import owner
 from pages._runtime import get_runtime
-from pages._state import RUN_PARAM, close_run
-from pages._tabs import draw_tabs
+from pages._state import RUN_PARAM, close_run, open_run
+from pages._tabs import draw_agents, draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
@@ -40,6 +42,7 @@ OPTION_WORDS: Final = {  # beside the mode: runs that differ in one made other c
     "section_writing": "by section",
     "section_editing": "edited by section",
     "speculative_research": "researched ahead",
+    "approve_outline": "with outline approval",
 }
 
 
@@ -54,7 +57,8 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
         if is_over(run):
             st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            if run.status.is_final:  # before that, the live view says how it stands
+            # while agents work, the live view says how the run stands
+            if run.status.is_final or run.status is RunStatus.WAITING_APPROVAL:
                 word, colour, icon = STATUS_LOOK[run.status]
                 st.badge(word, color=colour, icon=icon)
             st.badge(", ".join(how_it_ran(run)), color="violet", icon=":material/account_tree:")
@@ -66,6 +70,8 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
                 st.badge("Unsourced draft allowed", color="gray")
             if read_only:
                 return
+            if run.parent_id:
+                _parent_link(run)
             draw_links(run)
             if is_over(run):
                 st.button(
@@ -85,9 +91,16 @@ def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
     if read_only:
         bundle = public_bundle(bundle)
     draw_outcome(bundle, read_only=read_only)
+    if run.status is RunStatus.WAITING_APPROVAL:
+        if not read_only:
+            draw_approval(bundle)
+        draw_timing_chart(bundle)
+        draw_agents(bundle, read_only=read_only)
+        return
     draw_headline(bundle)
     draw_timing_chart(bundle)
-    if bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED) and not read_only:
+    ended = bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED)
+    if ended and not read_only and not run.parent_id:
         st.page_link(
             PLAN_LAB,
             label="What if? Open in Plan lab",
@@ -95,7 +108,7 @@ def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
             query_params={RUN_PARAM: bundle.run.id},
         )
     _downloads(bundle)
-    draw_tabs(bundle)
+    draw_tabs(bundle, read_only=read_only)
 
 
 def _bundle(run: RunRecord) -> Bundle:
@@ -118,6 +131,22 @@ def how_it_ran(run: RunRecord) -> list[str]:
     if mode is not Mode.SEQUENTIAL and off:
         parts.append(f"{escaped(', '.join(off))} off")
     return parts
+
+
+def _parent_link(run: RunRecord) -> None:
+    """Which run this one began with; it may have been deleted since."""
+    if get_runtime().run(run.parent_id, owner()) is None:
+        st.badge("Began with a run that has been deleted", color="gray")
+        return
+    st.button(
+        "Began with an earlier run",
+        key="open_parent",
+        icon=":material/history:",
+        type="tertiary",
+        help="Opens the run whose finished agents this one took over.",
+        on_click=open_run,
+        args=(run.parent_id,),
+    )
 
 
 def _new_run(run: RunRecord) -> None:

@@ -17,6 +17,7 @@ _CURRENT_RUN: Final = "_current_run"
 _FORM_ERROR: Final = "_form_error"
 _FORM_NOTE: Final = "_form_note"
 _RUN_ERROR: Final = "_run_error"
+_EDITED_AGENT: Final = "_edited_agent"
 _LIVE_ROUND: Final = "_live_round"
 _SHARE_LINK: Final = "_share_link"
 _PAGE_CHANGE: Final = "_page_change"
@@ -115,6 +116,17 @@ def set_share_token(run_id: str, token: str) -> None:
 def share_token(run_id: str) -> str:
     of_run, token = st.session_state.get(_SHARE_LINK, ("", ""))
     return str(token) if of_run == run_id else ""
+
+
+def edit_agent(run_id: str, agent: str) -> None:
+    """Open the editor of one agent; an empty name closes it."""
+    st.session_state[_EDITED_AGENT] = (run_id, agent)
+
+
+def edited_agent(run_id: str) -> str:
+    """The agent whose editor is open, of this run; empty: none."""
+    of_run, agent = st.session_state.get(_EDITED_AGENT, ("", ""))
+    return str(agent) if of_run == run_id else ""
 
 
 def live_round() -> int:

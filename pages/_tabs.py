@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from pages._editing import draw_editor, edit_button
 from pages._text import escaped
 from pages._timing import draw_timing_tables
 from pipeline.content.readability import figure_words
@@ -31,7 +32,8 @@ AGENT_ICONS: Final = {
 }
 
 
-def draw_tabs(bundle: Bundle) -> None:
+def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
+    """`read_only`: without what acts on the run."""
     titles = ("Article", "SEO", "Metrics", "Summary", "Social posts", "Agents", "Timing")
     article, seo, metrics, summary, posts, agents, timing = st.tabs(titles, key="result_tabs")
     report = bundle.report
@@ -46,7 +48,7 @@ def draw_tabs(bundle: Bundle) -> None:
     with posts:
         _posts(report["posts"])
     with agents:
-        _agents(bundle)
+        draw_agents(bundle, read_only=read_only)
     with timing:
         draw_timing_tables(bundle)
 
@@ -191,7 +193,7 @@ def _unfinished(text: str) -> None:
     st.code(text, None, wrap_lines=True, height=PANEL_HEIGHT)
 
 
-def _agents(bundle: Bundle) -> None:
+def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
     st.caption(
         "What each agent was asked and what it answered, word for word. Service time: from its first "
         "request to its result, without waits and discarded attempts."
@@ -200,16 +202,28 @@ def _agents(bundle: Bundle) -> None:
     for agent in bundle.timing.agents:
         checkpoint = bundle.checkpoints.get(agent.agent)
         icon = AGENT_ICONS.get(agent.state, ":material/schedule:")
+        if agent.edited:
+            icon = ":material/edit:"
         with st.expander(agent_line(agent, bundle.timing), icon=icon, key=f"agent_{agent.agent}"):
             if errors[agent.agent]:
                 st.error(escaped(errors[agent.agent]))
+            if not read_only:
+                edit_button(bundle, agent.agent)
             if checkpoint is None:
                 _unfinished(bundle.texts.get(agent.agent, ""))
                 continue
             st.caption(f"Prompt, for {escaped(checkpoint.output.response_model or 'the model')}")
             st.code(checkpoint.output.prompt, None, wrap_lines=True, height=PANEL_HEIGHT)
-            st.caption("Raw output")
+            st.caption(
+                "Edited by you; what the agent itself wrote stands in the earlier run"
+                if agent.edited and bundle.run.parent_id
+                else "Edited by you"
+                if agent.edited
+                else "Raw output"
+            )
             st.code(checkpoint.output.text, None, wrap_lines=True, height=PANEL_HEIGHT)
+    if not read_only:
+        draw_editor(bundle)
 
 
 def _copyable(text: str) -> None:

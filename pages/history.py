@@ -72,6 +72,8 @@ def _facts(run: RunRecord) -> str:
         facts.append(f"took {seconds(run.makespan_s)} (measured)")
     if run.saved_share is not None and run.spec.mode is not Mode.SEQUENTIAL:
         facts.append(f"saved {share(run.saved_share)} (replayed)")
+    if run.parent_id:
+        facts.append("began with an earlier run")
     facts.append("offline demo" if run.spec.is_demo else escaped(run.spec.model or "own endpoint"))
     facts.append(f"{run.created_at.astimezone():%Y-%m-%d %H:%M}")
     return " · ".join(facts)

@@ -133,7 +133,8 @@ def _finished_runs() -> dict[str, RunRecord]:
 
 
 def _is_finished(run: RunRecord) -> bool:
-    return run.status in (RunStatus.DONE, RunStatus.DEGRADED)
+    # one that began with agents of an earlier run has no times of theirs to simulate from
+    return run.status in (RunStatus.DONE, RunStatus.DEGRADED) and not run.parent_id
 
 
 def _choose(runs: dict[str, RunRecord]) -> RunRecord:

@@ -22,7 +22,7 @@ def studio() -> None:
     run = _settled_run(run_id) if run_id else None
     if run is not None and is_new_session():  # a reload or a link: the form says what is on screen
         prefill(run.spec)
-    under_way = run is not None and not is_over(run)
+    under_way = run is not None and not _form_is_free(run)
     st.title("Content studio", anchor=False)
     if not under_way:  # then the screen is the agents'
         st.caption(
@@ -36,6 +36,11 @@ def studio() -> None:
         _unknown_run()
     else:
         _invitation()
+
+
+def _form_is_free(run: RunRecord) -> bool:
+    """False while the screen is the run's: its agents', or the outline's that waits."""
+    return is_over(run) and run.status is not RunStatus.WAITING_APPROVAL
 
 
 def _settled_run(run_id: str) -> RunRecord | None:

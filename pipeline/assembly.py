@@ -284,7 +284,7 @@ def _failed_early(journal: Journal, error: GantryError) -> RunOutcome:
     """A run that could not begin leaves the same facts as one that failed on its way."""
     begun = any(isinstance(e, RunStarted) and e.epoch == journal.epoch for e in journal.events)
     if not begun:
-        journal.record(RunStarted, wall_at=wall_now(), resumed=bool(journal.events))
+        journal.record(RunStarted, wall_at=wall_now(), resumed=journal.has_started)
     journal.record(
         RunFinished,
         status=RunStatus.FAILED.value,
@@ -301,6 +301,6 @@ def _outcome(result: RunResult) -> RunOutcome:
         degraded=result.degraded,
         error=str(result.error) if result.error else "",
         error_code=result.error.code if result.error else "",
-        makespan_s=result.timing.makespan_s,
+        makespan_s=result.timing.makespan_s if result.status.is_final else None,
         saved_share=result.timing.saved_share,
     )

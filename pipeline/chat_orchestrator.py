@@ -22,6 +22,7 @@ from pipeline.budgets import NO_LIMITS, Ledger, Limits, Spending
 from pipeline.content.findings import kept_findings
 from pipeline.content.sections import joined
 from pipeline.content.substitutes import substitute_for
+from pipeline.derived import is_empty, run_date
 from pipeline.errors import GantryError, NothingFound, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import (
@@ -245,14 +246,14 @@ class _Execution:
     def _begin(self) -> None:
         earlier = list(self.journal.events)
         self._replay_growth()
-        first = next((e.wall_at for e in earlier if isinstance(e, RunStarted)), wall_now())
-        self.date = first[:10]
+        self.date = run_date(earlier) or wall_now()[:10]
         kept = kept_absences(self.plan, self.journal)
+        resumed = self.journal.has_started
         self.journal.start_clock()
         self.journal.record(
             RunStarted,
             wall_at=wall_now(),
-            resumed=bool(earlier),
+            resumed=resumed,
             reused=sorted({*self.journal.checkpoints, *kept}),
         )
         for name, settlement in kept.items():
@@ -283,7 +284,7 @@ class _Execution:
         async with asyncio.TaskGroup() as group:
             in_flight = 0
             while True:
-                if self.error is None:
+                if self.error is None and not self._waits_for_approval():
                     for name in ready(self.plan, self.settled, self.started):
                         self.started.add(name)
                         in_flight += 1
@@ -292,6 +293,16 @@ class _Execution:
                     return
                 name, self.settled[name] = await news.get()
                 in_flight -= 1
+
+    def _waits_for_approval(self) -> bool:
+        """True once there is an outline that a person must see before anything follows from it.
+
+        Agents in flight are waited for: nothing is cut off, nothing new begins.
+        """
+        if not self.spec.options.approve_outline or self.spec.outline_approved:
+            return False
+        outlined = self.settled.get(self.plan.outliner)
+        return outlined is not None and outlined.has_value
 
     async def _run_agent(self, name: str) -> Settlement:
         """Do one agent's work and settle it. Only a bug escapes, and cancellation."""
@@ -305,16 +316,19 @@ class _Execution:
             raise
 
     async def _work(self, agent: AgentSpec) -> Settlement:
-        if problem := self._refusal(agent):
+        problem = self._refusal(agent)
+        earlier = self.journal.checkpoints.get(agent.name)
+        if problem:
+            if earlier is not None and earlier.stands:
+                return await self._reuse(agent, earlier)
             return await self._settle(agent, problem, "", Usage())
         inputs = {n.agent: o for n in agent.needs if (o := self.settled[n.agent].output)}
         if agent.join is not None:
             return await self._join(agent, agent.join, inputs)
         prompt = await self._prompt(agent, inputs)
         key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
-        earlier = self.journal.checkpoints.get(agent.name)
-        if earlier is not None and earlier.key == key:
-            return self._reuse(agent, earlier)
+        if earlier is not None and (earlier.stands or earlier.key == key):
+            return await self._reuse(agent, replace(earlier, key=key))
         early = inputs.get(agent.forerunner)
         result = await self.manager.run_agent(
             agent.name,
@@ -333,8 +347,8 @@ class _Execution:
         """Put the parts together: code, no call, kept like every other output."""
         key = join_key(agent, inputs)
         earlier = self.journal.checkpoints.get(agent.name)
-        if earlier is not None and earlier.key == key:
-            return self._reuse(agent, earlier)
+        if earlier is not None and (earlier.stands or earlier.key == key):
+            return await self._reuse(agent, replace(earlier, key=key))
         output = joined(join, inputs, fallback_title=self.spec.topic)
         self.journal.add_text(agent.name, output.text)
         return await self._settle(agent, output, key, Usage())
@@ -372,21 +386,33 @@ class _Execution:
         required = replace(agent, needs=tuple(n for n in agent.needs if n.kind != "any"))
         return bool(missing_need(required, self.settled))
 
-    def _reuse(self, agent: AgentSpec, checkpoint: Checkpoint) -> Settlement:
+    async def _reuse(self, agent: AgentSpec, checkpoint: Checkpoint) -> Settlement:
         output = checkpoint.output
         self.journal.add_text(agent.name, output.text)  # to be seen beside what is written now
-        if agent.name not in self.plan.growth:  # an option was switched on since
+        if self._outgrew(agent, checkpoint):
             self._grow(agent, output)
+        known = self.journal.checkpoints[agent.name]
+        if known.is_offered or known.stands:  # from here on it is this run's own, under its key
+            await self.journal.commit(replace(checkpoint, epoch=self.journal.epoch))
         self.journal.record(
             AgentFinished,
             agent=agent.name,
             state=checkpoint.state.value,
             mark=output.mark,
             reused=True,
+            edited=checkpoint.edited,
         )
         return Settlement(
             agent.name, checkpoint.state, output, mark=output.mark, empty=is_empty(output)
         )
+
+    def _outgrew(self, agent: AgentSpec, checkpoint: Checkpoint) -> bool:
+        """True when the plan has not grown by this outline: an option was switched on since, or a
+        person changed its sections."""
+        known = self.plan.growth.get(agent.name)
+        if known is None:
+            return True
+        return checkpoint.edited and known != self.plan.growth_by(agent.name, checkpoint.output)
 
     async def _settle(
         self, agent: AgentSpec, outcome: AgentOutput | GantryError, key: str, usage: Usage
@@ -449,6 +475,8 @@ class _Execution:
     def _end(self) -> RunResult:
         marks = self._marks()
         status = RunStatus.FAILED if self.error else RunStatus.DEGRADED if marks else RunStatus.DONE
+        if self.error is None and any(name not in self.settled for name in self.plan.names):
+            status, marks = RunStatus.WAITING_APPROVAL, ()
         self.journal.record(
             RunFinished,
             status=status.value,
@@ -476,17 +504,18 @@ class _Execution:
         return tuple(unsourced + [mark for mark in marks if mark])
 
 
-def is_empty(output: AgentOutput) -> bool:
-    """True for a researcher's answer without findings."""
-    return output.data is not None and output.data.get("findings") == []
-
-
 def kept_absences(plan: Plan, journal: Journal) -> dict[str, Settlement]:
     """Agents that were left out in an earlier epoch and on whose absence finished work rests.
 
-    Trying them again would change the inputs of agents that are paid for already.
+    Trying them again would change the inputs of agents that are paid for already. Those left out
+    in the run this one begins with stay so where nobody asked for them again.
     """
-    kept = {}
+    absent = journal.derived.absent if journal.derived else {}
+    kept = {
+        name: Settlement(name, AgentState.ABSENT, mark=mark)
+        for name, mark in absent.items()
+        if name in plan.names
+    }
     last = {e.agent: e for e in journal.events if isinstance(e, AgentFinished)}
     for name, event in last.items():
         rests_on_it = any(

@@ -1,7 +1,8 @@
 """The command line, for scripts and servers: `python -m pipeline run "TOPIC"`.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done or degraded,
-1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled); a worker's: see `engine/worker.py`.
+1 the run failed, 2 bad usage, 3 the outline waits for approval, 130 interrupted (the run is
+cancelled); a worker's: see `engine/worker.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -20,20 +21,22 @@ import typer
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
+from pipeline.growth import OUTLINE
 from pipeline.logs import LogLevel, set_up_logging
-from pipeline.models import SEED_MAX, Length, Mode, RunOptions, RunSpec, RunStatus
+from pipeline.models import SEED_MAX, AgentOutput, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.prices import load_prices
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import make_spec
 from pipeline.views.cockpit import cockpit_lines
-from pipeline.views.progress import progress_line
+from pipeline.views.progress import printable, progress_line
 from pipeline.views.tables import cost_line
 
 if TYPE_CHECKING:
     from pipeline.engine.runtime import Runtime
+    from pipeline.export.bundle import Bundle
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, BAD_USAGE, WAITS, INTERRUPTED = 1, 2, 3, 130
 FOLLOW_EVERY_S = 0.05
 SAY_AGAIN_S = 30.0  # how often a wait is said
 COCKPIT_EVERY_S = 1.0
@@ -110,6 +113,12 @@ def run(
             "--speculative-research", help="Search from the topic while the planner works."
         ),
     ] = False,
+    approve_outline: Annotated[
+        bool,
+        typer.Option(
+            "--approve-outline", help="Stop after planning, with exit code 3; see `approve`."
+        ),
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write the report.")
     ] = None,
@@ -141,13 +150,56 @@ def run(
             length=length,
             language=language,
             allow_unsourced=allow_unsourced,
-            options=_options(section_writing, section_editing, speculative_research),
+            options=_options(
+                section_writing, section_editing, speculative_research, approve_outline
+            ),
         )
         _check_targets(json_file, markdown_file)
     except (SpecError, PlanError) as error:
         _stop(error, BAD_USAGE)
+
+    def begin(runtime: Runtime) -> str:
+        run_id = runtime.submit(spec)
+        typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
+        return run_id
+
     try:
-        code = _run(settings, spec, json_file, markdown_file, cockpit=cockpit)
+        code = _run(settings, begin, json_file, markdown_file, cockpit=cockpit)
+    except GantryError as error:
+        _stop(error, FAILED)
+    raise typer.Exit(code)
+
+
+@app.command()
+def approve(
+    run_id: Annotated[str, typer.Argument(help="The run that waits, as `run` named it.")],
+    outline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON with the planner's fields: the outline to write by instead."
+        ),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write the report.")
+    ] = None,
+    markdown_file: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE|-", help="Write the article.")
+    ] = None,
+) -> None:
+    """Approve the outline of a run that waits for it, and follow the run to its end."""
+    settings = _settings()
+    try:
+        _check_targets(json_file, markdown_file)
+        typed = _read(outline) if outline else None
+    except SpecError as error:
+        _stop(error, BAD_USAGE)
+
+    def begin(runtime: Runtime) -> str:
+        runtime.approve(run_id, outline=_edited_outline(runtime, run_id, typed) if typed else None)
+        return run_id
+
+    try:
+        code = _run(settings, begin, json_file, markdown_file, cockpit=False)
     except GantryError as error:
         _stop(error, FAILED)
     raise typer.Exit(code)
@@ -162,11 +214,12 @@ def plan(
     section_writing: Annotated[bool, typer.Option("--section-writing")] = False,
     section_editing: Annotated[bool, typer.Option("--section-editing")] = False,
     speculative_research: Annotated[bool, typer.Option("--speculative-research")] = False,
+    approve_outline: Annotated[bool, typer.Option("--approve-outline")] = False,
 ) -> None:
     """Print phases, groups, edges, what is off, and what may grow."""
     settings = _settings()
     try:
-        options = _options(section_writing, section_editing, speculative_research)
+        options = _options(section_writing, section_editing, speculative_research, approve_outline)
         made = make_plan(
             ROSTER, mode, _switches(settings, sequential_phase or [], options), options
         )
@@ -385,7 +438,10 @@ def _spec(
 
 
 def _options(
-    section_writing: bool, section_editing: bool, speculative_research: bool
+    section_writing: bool,
+    section_editing: bool,
+    speculative_research: bool,
+    approve_outline: bool,
 ) -> RunOptions:
     if section_editing and not section_writing:
         raise SpecError(
@@ -395,6 +451,7 @@ def _options(
         section_writing=section_writing,
         section_editing=section_editing,
         speculative_research=speculative_research,
+        approve_outline=approve_outline,
     )
 
 
@@ -436,9 +493,27 @@ def _check_targets(*targets: str | None) -> None:
             raise SpecError(f"`{target}` cannot be written.", "Name a file in an existing folder.")
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"`{file}` cannot be read: {error}.") from error
+
+
+def _edited_outline(runtime: Runtime, run_id: str, typed: str) -> AgentOutput:
+    """What stands in the file, as the output of the run's planner. Raises `SpecError`."""
+    from pipeline.agents.edited_output import edited_output
+
+    planner = next(a for a in ROSTER if a.output and OUTLINE in a.output.model_fields)
+    checkpoint = runtime.checkpoints(run_id).get(planner.name)
+    if checkpoint is None:
+        raise SpecError(f"There is no run {run_id} with an outline.", "Check the id.")
+    return edited_output(planner, checkpoint.output, typed)
+
+
 def _run(
     settings: Settings,
-    spec: RunSpec,
+    begin: Callable[[Runtime], str],
     json_file: str | None,
     markdown_file: str | None,
     *,
@@ -450,8 +525,7 @@ def _run(
     runtime.start()
     run_id, interrupted = "", False
     try:
-        run_id = runtime.submit(spec)
-        typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
+        run_id = begin(runtime)
         for line in _follow(runtime, run_id, cockpit=cockpit):
             typer.echo(line, err=True)
         return _write_results(runtime, run_id, json_file, markdown_file)
@@ -489,12 +563,15 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
             if line := progress_line(event):
                 yield line
         seen = len(events)
-        if record.status.is_final or record.status is RunStatus.NEEDS_KEY:
+        if record.status.is_final or record.status in _NEEDS_A_PERSON:
             return
         if cockpit and time.monotonic() - shown_s >= COCKPIT_EVERY_S:
             shown_s = time.monotonic()
             yield from cockpit_lines(runtime.admission(), journal.spending if journal else None)
         time.sleep(FOLLOW_EVERY_S)  # a plain thread: the loop runs elsewhere
+
+
+_NEEDS_A_PERSON = (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 
 def _let_others_finish(runtime: Runtime) -> None:
@@ -530,6 +607,9 @@ def _write_results(
     typer.echo(cost_line(bundle.cost), err=True)
     if json_file:
         _write(json_file, bundle.json())
+    if bundle.run.status is RunStatus.WAITING_APPROVAL:
+        _say_outline(bundle)
+        return WAITS
     article = bundle.markdown()
     if article and (markdown_file or not json_file):
         _write(markdown_file or "-", article)
@@ -541,6 +621,18 @@ def _write_results(
     if bundle.run.error_code == NothingFound.code:
         typer.echo("With --allow-unsourced it writes on, and labels the draft.", err=True)
     return FAILED
+
+
+def _say_outline(bundle: Bundle) -> None:
+    """The headings, and how to go on."""
+    outlined = bundle.outputs.get(bundle.plan.outliner)
+    for section in (outlined.data or {}).get(OUTLINE, []) if outlined else []:
+        typer.echo(f"  - {printable(str(section['heading']))}", err=True)
+    typer.echo(
+        "The outline waits for approval: approve it on the page, or with\n"
+        f"  python -m pipeline approve {bundle.run.id}",
+        err=True,
+    )
 
 
 def _write(target: str, text: str) -> None:

@@ -10,7 +10,8 @@ fields they do not know, so that an older process can read newer rows.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -36,6 +37,22 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     wall_at: str
     resumed: bool = False
     reused: list[str] = msgspec.field(default_factory=list)
+
+
+class RunDerived(Event, frozen=True, tag="run_derived"):
+    """This run begins with what the run `parent` finished. The first fact, of epoch 0.
+
+    `edited` and `again` name the agents that a person edited, or asked to work again. `absent`
+    holds who was left out there and stays so (agent → mark), `date` the day the prompts name and
+    `took_s` the service times measured there, in seconds: for estimates, never for figures.
+    """
+
+    parent: str
+    date: str
+    edited: list[str] = msgspec.field(default_factory=list)
+    again: list[str] = msgspec.field(default_factory=list)
+    absent: dict[str, str] = msgspec.field(default_factory=dict)
+    took_s: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class AgentStarted(Event, frozen=True, tag="agent_started"):
@@ -196,6 +213,7 @@ class AgentFinished(Event, frozen=True, tag="agent_finished"):
     error_code: str = ""
     hint: str = ""
     reused: bool = False
+    edited: bool = False  # its output is a person's
 
 
 class RunFinished(Event, frozen=True, tag="run_finished"):
@@ -210,6 +228,7 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
 
 AnyEvent = (
     RunStarted
+    | RunDerived
     | AgentStarted
     | AdmissionQueued
     | CallAdmitted
@@ -230,8 +249,18 @@ AnyEvent = (
     | RunFinished
 )
 
+E = TypeVar("E", bound=Event)
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def of_kind(events: Iterable[AnyEvent], kind: type[E]) -> Iterator[E]:
+    """The facts of one kind. By its name, not its class: classes are imported anew on hot reload."""
+    name = kind.__struct_config__.tag
+    for event in events:
+        if event.kind == name:
+            yield cast(E, event)
 
 
 def encode(event: AnyEvent) -> bytes:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.budgets import Spending
-from pipeline.events import AnyEvent, Event
+from pipeline.events import AnyEvent, Event, RunDerived, of_kind
 from pipeline.models import Checkpoint
 
 
@@ -65,8 +65,8 @@ class Journal:
         return self._offset_s + time.monotonic() - self._zero
 
     def start_clock(self) -> None:
-        """The run begins now, not when its journal was opened. Only before the first fact."""
-        if not self.events:
+        """The run begins now, not when its journal was opened. Only before it has started."""
+        if not self.has_started:
             self._zero = time.monotonic()
 
     def record(self, event_type: type[Event], **fields: Any) -> AnyEvent:
@@ -97,8 +97,18 @@ class Journal:
         return live.since(0) if live else ""
 
     @property
+    def has_started(self) -> bool:
+        """True once an epoch of this run has begun; where it came from is told before that."""
+        return any(event.kind == "run_started" for event in self.events)
+
+    @property
+    def derived(self) -> RunDerived | None:
+        """What this run begins with, when it begins with another run's finished agents."""
+        return next(of_kind(self.events, RunDerived), None)
+
+    @property
     def checkpoints(self) -> Mapping[str, Checkpoint]:
-        """Finished agents, by name, of this and earlier epochs."""
+        """Finished agents, by name, of this and earlier epochs, and those on offer (`is_offered`)."""
         return self._checkpoints
 
     async def commit(self, checkpoint: Checkpoint) -> None:

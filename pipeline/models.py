@@ -23,6 +23,8 @@ from pydantic import (
 
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
+ADDITION_MAX_CHARS = 2_000
+ADDITIONS_MAX = 40
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
 
@@ -229,6 +231,7 @@ class RunOptions(BaseModel):
     section_writing: bool = False  # one call per outline section, side by side, joined by code
     section_editing: bool = False  # the same for the editor
     speculative_research: bool = False  # a researcher starts from the topic while the plan is made
+    approve_outline: bool = False  # stop after planning until a person has approved the outline
 
     @model_validator(mode="after")
     def _check_editing(self) -> RunOptions:
@@ -273,11 +276,22 @@ class RunSpec(BaseModel):
     key_source: Literal["none", "configured", "typed"] = "none"  # never the key itself
     speed: Speed = "realistic"  # demo only
     seed: int = 1
+    prompt_additions: dict[str, str] = Field(  # agent → what a person added to its prompt
+        default_factory=dict, max_length=ADDITIONS_MAX
+    )
+    outline_approved: bool = False  # a person has said yes: the stop is behind this run
 
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, topic: str, info: ValidationInfo) -> str:
         return topic if info.context is STORED else clean_topic(topic)
+
+    @field_validator("prompt_additions")
+    @classmethod
+    def _check_additions(cls, additions: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if info.context is STORED:
+            return additions
+        return {name: clean_addition(text) for name, text in additions.items()}
 
     @field_validator("audience", "tone", "language")
     @classmethod
@@ -307,23 +321,39 @@ def chosen_model(agent: AgentSpec, agent_models: Mapping[str, str], default: str
 
 def clean_topic(topic: str) -> str:
     """Return `topic` trimmed; raise ValueError with a sentence a person can act on."""
-    topic = topic.strip()
     if not has_visible(topic):
         raise ValueError("The topic is empty. Type what the article should be about.")
-    if len(topic) > TOPIC_MAX_CHARS:
+    return _clean(topic, "topic", TOPIC_MAX_CHARS)
+
+
+def clean_addition(text: str) -> str:
+    """Return what is added to a prompt, trimmed; raise ValueError as `clean_topic` does."""
+    if not has_visible(text):
+        raise ValueError("The addition is empty. Type what the agent should also know or do.")
+    return _clean(text, "addition", ADDITION_MAX_CHARS)
+
+
+def _clean(text: str, what: str, limit: int) -> str:
+    text = text.strip()
+    if len(text) > limit:
         raise ValueError(
-            f"The topic has {len(topic):,} characters; the limit is {TOPIC_MAX_CHARS:,}. Shorten it."
+            f"The {what} has {len(text):,} characters; the limit is {limit:,}. Shorten it."
         )
-    if bad := control_characters(topic):
+    check_signs(text, what)
+    return text
+
+
+def check_signs(text: str, what: str) -> None:
+    """Raise ValueError, naming them, for signs that nobody sees and that change what is read."""
+    if bad := control_characters(text):
         raise ValueError(
-            f"The topic contains control characters ({bad}). Remove them and try again."
+            f"The {what} contains control characters ({bad}). Remove them and try again."
         )
-    if bad := direction_controls(topic):
+    if bad := direction_controls(text):
         raise ValueError(
-            f"The topic contains invisible characters that turn text around ({bad}). "
+            f"The {what} contains invisible characters that turn text around ({bad}). "
             "Remove them and try again."
         )
-    return topic
 
 
 def has_visible(text: str) -> bool:
@@ -401,7 +431,11 @@ class AgentOutput:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A finished agent. `key` hashes agent, prompt version, model and rendered inputs."""
+    """A finished agent. `key` hashes agent, prompt version, model and rendered inputs.
+
+    `epoch` 0: offered by the run this one begins with, and not taken over yet. `edited`: a person
+    wrote the output. It has no key until it is taken over: it stands whatever its inputs are then.
+    """
 
     agent: str
     key: str
@@ -409,6 +443,16 @@ class Checkpoint:
     output: AgentOutput
     usage: Usage
     state: AgentState = AgentState.DONE  # done or substituted
+    edited: bool = False
+
+    @property
+    def is_offered(self) -> bool:
+        return self.epoch == 0
+
+    @property
+    def stands(self) -> bool:
+        """True for what a person wrote for this run, and no run has taken over yet."""
+        return self.edited and not self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +473,7 @@ class RunRecord:
     makespan_s: float | None = None
     saved_share: float | None = None
     priority: int = 0  # higher starts first
+    parent_id: str = ""  # the run whose finished agents this one began with; it may be gone
 
 
 @dataclass(frozen=True, slots=True)

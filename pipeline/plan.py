@@ -19,7 +19,15 @@ from graphlib import CycleError, TopologicalSorter
 
 from pipeline.errors import BudgetExceeded, GantryError, PlanError
 from pipeline.events import AnyEvent, PlanGrown
-from pipeline.growth import SPECIMEN, Parts, expanded, expanding, parts_of, with_forerunners
+from pipeline.growth import (
+    OUTLINE,
+    SPECIMEN,
+    Parts,
+    expanded,
+    expanding,
+    parts_of,
+    with_forerunners,
+)
 from pipeline.models import (
     NO_OPTIONS,
     AgentOutput,
@@ -69,6 +77,13 @@ class Plan:
             if agent.name == name:
                 return agent
         raise PlanError(f"Agent `{name}` is not in the plan.", f"Known: {', '.join(self.names)}.")
+
+    @property
+    def outliner(self) -> str:
+        """Whose output holds the outline of the article; empty when nobody makes one."""
+        return next(
+            (a.name for a in self.agents if a.output and OUTLINE in a.output.model_fields), ""
+        )
 
     def in_phase(self, phase: str) -> tuple[AgentSpec, ...]:
         return tuple(agent for agent in self.agents if agent.phase == phase)
@@ -168,6 +183,11 @@ def _made(
     }
     plan = _plan(agents, mode, effective, options, {})
     _check_growth(plan)
+    if options.approve_outline and not plan.outliner:
+        raise PlanError(
+            "No agent of this plan makes an outline that could be approved.",
+            "Switch the approval off, or let an agent's output have a field `outline`.",
+        )
     return plan
 
 

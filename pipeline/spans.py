@@ -17,7 +17,8 @@ second brings the first token, what the first took until the second was sent is 
 
 Moments between two facts stay with the segment before them, so nothing is lost. A run that was
 interrupted has gaps between its epochs: work of an agent that had not settled is void and the
-agent waits again after the gap; an agent taken over from a checkpoint keeps its earlier facts.
+agent waits again after the gap; an agent kept by its checkpoint keeps its earlier facts. One that
+was taken over from another run has no time of service here.
 """
 
 from __future__ import annotations
@@ -140,6 +141,8 @@ class Track:
     finished_s: float | None = None
     state: AgentState | None = None  # set when settled
     reused: bool = False
+    taken_over: bool = False  # reused from the run this one begins with
+    edited: bool = False  # its output is a person's
     findings: int | None = None  # of a forerunner, once judged
     kept: int = 0  # of them, how many were of use
     earlier: Track | None = None  # as it stood when the epoch before this one ended
@@ -217,6 +220,7 @@ class Track:
         self.rival = 0
         self.ready_s = self.admitted_s = self.finished_s = self.state = None
         self.reused, self.findings, self.kept = False, None, 0
+        self.taken_over = self.edited = False
 
     def settled_at(self, at_s: float, state: AgentState) -> Track:
         self.close(at_s)
@@ -235,6 +239,7 @@ class SpanWalker:
         self.gaps: list[Gap] = []
         self.epoch = 0
         self.last_s = 0.0
+        self.derived = False  # it begins with another run's finished agents
         self.finished: RunFinished | None = None  # the last fact of the current epoch, if it ended
         self._epoch_end_s = 0.0
         # by kind, not by class: classes are imported anew on hot reload
@@ -278,6 +283,8 @@ class SpanWalker:
     def apply(self, event: AnyEvent) -> None:
         if event.kind == "run_started":
             self._run_started(event)  # type: ignore[arg-type]
+        elif event.kind == "run_derived":
+            self.derived = True
         elif event.kind == "run_finished":
             self.finished = event  # type: ignore[assignment]
         elif step := self._steps.get(event.kind):
@@ -390,11 +397,13 @@ class SpanWalker:
         state = AgentState(event.state)
         if not event.reused or track.earlier is None:
             track.settled_at(event.at_s, state).reused = event.reused
+            track.taken_over = event.reused and event.epoch == 1
+            track.edited = event.edited
             return
         kept = track.earlier
         if kept.state is None:  # the checkpoint was committed, the fact was lost with the process
             kept.settled_at(self._epoch_end_s, state)
-        kept.reused, kept.earlier = True, None
+        kept.reused, kept.edited, kept.earlier = True, event.edited, None
         self.tracks[track.agent] = kept
 
 

@@ -14,7 +14,8 @@ Sequential time of a run
 Bound
     The longest path over data edges with the same service times: no schedule can be shorter.
 Saved
-    sequential − makespan. Not given for a run that was interrupted or did not come to its end.
+    sequential − makespan. Not given for a run that was interrupted, that began with another run's
+    finished agents, or that did not come to its end.
 Overlap of a phase
     (Σ busy − union of busy) ÷ (Σ busy − longest busy), over the agents' in-service intervals:
     1 when everything that could overlap did, 0 when nothing did or one agent was alone.
@@ -111,6 +112,8 @@ class AgentTiming:
     first_token_s: float | None = None
     finished_s: float | None = None
     reused: bool = False
+    taken_over: bool = False  # from the run this one begins with: no calls, no service time here
+    edited: bool = False  # its output is a person's
     speculation: Speculated | None = None  # of a forerunner, once judged
     model: str = ""  # asked last: a fallback's name when the first failed
 
@@ -149,6 +152,7 @@ class RunTiming:
     horizon_s: float
     running: bool
     interrupted: bool
+    derived: bool
     makespan_s: float | None
     sequential_s: float
     sequential_kind: SequentialKind
@@ -183,7 +187,7 @@ def timing_of(plan: Plan, walker: SpanWalker, now_s: float | None = None) -> Run
     )
     gaps = tuple(walker.gaps)
     makespan_s = None if running else horizon_s - sum(gap.duration_s for gap in gaps)
-    comparable = walker.complete and not walker.interrupted
+    comparable = walker.complete and not walker.interrupted and not walker.derived
     measured = comparable and plan.mode is Mode.SEQUENTIAL
     replayed_s = sum(agent.service_s for agent in agents)
     sequential_s = makespan_s if measured and makespan_s is not None else replayed_s
@@ -198,6 +202,7 @@ def timing_of(plan: Plan, walker: SpanWalker, now_s: float | None = None) -> Run
         horizon_s=horizon_s,
         running=running,
         interrupted=walker.interrupted,
+        derived=walker.derived,
         makespan_s=makespan_s,
         sequential_s=sequential_s,
         sequential_kind="measured" if measured else "replayed",
@@ -230,6 +235,8 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         first_token_s=_first_token_s(calls),
         finished_s=track.finished_s,
         reused=track.reused,
+        taken_over=track.taken_over,
+        edited=track.edited,
         speculation=_speculated(track, usage_of(calls).output_tokens),
         model=calls[-1].model if calls else "",
     )

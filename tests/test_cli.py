@@ -123,6 +123,7 @@ def test_the_options_stand_in_the_report_with_what_they_changed() -> None:
         "section_writing": True,
         "section_editing": True,
         "speculative_research": False,
+        "approve_outline": False,
     }
     agents = {agent["agent"]: agent for agent in report["agents"]}
     assert agents["content_writer/1"]["part_of"] == "content_writer"
@@ -307,3 +308,37 @@ def test_a_bad_token_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert result.exit_code == 2
     assert "GANTRY_TOKENS_PER_MINUTE" in result.stderr
+
+
+def test_an_outline_waits_for_approval_and_is_approved_with_another_one(tmp_path: Path) -> None:
+    waits = call("run", TOPIC, "--approve-outline", "--json", "-")
+
+    assert waits.exit_code == 3
+    report = json.loads(waits.stdout)
+    assert (report["status"], report["article"]) == ("waiting_approval", None)
+    assert f"python -m pipeline approve {report['run_id']}" in waits.stderr
+    plan = report["agents"][0]["output"]
+    assert f"- {plan['outline'][0]['heading']}" in waits.stderr
+
+    file = tmp_path / "outline.json"
+    plan["outline"][0]["word_budget"] = 3
+    file.write_text(json.dumps(plan), "utf-8")
+    refused = call("approve", report["run_id"], "--outline", str(file))
+    assert refused.exit_code == 1
+    assert "Section 1, word budget: is less than 20" in refused.stderr
+
+    plan["outline"][0].update(word_budget=60, heading="Why now")
+    file.write_text(json.dumps(plan), "utf-8")
+    done = call("approve", report["run_id"], "--outline", str(file), "--json", "-")
+    assert done.exit_code == 0, done.stderr
+    final = json.loads(done.stdout)
+    assert (final["status"], final["edited"]) == ("done", ["topic_planner"])
+    assert final["agents"][0]["output"] == plan
+
+
+@pytest.mark.parametrize("outline", [[], ["--outline", "nowhere.json"]])
+def test_approving_what_does_not_wait_is_refused_with_what_to_do(outline: list[str]) -> None:
+    refused = call("approve", "no-such-run", *outline)
+
+    assert refused.exit_code == (2 if outline else 1)
+    assert "error: " in refused.stderr

@@ -23,6 +23,7 @@ from pipeline.errors import PlanError
 from pipeline.models import WORDS, AgentOutput, AgentSpec, Need, Part, RunSpec, family
 
 _CLOSING = re.compile(r"(<\s*)/(?=\s*section)", re.I)  # any spelling a model may take for one
+ADDITION_HEAD = "The person who asked for this article adds, for you:"
 PROMPTS = Path(__file__).parent / "prompts"
 
 
@@ -58,7 +59,8 @@ def user_prompt(
     date: str,
     unsourced: bool = False,
 ) -> str:
-    """The user message: the brief, one section per need, and facts computed by code.
+    """The user message: the brief, one section per need, facts computed by code, and what a
+    person added for this agent.
 
     `inputs` has the outputs of the needs that have one; `date` is the day the run was asked for
     (not today's, so that a resumed run asks the same).
@@ -74,6 +76,9 @@ def user_prompt(
             sections.append(section(need.agent, _part_body(agent.part, need, output, inputs)))
     for fact in agent.facts:
         sections.append(section(fact, _json(_FACTS[fact](agent, spec, inputs))))
+    if addition := spec.prompt_additions.get(agent.name):
+        # outside the sections: what stands in one is material, this is the person's own word
+        sections.append(f"{ADDITION_HEAD}\n{addition}")
     return "\n\n".join(sections)
 
 

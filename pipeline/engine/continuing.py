@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipeline.events import AgentFinished, AnyEvent, CallSent
+from pipeline.derived import models_asked
+from pipeline.events import AgentFinished, AnyEvent
 from pipeline.models import AgentState, Checkpoint, RunSpec
 
 
@@ -21,10 +22,7 @@ def continued_with(
     for one agent that did not fail stays.
     """
     facts = list(events)
-    asked: dict[tuple[str, int], str] = {}
-    for e in facts:
-        if isinstance(e, CallSent) and e.request_model:
-            asked.setdefault((e.agent, e.epoch), e.request_model)  # later ones may be a fallback
+    asked = models_asked(facts)
     failed = {
         asked.get((e.agent, e.epoch), "")
         for e in facts
@@ -38,6 +36,7 @@ def continued_with(
     kept = {
         name: one
         for name, checkpoint in checkpoints.items()
-        if (one := asked.get((name, checkpoint.epoch)))
+        # what was taken over from another run was asked there, with what the spec names since
+        if (one := asked.get((name, checkpoint.epoch)) or spec.agent_models.get(name))
     }
     return spec.model_copy(update={"model": model, "agent_models": chosen | kept})

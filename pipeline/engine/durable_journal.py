@@ -42,7 +42,7 @@ class DurableJournal(Journal):
     @classmethod
     async def open(cls, store: Store, record: RunRecord) -> DurableJournal:
         """The journal of the epoch that `record` has just begun, with all that came before."""
-        if record.epoch == 1:
+        if record.epoch == 1 and not record.parent_id:
             return cls(store, record, [], {})
         events = await store.events(record.id, record.owner)
         if events and events[-1].seq != len(events):
@@ -50,7 +50,8 @@ class DurableJournal(Journal):
                 "This run has facts that this version of Gantry does not know.",
                 "Update Gantry, then continue the run.",
             )
-        return cls(store, record, events, await store.checkpoints(record.id, record.owner))
+        kept = await store.all_checkpoints(record.id, record.owner)
+        return cls(store, record, events, kept)
 
     def record(self, event_type: type[Event], **fields: Any) -> AnyEvent:
         event = super().record(event_type, **fields)

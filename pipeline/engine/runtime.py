@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from pipeline.derived import Edits
 from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.port import RunEnded, RunHandler
@@ -20,7 +21,7 @@ from pipeline.errors import GantryError, NoAnswer, SpecError
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.llm.admission import CircuitReading, GateSnapshot
-from pipeline.models import LOCAL_OWNER, Checkpoint, Endpoint, RunRecord, RunSpec
+from pipeline.models import LOCAL_OWNER, AgentOutput, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.owners import new_share_token, share_hash
 from pipeline.settings import Settings
 
@@ -174,6 +175,29 @@ class Runtime:
                 max_cost_usd=max_cost_usd,
             )
         )
+
+    def rerun(
+        self,
+        run_id: str,
+        edits: Edits,
+        owner: str = LOCAL_OWNER,
+        typed_endpoint: Endpoint | None = None,
+    ) -> str:
+        """Begin a new run with what this one finished, and `edits`; returns the new id.
+
+        The run itself stays as it is. Raises `SpecError` when it is missing or not over, or an edit
+        does not fit.
+        """
+        return self.call(self._running.rerun(run_id, owner, edits, typed_endpoint))
+
+    def approve(
+        self, run_id: str, owner: str = LOCAL_OWNER, outline: AgentOutput | None = None
+    ) -> None:
+        """Let a run go on whose outline waits for approval; `outline` replaces it, as edited.
+
+        Raises `SpecError` when it is missing or does not wait.
+        """
+        self.call(self._running.approve(run_id, owner, outline))
 
     def delete(self, run_id: str, owner: str = LOCAL_OWNER) -> bool:
         """Remove the run and everything of it, stopping it first. False when it is missing."""

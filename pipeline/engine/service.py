@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
+from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address, check_base_url, same_base_url
+from pipeline.derived import Edits, Parent, derive, edited_checkpoint
 from pipeline.engine.continuing import continued_with
 from pipeline.engine.embedded import EmbeddedExecution
 from pipeline.engine.executor import Executor
 from pipeline.engine.health import Part, database_part
 from pipeline.engine.keys import KeyRing
-from pipeline.engine.port import WIND_DOWN_S, Execution, RunEnded, RunHandler
+from pipeline.engine.port import WIND_DOWN_S, Execution, HandOver, RunEnded, RunHandler
 from pipeline.errors import SpecError, StoreError
 from pipeline.journal import Journal
-from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
+from pipeline.models import AgentOutput, Endpoint, RunRecord, RunSpec, RunStatus
+from pipeline.plan import make_plan
 from pipeline.settings import Settings
 from pipeline.store import Store, database_file, database_url, is_postgresql
 
@@ -142,8 +145,7 @@ class RunService:
             check_base_url(base_url)
         if typed_endpoint is not None:
             spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
-        typed = spec.key_source == "typed"
-        async with self._execution.handing_over(run_id, priority, typed=typed) as also:
+        async with self._handing_over(run_id, priority, spec) as also:
             await self.store.insert_run(run_id, owner, spec, priority, also=also)
         return run_id
 
@@ -171,9 +173,7 @@ class RunService:
         `model` is for the agents that are left; what is finished stays, whatever wrote it.
         Raises `SpecError` when it is missing, in no such state, or its key must be typed first.
         """
-        record = await self.store.get_run(run_id, owner)
-        if record is None:
-            raise SpecError("There is no such run.", "It may have been deleted.")
+        record = await self._record(run_id, owner)
         spec = record.spec
         if allow_unsourced is not None:
             spec = spec.model_copy(update={"allow_unsourced": allow_unsourced})
@@ -182,17 +182,60 @@ class RunService:
         if model is not None:
             events = await self.store.events(run_id, owner)
             spec = continued_with(spec, model, events, await self.store.checkpoints(run_id, owner))
-        if typed_endpoint is not None:
-            _check_same_place(spec, typed_endpoint)
-            spec = self._with_typed_key(run_id, owner, spec, typed_endpoint)
-        elif spec.key_source == "typed" and not self._keys.find(run_id, owner, spec.base_url):
-            raise SpecError(
-                "The key of this run is gone.",
-                "Type it again to continue (any word where the endpoint needs none).",
-            )
-        typed = spec.key_source == "typed"
-        async with self._execution.handing_over(run_id, record.priority, typed=typed) as also:
+        spec = self._with_key(run_id, owner, spec, typed_endpoint)
+        async with self._handing_over(run_id, record.priority, spec) as also:
             await self.store.requeue(run_id, owner, spec, also=also)
+
+    async def rerun(
+        self,
+        run_id: str,
+        owner: str,
+        edits: Edits,
+        typed_endpoint: Endpoint | None = None,
+    ) -> str:
+        """Begin a new run with what this one finished, and `edits`; returns its id.
+
+        Raises `SpecError` when the run is missing or not over, an edit does not fit, or its key
+        must be typed first.
+        """
+        record = await self._record(run_id, owner)
+        if not record.status.is_final:
+            raise SpecError(
+                "This run is not over.", "Wait for its end or cancel it, then run again from here."
+            )
+        events = await self.store.events(run_id, owner)
+        parent = Parent(record, events, await self.store.checkpoints(run_id, owner))
+        derivation = derive(parent, edits)
+        new_id = secrets.token_urlsafe(16)
+        spec = self._with_key(new_id, owner, derivation.spec, typed_endpoint)
+        async with self._handing_over(new_id, record.priority, spec) as also:
+            await self.store.insert_run(
+                new_id,
+                owner,
+                spec,
+                record.priority,
+                also=also,
+                derived=derivation.fact,
+                offered=derivation.offered,
+            )
+        return new_id
+
+    async def approve(self, run_id: str, owner: str, outline: AgentOutput | None = None) -> None:
+        """Let a run go on that waits for its outline's approval; `outline` replaces it.
+
+        Raises `SpecError` when it is missing or does not wait.
+        """
+        record = await self._record(run_id, owner)
+        spec = record.spec.model_copy(update={"outline_approved": True})
+        edited = None
+        if outline is not None:
+            name = make_plan(ROSTER, spec.mode, spec.switches, spec.options).outliner
+            checkpoints = await self.store.checkpoints(run_id, owner)
+            if name not in checkpoints:
+                raise SpecError("This run has no outline yet.", "Wait until it asks for approval.")
+            edited = edited_checkpoint(checkpoints[name], outline)
+        async with self._handing_over(run_id, record.priority, spec) as also:
+            await self.store.approve(run_id, owner, spec, edited, also=also)
 
     async def delete(self, run_id: str, owner: str) -> bool:
         """Stop the run if need be and remove everything of it. False when it is missing."""
@@ -218,6 +261,32 @@ class RunService:
         record = await self.store.find_run(run_id)
         unfinished = record is not None and record.status in (RunStatus.QUEUED, RunStatus.RUNNING)
         return not unfinished and run_id not in self.executor.busy
+
+    def _handing_over(
+        self, run_id: str, priority: int, spec: RunSpec
+    ) -> AbstractAsyncContextManager[HandOver | None]:
+        typed = spec.key_source == "typed"
+        return self._execution.handing_over(run_id, priority, typed=typed)
+
+    async def _record(self, run_id: str, owner: str) -> RunRecord:
+        record = await self.store.get_run(run_id, owner)
+        if record is None:
+            raise SpecError("There is no such run.", "It may have been deleted.")
+        return record
+
+    def _with_key(
+        self, run_id: str, owner: str, spec: RunSpec, typed_endpoint: Endpoint | None
+    ) -> RunSpec:
+        """The spec of a run that goes on, its key at hand. Raises `SpecError` when that is gone."""
+        if typed_endpoint is not None:
+            _check_same_place(spec, typed_endpoint)
+            return self._with_typed_key(run_id, owner, spec, typed_endpoint)
+        if spec.key_source == "typed" and not self._keys.find(run_id, owner, spec.base_url):
+            raise SpecError(
+                "The key of this run is gone.",
+                "Type it again to continue (any word where the endpoint needs none).",
+            )
+        return spec
 
     def _with_typed_key(
         self, run_id: str, owner: str, spec: RunSpec, endpoint: Endpoint

@@ -73,7 +73,12 @@ class Bundle:
 
     def markdown(self) -> str:
         """The article with its front matter; empty when there is none."""
-        return to_markdown(self.run, self.article) if self.article else ""
+        return to_markdown(self.run, self.article, self.edited) if self.article else ""
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Agents whose output a person edited, in roster order."""
+        return tuple(agent.agent for agent in self.timing.agents if agent.edited)
 
     def html(self) -> str:
         """One self-contained page: article, SEO, summary, posts, timing, Gantt."""

@@ -245,6 +245,8 @@ def _headline(timing: RunTiming) -> str:
         parts.append(f"{word} {abs(timing.saved_s):.2f} s, {abs(timing.saved_share):.0%}")
     if timing.interrupted:
         parts.append("the run was interrupted; the gap counts nowhere")
+    if timing.derived:
+        parts.append("only what ran here: it began with agents of an earlier run")
     return "; ".join(parts) + "."
 
 
@@ -255,6 +257,8 @@ def _facts(report: Mapping[str, Any]) -> str:
         ("Topic", report["topic"]),
         ("Mode", report["mode"]),
         ("Options", ", ".join(name for name, on in report["options"].items() if on) or "none"),
+        *([("Begins with run", report["parent_run_id"])] if report["parent_run_id"] else []),
+        *([("Edited by a person", ", ".join(report["edited"]))] if report["edited"] else []),
         ("Model", DEMO_LABEL if report["demo"] else report["model"]),
         ("Asked for", report["created_at"]),
     )

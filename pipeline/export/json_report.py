@@ -53,6 +53,7 @@ def build_report(
     report = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run.id,
+        "parent_run_id": run.parent_id or None,
         "status": run.status.value,
         "error": run.error or None,
         "created_at": run.created_at.isoformat(),
@@ -66,6 +67,8 @@ def build_report(
         "demo": run.spec.is_demo,
         "demo_label": DEMO_LABEL if run.spec.is_demo else None,
         "degraded": list(run.degraded),
+        "edited": [agent.agent for agent in timing.agents if agent.edited],  # by a person
+        "prompt_additions": dict(run.spec.prompt_additions),
         "agents": [
             _agent(plan, agent, outputs.get(agent.agent), errors, texts or {})
             for agent in timing.agents
@@ -107,6 +110,8 @@ def _agent(
         "phase": timing.phase,
         "part_of": _part_of(plan.agent(timing.agent)),
         "status": timing.state.value,
+        "taken_over": timing.taken_over,
+        "edited": timing.edited,
         "importance": plan.agent(timing.agent).importance.value,
         "attempts": timing.attempts,
         "model": timing.model or None,
@@ -184,6 +189,7 @@ def _timing(timing: RunTiming) -> dict[str, Any]:
         "saved_s": timing.saved_s,
         "saved_share": timing.saved_share,
         "interrupted": timing.interrupted,
+        "derived": timing.derived,
         "critical_path": list(timing.critical),
         "phases": [asdict(phase) for phase in timing.phases],
     }

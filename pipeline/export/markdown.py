@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from pipeline.content.article import Article, plain_line
 from pipeline.content.inert import WORD_JOINER, inert_markdown, without_links
@@ -29,8 +30,11 @@ _SPOILT_ADDRESS = re.compile(
 _DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
 
 
-def to_markdown(run: RunRecord, article: Article) -> str:
-    """Front matter and the whole article with its labels and sources."""
+def to_markdown(run: RunRecord, article: Article, edited: Sequence[str] = ()) -> str:
+    """Front matter and the whole article with its labels and sources.
+
+    `edited` names the agents whose output a person edited.
+    """
     fields = {
         "title": article.title,
         "topic": plain_line(run.spec.topic),
@@ -41,6 +45,7 @@ def to_markdown(run: RunRecord, article: Article) -> str:
         "demo": run.spec.is_demo,
         "generator": f"Gantry: {DEMO_LABEL}" if run.spec.is_demo else "Gantry",
         "labels": list(article.labels),
+        **({"edited_by_a_person": list(edited)} if edited else {}),
     }
     lines = [f"{name}: {_yaml(value)}" for name, value in fields.items()]
     return "\n".join(["---", *lines, "---", "", article.markdown])

@@ -88,6 +88,7 @@ def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
         "output": output_json(checkpoint.output),
         "usage": to_json(asdict(checkpoint.usage)),
         "state": str(checkpoint.state),
+        "edited": checkpoint.edited,
     }
 
 
@@ -101,6 +102,7 @@ def checkpoint_of(row: Row[Any]) -> Checkpoint:
         output=AgentOutput(**output),
         usage=Usage(**from_json(row.usage)),
         state=AgentState(row.state),
+        edited=row.edited,
     )
 
 
@@ -120,4 +122,5 @@ def record_of(row: Row[Any]) -> RunRecord:
         makespan_s=row.makespan_s,
         saved_share=row.saved_share,
         priority=row.priority,
+        parent_id=row.parent_id or "",
     )

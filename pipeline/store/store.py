@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from pipeline import events as facts
 from pipeline.errors import SpecError
-from pipeline.events import AnyEvent
+from pipeline.events import AnyEvent, RunDerived
 from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.redaction import without_known
 from pipeline.store import codec
@@ -60,6 +60,7 @@ UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 CANCELLABLE = (*UNFINISHED, RunStatus.WAITING_APPROVAL, RunStatus.NEEDS_KEY)
 Also = Callable[[Connection, int], None]  # what goes with a change of a run; gets its epoch
 CONTINUABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.NEEDS_KEY)
+APPROVABLE = (RunStatus.WAITING_APPROVAL,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,12 @@ class Store:
         return await asyncio.to_thread(_decode_all, await self._rows(query))
 
     async def checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
+        """Finished agents, by name. What is only on offer from another run is left out."""
+        offered = await self.all_checkpoints(run_id, owner)
+        return {name: one for name, one in offered.items() if not one.is_offered}
+
+    async def all_checkpoints(self, run_id: str, owner: str) -> dict[str, Checkpoint]:
+        """As `checkpoints`, with what the run may take over from the one it begins with."""
         query = select(checkpoints).join(runs).where(_is(run_id, owner))
         rows = await self._rows(query.order_by(checkpoints.c.at))
         return {row.agent: codec.checkpoint_of(row) for row in rows}
@@ -185,10 +192,13 @@ class Store:
         priority: int = 0,
         *,
         also: Also | None = None,
+        derived: RunDerived | None = None,
+        offered: Sequence[Checkpoint] = (),
     ) -> bool:
         """Store a new run as queued. False when the id exists: the same submission, again.
 
-        `also` is carried out in the same transaction, when the run is new.
+        `also` is carried out in the same transaction, when the run is new. `derived` says with
+        which run's checkpoints it begins, `offered` are those.
         """
         values = {
             "id": run_id,
@@ -203,15 +213,23 @@ class Store:
             "error": "",
             "error_code": "",
             "degraded": b"[]",
+            "parent_id": derived.parent if derived else None,
         }
+        rows = [codec.checkpoint_values(one) for one in offered]
+        begin = [{"run_id": run_id, **row, "epoch": 0, "at": values["created_at"]} for row in rows]
 
         def change(connection: Connection) -> bool:
             # not asked first: two processes may be told the same id at the same moment
-            statement = _new_run(connection.dialect)
-            is_new = bool(connection.execute(statement, values).rowcount)
-            if is_new and also is not None:
+            is_new = bool(connection.execute(_new_run(connection.dialect), values).rowcount)
+            if not is_new:
+                return False
+            if begin:
+                connection.execute(insert(checkpoints), begin)
+            if derived is not None:
+                connection.execute(insert(events), _fact_row(run_id, derived))
+            if also is not None:
                 also(connection, 0)
-            return is_new
+            return True
 
         return await self.writer.do(change, is_repeatable=True)
 
@@ -294,12 +312,39 @@ class Store:
 
         Raises `SpecError` when it is missing or in no state to be continued.
         """
+        return await self._requeue(run_id, owner, spec, CONTINUABLE, _NOT_CONTINUABLE, also=also)
 
+    async def approve(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        edited: Checkpoint | None = None,
+        *,
+        also: Also | None = None,
+    ) -> RunRecord:
+        """Let a run go on that waits for a person; `edited` replaces an agent's output with it.
+
+        Raises `SpecError` when it is missing or does not wait: somebody else decided before.
+        """
+        return await self._requeue(run_id, owner, spec, APPROVABLE, _NOT_WAITING, edited, also=also)
+
+    async def _requeue(
+        self,
+        run_id: str,
+        owner: str,
+        spec: RunSpec,
+        only_from: Sequence[RunStatus],
+        refusal: tuple[str, str],
+        edited: Checkpoint | None = None,
+        *,
+        also: Also | None = None,
+    ) -> RunRecord:
         def change(connection: Connection) -> RunRecord:
             row = _changed(
                 connection,
                 update(runs)
-                .where(_is(run_id, owner), runs.c.status.in_(CONTINUABLE))
+                .where(_is(run_id, owner), runs.c.status.in_(only_from))
                 .values(
                     status=RunStatus.QUEUED,
                     progress_epoch=runs.c.epoch,
@@ -311,9 +356,13 @@ class Store:
                 ),
             )
             if row is None:
-                raise SpecError(
-                    "This run cannot be continued.",
-                    "Only runs that failed, were cancelled or wait for a key can.",
+                raise SpecError(*refusal)
+            if edited is not None:
+                own = checkpoints.c
+                connection.execute(
+                    update(checkpoints)
+                    .where(own.run_id == run_id, own.agent == edited.agent)
+                    .values(codec.checkpoint_values(edited))
                 )
             if also is not None:
                 also(connection, row.epoch)
@@ -427,6 +476,15 @@ class Store:
         return await self.writer.do(change, is_repeatable=is_repeatable)
 
 
+_NOT_CONTINUABLE = (
+    "This run cannot be continued.",
+    "Only runs that failed, were cancelled or wait for a key can.",
+)
+_NOT_WAITING = (
+    "This run does not wait for an approval.",
+    "It may have been approved or cancelled already: open it again.",
+)
+
 # What every run passes, made once: building a statement costs more than SQLite needs for it.
 _UNFINISHED = (
     select(runs)
@@ -460,6 +518,16 @@ def _deleted(connection: Connection, chosen: Select[Any]) -> int:
     scopes = [run_scope(run_id) for run_id in ids]
     connection.execute(delete(spending).where(spending.c.scope.in_(scopes)))
     return connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+
+
+def _fact_row(run_id: str, fact: AnyEvent) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "seq": fact.seq,
+        "epoch": fact.epoch,
+        "kind": fact.kind,
+        "payload": codec.encode_event(fact),
+    }
 
 
 def _changed(connection: Connection, statement: Update) -> Row[Any] | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -63,6 +65,7 @@ runs = Table(
     Column("degraded", LargeBinary, nullable=False),
     Column("makespan_s", Float),
     Column("saved_share", Float),
+    Column("parent_id", String(64)),  # no foreign key: a parent may be deleted
     Index("runs_by_owner", "owner", "created_at"),
     Index("runs_by_status", "status"),
 )
@@ -78,6 +81,7 @@ checkpoints = Table(
     Column("usage", LargeBinary, nullable=False),
     Column("state", String(32), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("edited", Boolean, nullable=False, server_default=false()),
 )
 
 events = Table(

@@ -527,7 +527,7 @@ def _fact_statement(dialect: Dialect) -> Prepared:
 @lru_cache(maxsize=64)
 def _checkpoint_statement(dialect: Dialect) -> Prepared:
     statement = insert_for(dialect, tables.checkpoints)
-    replaced = ("key", "epoch", "output", "usage", "state", "at")
+    replaced = ("key", "epoch", "output", "usage", "state", "at", "edited")
     return Prepared(
         statement.on_conflict_do_update(
             index_elements=["run_id", "agent"],

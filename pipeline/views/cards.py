@@ -71,6 +71,7 @@ class Card:
     hint: str = ""
     backoff_until_s: float | None = None
     reused: bool = False
+    edited: bool = False
     tools_line: str = ""
 
 
@@ -215,6 +216,7 @@ def card_of(
         if state is AgentState.BACKOFF
         else None,
         reused=track.reused,
+        edited=track.edited,
         tools_line=note.tools_line,
     )
 
@@ -251,8 +253,7 @@ def _detail(
         case AgentState.BACKOFF:
             return _backoff(note, now_s)
         case AgentState.DONE:
-            kept = "kept from before, not paid for again" if track.reused else "done"
-            return "; ".join(filter(None, (kept, note.speculation, note.fallback)))
+            return "; ".join(filter(None, (_done(track), note.speculation, note.fallback)))
         case AgentState.SUBSTITUTED:
             return f"replaced by code: {note.mark or note.error}".rstrip(": ")
         case AgentState.ABSENT:
@@ -261,6 +262,14 @@ def _detail(
             return f"failed: {note.error}".rstrip(": ")
         case AgentState.CANCELLED:
             return "cancelled" if track.ready_s is not None else "cancelled before it started"
+
+
+def _done(track: Track) -> str:
+    if track.edited:
+        return "edited by you"
+    if track.taken_over:
+        return "taken over from the earlier run, not paid for again"
+    return "kept from before, not paid for again" if track.reused else "done"
 
 
 def _waiting(waits_for: Sequence[str], walker: SpanWalker) -> str:

@@ -250,4 +250,5 @@ _ENDED = {
     "degraded": "The run is done, with marks",
     "failed": "The run failed",
     "cancelled": "The run was cancelled",
+    "waiting_approval": "The outline waits for approval",
 }

@@ -13,6 +13,7 @@ from pipeline.events import (
     ParameterDropped,
     PlanGrown,
     RepairRequested,
+    RunDerived,
     RunFinished,
     RunStarted,
     SpeculationJudged,
@@ -33,6 +34,8 @@ def _say(event: AnyEvent) -> str:
     match event:
         case RunStarted(resumed=True):
             return f"{'run':<17} continues ({len(event.reused)} agents kept)"
+        case RunDerived():
+            return f"{'run':<17} begins with what run {printable(event.parent)} finished"
         case AgentStarted():
             return f"{event.agent:<17} started"
         case ToolsStarted():
@@ -64,7 +67,8 @@ def _say(event: AnyEvent) -> str:
             return f"{event.agent:<17} {event.kept} of {event.findings} findings were of use"
         case AgentFinished():
             why = printable(f" {event.mark or event.error}") if event.mark or event.error else ""
-            return f"{event.agent:<17} {event.state}{' (kept)' if event.reused else ''}{why}"
+            kept = " (edited by you)" if event.edited else " (kept)" if event.reused else ""
+            return f"{event.agent:<17} {event.state}{kept}{why}"
         case RunFinished():
             return f"{'run':<17} {event.status}"
         case _:

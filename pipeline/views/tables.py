@@ -82,6 +82,10 @@ def state_words(agent: AgentTiming, timing: RunTiming) -> str:
     if not agent.state.is_final and not timing.running:
         return "not started" if agent.ready_s is None else "interrupted"
     words = _STATE_WORDS.get(agent.state, agent.state.value)
+    if agent.edited:
+        return "edited by you"
+    if agent.taken_over:
+        return f"{words}, taken over"
     return f"{words}, kept" if agent.reused else words
 
 
@@ -153,14 +157,19 @@ def headlines(timing: RunTiming) -> tuple[Headline, ...]:
 def _run_note(timing: RunTiming) -> str:
     if timing.running:
         return "The run goes on."
-    return "Pauses are left out." if timing.gaps else ""
+    notes = ["Pauses are left out."] if timing.gaps else []
+    if timing.derived:
+        notes.append("Only what ran here: agents taken over from the earlier run took no time.")
+    return " ".join(notes)
 
 
 def _saved_note(timing: RunTiming) -> str:
     if timing.running:
         return "Known when the run has ended."
     if timing.interrupted:
-        return "Not given: the run was interrupted and continued."
+        return "Not given: the run stood still in between."
+    if timing.derived:
+        return "Not given: the run began with agents of an earlier run."
     if timing.saved_s is None:
         return "Not given: the run did not come to its end."
     if timing.sequential_kind == "measured":
