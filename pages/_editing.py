@@ -171,7 +171,7 @@ def _run_again(bundle: Bundle, agent: AgentSpec) -> None:
         edits = {agent.name: _edit(bundle, agent)}
         typed = bundle.run.spec.key_source == "typed"
         endpoint = endpoint_to_continue(bundle.run) if typed else None
-        run_id = get_runtime().rerun(bundle.run.id, owner(), edits, typed_endpoint=endpoint)
+        run_id = get_runtime().rerun(bundle.run.id, edits, owner(), typed_endpoint=endpoint)
     except GantryError as error:
         st.error(escaped(str(error)), icon=":material/error:")
         return
