@@ -38,7 +38,7 @@ FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
 TEXT_EVERY_S = 2.0  # how old the stored text of an agent in flight may be
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
 RECONNECT_AFTER_S = 0.2  # pause after its server did not answer: a restart takes a second or two
-# How long a write waits for a server that is away: somebody may look at a page meanwhile, but
+# How long a write waits for a database that is away or locked: somebody may look at a page meanwhile, but
 # what an execution made is paid for.
 CHANGE_PATIENCE_S = 5.0
 MADE_PATIENCE_S = 60.0
@@ -83,12 +83,16 @@ class _Wanted:
     doubt: StoreUnreachable | None = None
 
     def may_wait_for(self, error: Exception) -> bool:
-        """True when it should be tried again once the server is back."""
-        if not isinstance(error, StoreUnreachable):
-            return False
-        if error.in_doubt:
-            self.doubt = error
-        if self.doubt is not None and not self.is_repeatable:
+        """True when it should be tried again: the server is away, or somebody holds the database.
+
+        For somebody's lock only what an execution made waits on: a person has waited long enough.
+        """
+        if isinstance(error, StoreUnreachable):
+            if error.in_doubt:
+                self.doubt = error
+            if self.doubt is not None and not self.is_repeatable:
+                return False
+        elif not isinstance(error, StoreBusy) or self.change is not None:
             return False
         patience_s = MADE_PATIENCE_S if self.change is None else CHANGE_PATIENCE_S
         return time.monotonic() - self.asked_at_s < patience_s
@@ -281,8 +285,8 @@ class Writer:
     async def _store(self, group: _Group) -> Exception | None:
         """Store a group; when it fails, its parts on their own. The error: facts are kept for later.
 
-        A database that another program holds is not asked again: whoever waits has waited enough.
-        One whose server is away is, by all who may wait.
+        A database that another program holds, or whose server is away, is not asked for each part:
+        those who may wait do (`may_wait_for`), the others are told.
         """
         facts, wanted = group.facts, group.wanted
         error = failed = await self._attempt(facts, wanted, group.texts)
