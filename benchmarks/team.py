@@ -38,7 +38,7 @@ from scripts.local_postgres import LocalPostgres
 
 AGENTS = ("topic_planner", "content_writer", "editor")
 STARTS, QUEUED_RUNS, AT_ONCE = 200, 200, 8
-CALL_S = 0.1
+CALL_S = 0.3
 LIVE_RUNS, TOKENS_PER_S, LIVE_S = 20, 50, 15.0
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import URL, Connection
 from pipeline.engine.port import Execute, HandOver
 from pipeline.engine.run_tasks import RunTasks
 from pipeline.engine.steady_connection import SteadyConnection
-from pipeline.errors import StoreError
+from pipeline.errors import StoreError, StoreUnreachable
 
 ENTRYPOINT = "execute_run"
 BATCH = 10  # jobs taken from the queue at once, at most
@@ -50,7 +50,8 @@ class PostgresEngine:
     """
 
     def __init__(self, url: URL, lease_s: float, guard: Callable[[], None] = lambda: None) -> None:
-        self.connection = SteadyConnection(url, "queue")
+        # a server that is away longer has lost us our leases anyway
+        self.connection = SteadyConnection(url, "queue", patience_s=2 * lease_s)
         self._lease_s = lease_s
         self._queries = _OwnedQueries(self.connection, guard)
         self._queue = PgQueuer(self.connection, queries=self._queries)
@@ -226,7 +227,11 @@ class _OwnedQueries(Queries):
 
     async def update_heartbeat(self, job_ids: list[JobId]) -> None:
         self._guard()
-        await self._connection.execute(_BEAT, sorted(set(job_ids)), self._holder)
+        try:
+            await self._connection.execute(_BEAT, sorted(set(job_ids)), self._holder)
+        except StoreUnreachable as error:
+            # the connection has said so; PgQueuer would, with a traceback, three times a second
+            logger.debug("A heartbeat got lost: %s", error)
 
     async def retry_job(
         self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None

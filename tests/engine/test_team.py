@@ -382,6 +382,27 @@ def test_the_same_run_submitted_twice_is_one_run(team: Team) -> None:
     assert [note.agent for note in team.calls(run_id)] == list(AGENTS)
 
 
+def test_a_worker_whose_database_stays_away_ends_with_a_sentence(
+    team: Team, postgres: PostgresServer
+) -> None:
+    worker = team.worker(60)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "planner")
+
+    postgres.stop()
+    try:
+        assert worker.process.wait(2 * LEASE_S + 15) == 1
+    finally:
+        postgres.start()
+
+    worker.reading.join(10)
+    (sentence,) = [line for line in worker.said if line.startswith("error: ")]
+    assert "The database" in sentence
+    assert "start again" in sentence
+    assert "never retrieved" not in "".join(worker.said)
+    assert team.web.cancel(run_id)
+
+
 def test_without_a_database_a_worker_ends_with_a_sentence(team: Team) -> None:
     process = subprocess.run(
         [sys.executable, "-m", "pipeline", "worker"],
