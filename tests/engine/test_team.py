@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -18,9 +19,13 @@ import pytest
 from sqlalchemy import make_url
 
 from pipeline.engine import Runtime
-from pipeline.journal import Journal
+from pipeline.engine.live_link import NEWS_CHANNEL
+from pipeline.engine.remote_journal import Telling, payloads
+from pipeline.events import AgentStarted, RunStarted
+from pipeline.journal import Journal, wall_now
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.web.live_source import RunSource, open_run_source
 from tests.engine.conftest import LEASE_S
 from tests.engine.scripted import ScriptedPipeline
 from tests.engine.team_worker import AGENTS
@@ -321,6 +326,42 @@ def test_what_is_told_goes_on_when_another_worker_takes_over(team: Team) -> None
 
     assert live.events == team.web.events(run_id)
     assert live.text("writer") == "".join(f"{n} " for n in range(25))
+
+
+def test_what_a_worker_told_after_it_had_lost_the_run_is_taken_back_on_the_page(
+    team: Team, postgres: PostgresServer
+) -> None:
+    """A frozen worker's last words were shown, but never stored: whoever watches starts over."""
+    database = make_url(str(team.settings.database_url)).database
+    assert database is not None
+    run_id = team.web.submit(SPEC)
+    lost, current = Journal(run_id, epoch=1), Journal(run_id, epoch=2)
+    lost.record(RunStarted, wall_at=wall_now())
+    lost.record(AgentStarted, agent="content_writer")
+    current.record(RunStarted, wall_at=wall_now())
+
+    def tell(journal: Journal) -> None:
+        for payload in payloads(Telling(journal).news()):
+            quoted = payload.replace("'", "''")
+            postgres.ask(f"SELECT pg_notify('{NEWS_CHANNEL}', '{quoted}')", database)
+
+    async def messages_until(source: RunSource, words: str) -> bytes:
+        async with asyncio.timeout(20):
+            while words.encode() not in (message := await source.advance() or b""):
+                await asyncio.sleep(0.02)  # the hub's tick
+        return message
+
+    async def watch() -> bytes:
+        source = await open_run_source(team.web, run_id)
+        assert source is not None
+        await asyncio.to_thread(tell, lost)
+        await messages_until(source, "Working: Content writer")
+        await asyncio.to_thread(tell, current)
+        await messages_until(source, '"type":"snapshot"')
+        await asyncio.to_thread(tell, current)  # once more: the first led to starting over
+        return source.snapshot()
+
+    assert b"Working: Content writer" not in asyncio.run(watch())
 
 
 def keep_watching(team: Team, run_id: str) -> Journal:
