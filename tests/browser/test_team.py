@@ -83,8 +83,11 @@ def start(page: Page, topic: str) -> None:
 def test_a_workers_run_streams_into_the_page_and_another_takes_it_over(
     page: Page, environment: dict[str, str], workers: ExitStack, tmp_path: Path
 ) -> None:
-    first = start_worker(workers, environment, tmp_path / "first")
+    waiting = page.get_by_text("No worker is running")
     start(page, "Heat pumps in old buildings")
+    expect(waiting).to_be_visible(timeout=60_000)
+    first = start_worker(workers, environment, tmp_path / "first")
+    expect(waiting).to_be_hidden(timeout=60_000)
 
     expect(page.locator("[data-state=streaming] .gl-text").first).not_to_be_empty(timeout=60_000)
     expect(page.locator("[data-gantt] .js-plotly-plot .bars path").first).to_be_attached()

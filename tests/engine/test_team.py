@@ -233,11 +233,11 @@ def test_cancelling_in_the_web_process_stops_a_workers_run_within_a_second(team:
     assert team.web.cancel(run_id)
     cancelled_at = time.monotonic()
 
-    eventually(lambda: "run_finished" in [e.kind for e in team.web.events(run_id)], "the end")
+    record = team.web.wait(run_id, 10)
     assert time.monotonic() - cancelled_at < 1
-    record = team.web.run(run_id)
     assert record is not None
     assert record.status is RunStatus.CANCELLED
+    assert team.web.events(run_id)[-1].kind == "run_finished"
 
 
 def test_postgresql_restarts_under_runs_and_all_finish(
@@ -347,7 +347,7 @@ def test_what_a_worker_told_after_it_had_lost_the_run_is_taken_back_on_the_page(
 
     async def messages_until(source: RunSource, words: str) -> bytes:
         async with asyncio.timeout(20):
-            while words.encode() not in (message := await source.advance() or b""):
+            while words.encode() not in (message := await source.advance() or b""):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)  # the hub's tick
         return message
 
@@ -410,6 +410,14 @@ def test_a_run_whose_job_got_lost_is_queued_again(team: Team, postgres: Postgres
     team.worker(0.2)
 
     team.ended(run_id)
+
+
+def test_how_many_workers_there_are_is_known(team: Team) -> None:
+    assert team.web.workers() == 0
+    worker = team.worker()
+    assert team.web.workers() == 1
+    worker.told(signal.SIGKILL)
+    eventually(lambda: team.web.workers() == 0, "the server to notice")
 
 
 def test_the_same_run_submitted_twice_is_one_run(team: Team) -> None:
