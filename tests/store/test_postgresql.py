@@ -11,10 +11,11 @@ from sqlalchemy import URL, Connection
 
 from pipeline.errors import StoreBusy, StoreError, StoreUnreachable
 from pipeline.settings import Settings
-from pipeline.store import Upgrade, database_url, migrate, schema
+from pipeline.store import Upgrade, database_url, migrate, postgresql, schema
 from pipeline.store.database import open_database
 from pipeline.store.tables import metadata
 from tests.postgres import PASSWORD, PostgresServer
+from tests.store.outside import OutsidePostgres
 
 
 @pytest.fixture
@@ -137,3 +138,37 @@ async def test_a_question_sees_one_state_however_many_statements_it_takes(fresh:
 
     assert await asked == (0, 0)
     await database.aclose()
+
+
+async def test_a_plan_that_a_migration_made_stale_is_made_anew(fresh: str) -> None:
+    database = await open_database(url_of(fresh))
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE n (x int)"))
+    everything = "SELECT * FROM n"
+    for ask in (database.read, database.write):
+        await ask(lambda c: c.exec_driver_sql(everything).all())
+    other = await open_database(
+        url_of(fresh)
+    )  # as another process, that begins with a newer schema
+
+    await other.write(lambda c: c.exec_driver_sql("ALTER TABLE n ADD COLUMN y int DEFAULT 7"))
+    await other.write(lambda c: c.exec_driver_sql("INSERT INTO n VALUES (1)"))
+
+    for ask in (database.read, database.write):
+        assert await ask(lambda c: c.exec_driver_sql(everything).all()) == [(1, 7)]
+    for each in (database, other):
+        await each.aclose()
+
+
+async def test_a_schema_that_others_are_changing_is_said(
+    fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "MIGRATION_WAIT_MS", 100)
+    url = url_of(fresh)
+    outside = await OutsidePostgres(url).connect()
+    await outside.execute(f"SELECT pg_advisory_lock({postgresql.MIGRATION_LOCK})")
+
+    with pytest.raises(StoreBusy, match="cannot be brought up to date now") as caught:
+        await open_database(url)
+
+    assert "try again" in caught.value.hint
+    await outside.close()

@@ -111,6 +111,18 @@ async def test_a_refusal_of_one_cools_the_others_and_the_longest_holds(
     assert other_model.requests == 1
 
 
+async def test_after_a_cool_down_nobody_gets_a_herds_worth(
+    pair: tuple[PostgresLimits, PostgresLimits],
+) -> None:
+    await pair[0].cool(KEY, 0.01)
+    while not (lease := await pair[1].reserve(KEY, 32, 0.0)).requests:  # noqa: ASYNC110
+        await asyncio.sleep(lease.wait_s)
+
+    assert lease.requests == 1
+    while (await pair[1].reserve(KEY, 32, 0.0)).requests != 32:
+        pass  # half a second later
+
+
 async def test_what_a_provider_tells_one_is_known_to_all_but_a_configured_limit_stays(
     url: URL, pair: tuple[PostgresLimits, PostgresLimits]
 ) -> None:
@@ -145,6 +157,22 @@ async def test_a_name_no_database_could_hold_is_a_key_like_others(
     assert (await pair[0].reserve(key, 2, 0.0)).requests == 2
 
 
+async def test_an_endpoint_nobody_asked_for_a_week_is_forgotten(
+    url: URL, postgres: PostgresServer, pair: tuple[PostgresLimits, PostgresLimits]
+) -> None:
+    await pair[0].reserve(KEY, 1, 0.0)
+    await pair[0].reserve(("http://old/v1", "m"), 1, 0.0)
+    name = url.database or ""
+    postgres.ask("UPDATE shared_limits SET at = now() - interval '8 days' WHERE model = 'm'", name)
+
+    await pair[1].reserve(("http://new/v1", "m"), 1, 0.0)
+
+    assert [tuple(row) for row in postgres.ask("SELECT endpoint FROM shared_limits", name)] == [
+        ("http://new/v1",)
+    ]
+    assert (await pair[0].reserve(KEY, 1, 0.0)).requests == 1  # made again
+
+
 async def test_the_last_configured_limit_holds(url: URL) -> None:
     old, new, none = (PostgresLimits(url, tokens_per_minute=t) for t in (100, 1_000, None))
 
@@ -170,6 +198,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_what_a_dead_process_had_taken_is_void_after_its_time(url: URL) -> None:
     child = subprocess.Popen(  # noqa: ASYNC220 - starting it takes no time
         [sys.executable, "-c", TAKE_ALL, url.render_as_string(hide_password=False)],

@@ -542,13 +542,19 @@ class GateRegistry:
     ) -> None:
         self._limits = (max_in_flight, requests_per_minute, tokens_per_minute)
         self._shared = shared
+        self._own: set[str] = set()
         self._gates: dict[GateKey, Gate] = {}
+
+    def keep_own(self, base_url: str) -> None:
+        """No other process talks to this endpoint (our demo provider): nothing is shared there."""
+        self._own.add(base_url.rstrip("/"))
 
     def gate_for(self, base_url: str, model: str) -> Gate:
         key = (base_url.rstrip("/"), model)
         gate = self._gates.get(key)
         if gate is None:
-            gate = self._gates[key] = Gate(*self._limits, key=key, shared=self._shared)
+            shared = None if key[0] in self._own else self._shared
+            gate = self._gates[key] = Gate(*self._limits, key=key, shared=shared)
         return gate
 
     def snapshot(self, owner: str | None = None) -> dict[GateKey, GateSnapshot]:
