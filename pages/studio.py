@@ -12,6 +12,7 @@ from pages._text import clipped
 from pipeline.models import RunRecord, RunStatus
 from pipeline.web.live_view import live_view, preload
 
+NO_WORKER_EVERY_S = 2.0  # how often it is looked whether one has come
 FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
 
 
@@ -60,6 +61,8 @@ def _run_panel(run: RunRecord) -> None:
             draw_ended(run)
             return
         draw_header(run)
+        if run.status is RunStatus.QUEUED and get_runtime().workers() == 0:
+            _no_worker()
         # in hex: an id may hold `__`, which Streamlit keeps for itself in a component's key
         key = f"live-{run.id.encode().hex()}-{live_round()}"
         if live_view(run.id, topic=clipped(run.spec.topic, 60), key=key):
@@ -67,6 +70,17 @@ def _run_panel(run: RunRecord) -> None:
             if ended is not None and not is_over(ended):
                 next_live_round()  # the view has seen an end, the run goes on: a new view
             st.rerun()
+
+
+@st.fragment(run_every=NO_WORKER_EVERY_S)
+def _no_worker() -> None:
+    """In a team: nobody would ever begin, and the page would not say why."""
+    if get_runtime().workers() != 0:
+        st.rerun()
+    st.warning(
+        "No worker is running, so this run waits. Start one with `python -m pipeline worker`.",
+        icon=":material/engineering:",
+    )
 
 
 def _tab_title(run: RunRecord) -> str:

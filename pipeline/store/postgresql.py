@@ -61,6 +61,8 @@ _ADVICE = {
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 
 class PostgresDatabase:
     """A `Database` on a pool of connections, owned by the loop it is opened in."""
@@ -106,7 +108,11 @@ class PostgresDatabase:
         task = asyncio.create_task(work, name="store-transaction")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_told_nobody)
+            raise
 
     async def _read(self, ask: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -128,6 +134,11 @@ class PostgresDatabase:
             if error.in_doubt:
                 raise
         return await _Transaction(self._engine).carry_out(change)
+
+
+def _told_nobody(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.info("Nobody waits for this any more: %s", error)
 
 
 class _NotCommitted(StoreBusy):
