@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.machine import describe
+from benchmarks.machine import claim, describe
 from pipeline.engine import RunContext, RunOutcome, Runtime
 from pipeline.engine.worker import work
 from pipeline.events import AgentFinished, AgentStarted, RunFinished, RunStarted
@@ -38,7 +38,7 @@ from scripts.local_postgres import LocalPostgres
 
 AGENTS = ("topic_planner", "content_writer", "editor")
 STARTS, QUEUED_RUNS, AT_ONCE = 200, 200, 8
-CALL_S = 0.1
+CALL_S = 0.3
 LIVE_RUNS, TOKENS_PER_S, LIVE_S = 20, 50, 15.0
 
 
@@ -171,10 +171,12 @@ def main() -> None:
 
 def _measure(folder: Path) -> None:
     folder.chmod(0o711)
+    goes_first = claim(None)  # the server and the workers too: they inherit it
     postgres = LocalPostgres(folder / "postgres")
     postgres.start()
     try:
-        print(json.dumps({"machine": describe(), "load": os.getloadavg()[0]}))
+        load = os.getloadavg()[0]
+        print(json.dumps({"machine": describe(), "load": load, "goes_first": goes_first}))
         results = {}
         for name in ("starts", "one", "two", "live"):
             postgres.create(name)

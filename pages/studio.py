@@ -14,6 +14,7 @@ from pages._watch import watch
 from pipeline.models import RunRecord, RunStatus
 from pipeline.web.live_view import preload
 
+NO_WORKER_EVERY_S = 2.0  # how often it is looked whether one has come
 FINISH_WAIT_S = 5.0  # the last fact reaches the browser before the row says so
 
 
@@ -67,11 +68,24 @@ def _run_panel(run: RunRecord) -> None:
             draw_ended(run)
             return
         draw_header(run)
+        if run.status is RunStatus.QUEUED and get_runtime().workers() == 0:
+            _no_worker()
         if watch(run):
             ended = get_runtime().wait(run.id, FINISH_WAIT_S)
             if ended is not None and not is_over(ended):
                 next_live_round()  # the view has seen an end, the run goes on: a new view
             st.rerun()
+
+
+@st.fragment(run_every=NO_WORKER_EVERY_S)
+def _no_worker() -> None:
+    """In a team: nobody would ever begin, and the page would not say why."""
+    if get_runtime().workers() != 0:
+        st.rerun()
+    st.warning(
+        "No worker is running, so this run waits. Start one with `python -m pipeline worker`.",
+        icon=":material/engineering:",
+    )
 
 
 def _tab_title(run: RunRecord) -> str:

@@ -263,7 +263,10 @@ class ModelAccess:
         async with self._opening:
             if self._demo is None:
                 self._demo = DemoProcess(speed=self._settings.demo_speed)
-            return await self._demo.endpoint()
+            endpoint = await self._demo.endpoint()
+            if endpoint.base_url is not None:
+                self._gates.keep_own(endpoint.base_url)
+            return endpoint
 
     async def _model(self, spec: RunSpec, line: Line) -> str:
         """The model when none was named: the demo's, or the endpoint's only one."""

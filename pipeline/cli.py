@@ -40,6 +40,7 @@ FAILED, BAD_USAGE, WAITS, INTERRUPTED = 1, 2, 3, 130
 FOLLOW_EVERY_S = 0.05
 SAY_AGAIN_S = 30.0  # how often a wait is said
 COCKPIT_EVERY_S = 1.0
+NO_WORKER_AFTER_S = 2.0
 
 app = typer.Typer(
     add_completion=False,
@@ -552,19 +553,26 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
     With `cockpit` also what waits for admission and why, every second.
     """
     seen, shown_s = 0, time.monotonic()
+    ask_at_s = shown_s + NO_WORKER_AFTER_S
     while True:
         record = runtime.run(run_id)
         if record is None:
             raise SpecError(f"Run {run_id} was deleted while it was running.")
         runtime.watch(run_id)
         journal = runtime.journal(run_id)
+        if journal is not None and journal.is_remote and record.status.is_final:
+            journal = None  # its last words may still be on their way; they are stored
         events = journal.events if journal is not None else runtime.events(run_id)
         for event in events[seen:]:
             if line := progress_line(event):
                 yield line
-        seen = len(events)
+        seen = max(seen, len(events))
         if record.status.is_final or record.status in _NEEDS_A_PERSON:
             return
+        if record.status is RunStatus.QUEUED and time.monotonic() >= ask_at_s:
+            ask_at_s = time.monotonic() + SAY_AGAIN_S
+            if runtime.workers() == 0:
+                yield "waiting: no worker is running; start one with `python -m pipeline worker`"
         if cockpit and time.monotonic() - shown_s >= COCKPIT_EVERY_S:
             shown_s = time.monotonic()
             yield from cockpit_lines(runtime.admission(), journal.spending if journal else None)

@@ -70,6 +70,9 @@ class EmbeddedExecution:
         finally:
             self._lock.release()
 
+    async def workers(self) -> int | None:
+        return None
+
     async def drain(self) -> frozenset[str]:
         begins, self._draining = not self._draining, True
         if begins and self._engine is not None:

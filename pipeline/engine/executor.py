@@ -203,14 +203,14 @@ def _lost_run(error: Exception) -> bool:
     return isinstance(error, Superseded)
 
 
-def _lost_store(error: Exception) -> StoreUnreachable | None:
-    """The one that says that the database's server is away; also inside task groups."""
+def _lost_store(error: Exception) -> StoreError | None:
+    """The one that says that the database is away or locked; also inside task groups."""
     while isinstance(error, ExceptionGroup):
-        found = error.subgroup(StoreUnreachable)
+        found = error.subgroup((StoreBusy, StoreUnreachable))
         if found is None:
             return None
         error = found.exceptions[0]
-    return error if isinstance(error, StoreUnreachable) else None
+    return error if isinstance(error, StoreBusy | StoreUnreachable) else None
 
 
 def _failure(run_id: str, error: Exception) -> RunOutcome:

@@ -87,6 +87,9 @@ class Execution(Protocol):
     async def aclose(self) -> None:
         """Interrupt what executes here, so that it continues elsewhere or at the next start."""
 
+    async def workers(self) -> int | None:
+        """Processes that take runs from the queue now; None where there is no team."""
+
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again."""
 

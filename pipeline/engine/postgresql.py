@@ -26,10 +26,11 @@ from sqlalchemy import URL, Connection
 
 from pipeline.engine.port import Execute, HandOver
 from pipeline.engine.run_tasks import RunTasks
-from pipeline.engine.steady_connection import SteadyConnection
-from pipeline.errors import StoreError
+from pipeline.engine.steady_connection import SteadyConnection, connection_name
+from pipeline.errors import StoreError, StoreUnreachable
 
 ENTRYPOINT = "execute_run"
+WORKER, PLAIN = "worker", "queue"  # how the server names the connection of one that takes runs
 BATCH = 10  # jobs taken from the queue at once, at most
 LOOK_EVERY_S = 2.0  # at most; how long after its lease a dead worker's job is noticed
 AGAIN_AFTER = timedelta(seconds=1)  # a run whose store did not answer
@@ -49,8 +50,15 @@ class PostgresEngine:
     before anything is said to the queue; it must not return in a process that was frozen.
     """
 
-    def __init__(self, url: URL, lease_s: float, guard: Callable[[], None] = lambda: None) -> None:
-        self.connection = SteadyConnection(url, "queue")
+    def __init__(
+        self,
+        url: URL,
+        lease_s: float,
+        guard: Callable[[], None] = lambda: None,
+        name: str = PLAIN,
+    ) -> None:
+        # a server that is away longer has lost us our leases anyway
+        self.connection = SteadyConnection(url, name, patience_s=2 * lease_s)
         self._lease_s = lease_s
         self._queries = _OwnedQueries(self.connection, guard)
         self._queue = PgQueuer(self.connection, queries=self._queries)
@@ -136,6 +144,11 @@ class PostgresEngine:
     def stop(self, run_id: str) -> None:
         """Cancel the run if it is executing here."""
         self._runs.stop(run_id)
+
+    async def workers(self) -> int:
+        """Connected processes that take runs, of those this user may see."""
+        (row,) = await self.connection.fetch(_WORKERS, connection_name(WORKER))
+        return int(str(row["count"]))
 
     async def active(self) -> frozenset[str]:
         """Runs that are queued, or held by a worker whether it lives or not."""
@@ -226,7 +239,11 @@ class _OwnedQueries(Queries):
 
     async def update_heartbeat(self, job_ids: list[JobId]) -> None:
         self._guard()
-        await self._connection.execute(_BEAT, sorted(set(job_ids)), self._holder)
+        try:
+            await self._connection.execute(_BEAT, sorted(set(job_ids)), self._holder)
+        except StoreUnreachable as error:
+            # the connection has said so; PgQueuer would, with a traceback, three times a second
+            logger.debug("A heartbeat got lost: %s", error)
 
     async def retry_job(
         self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None
@@ -248,6 +265,10 @@ class _OwnedQueries(Queries):
         return {row["id"] for row in await connection.fetch(_HELD, sorted(ids), self._holder)}
 
 
+_WORKERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = $1 AND datname = current_database()
+"""
 # the table's name comes from PgQueuer's settings, which take nothing but an identifier
 _OF_RUN = "WHERE entrypoint = $1 AND payload = $2"
 _HELD_HERE = "WHERE id = ANY($1::bigint[]) AND queue_manager_id = $2"

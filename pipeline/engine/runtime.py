@@ -118,6 +118,10 @@ class Runtime:
         """Why this worker stopped taking runs, if it did."""
         return self._running.failure
 
+    def workers(self) -> int | None:
+        """Processes that take runs from a team's queue now; None where there is no team."""
+        return self.call(self._running.workers())
+
     def drain(self) -> frozenset[str]:
         """Take no more runs, before closing; the ids of those that still execute here.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import AbstractAsyncContextManager, suppress
+from datetime import UTC, datetime, timedelta
 
 from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address, check_base_url, same_base_url
@@ -26,6 +27,7 @@ from pipeline.plan import make_plan
 from pipeline.settings import Settings
 from pipeline.store import Store, database_file, database_url, is_postgresql
 
+CLOSING = timedelta(seconds=2)  # what is waited for a process that may be dead
 WAIT_POLL_S = 0.1  # how often `wait` looks at a run that does not execute here
 PROBE_S = 2.0  # what the database has to answer a question about its health
 
@@ -105,6 +107,10 @@ class RunService:
     def journal(self, run_id: str) -> Journal | None:
         """Of a run that executes or ended here, or is watched. Any thread."""
         return self.executor.journal(run_id) or self._execution.journal(run_id)
+
+    async def workers(self) -> int | None:
+        """Processes that take runs from the queue now; None where there is no team."""
+        return await self._execution.workers()
 
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again.
@@ -260,7 +266,17 @@ class RunService:
         await self.executor.ended(run_id)
         record = await self.store.find_run(run_id)
         unfinished = record is not None and record.status in (RunStatus.QUEUED, RunStatus.RUNNING)
-        return not unfinished and run_id not in self.executor.busy
+        if unfinished or run_id in self.executor.busy:
+            return False
+        return record is None or not await self._is_closing(record)
+
+    async def _is_closing(self, record: RunRecord) -> bool:
+        """Cancelled a moment ago, and whoever executed it has yet to tell how its agents ended."""
+        if record.status is not RunStatus.CANCELLED or record.finished_at is None:
+            return False
+        if not record.epoch or datetime.now(UTC) - record.finished_at > CLOSING:
+            return False
+        return not await self.store.has_told_its_end(record.id, record.epoch)
 
     def _handing_over(
         self, run_id: str, priority: int, spec: RunSpec

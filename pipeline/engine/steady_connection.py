@@ -48,6 +48,11 @@ _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatal
 logger = logging.getLogger(__name__)
 
 
+def connection_name(name: str) -> str:
+    """As the server lists it."""
+    return f"gantry {name}"
+
+
 class SteadyConnection:
     """Owned by one loop. Connects when first used; closed with `aclose`.
 
@@ -165,7 +170,7 @@ class SteadyConnection:
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=ANSWER_TIMEOUT_S,
                 server_settings={
-                    "application_name": f"gantry {self._name}",
+                    "application_name": connection_name(self._name),
                     "synchronous_commit": "off",
                 },
             )

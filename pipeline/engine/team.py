@@ -22,7 +22,7 @@ from pipeline.engine.health import Part, queue_part
 from pipeline.engine.live_link import LiveLink
 from pipeline.engine.orphans import Orphans
 from pipeline.engine.port import WIND_DOWN_S, HandOver
-from pipeline.engine.postgresql import PostgresEngine
+from pipeline.engine.postgresql import PLAIN, WORKER, PostgresEngine
 from pipeline.engine.self_fence import SelfFence
 from pipeline.engine.typed_runs import TypedRuns
 from pipeline.errors import StoreError
@@ -56,7 +56,8 @@ class TeamExecution:
         self._concurrency = concurrency
         self._fence = SelfFence(settings.lease_s) if concurrency is not None else None
         guard = self._fence.check if self._fence is not None else lambda: None
-        self._engine = PostgresEngine(url, settings.lease_s, guard)
+        name = PLAIN if concurrency is None else WORKER
+        self._engine = PostgresEngine(url, settings.lease_s, guard, name)
         self._typed = TypedRuns(
             self._engine.connection, executor.execute, settings.max_concurrent_runs
         )
@@ -113,6 +114,9 @@ class TeamExecution:
         await self._hand_back()
         await self._live.aclose()
         await self._engine.connection.aclose()
+
+    async def workers(self) -> int | None:
+        return await self._engine.workers()
 
     async def drain(self) -> frozenset[str]:
         self._engine.drain()

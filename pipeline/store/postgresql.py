@@ -31,6 +31,7 @@ POOL_SIZE = 5  # connections kept open: one that writes, and some pages' questio
 POOL_OVERFLOW = 5  # more for as long as they are needed
 POOL_WAIT_S = 5.0  # for one of them to be free
 CONNECT_TIMEOUT_S = 5.0
+MIGRATION_TIMEOUT_S = 1_800.0  # of one statement: large tables take their time
 STATEMENT_TIMEOUT_S = 20.0  # then the server, or the way to it, is taken for dead
 LOCK_TIMEOUT_MS = 5_000  # as SQLite's: how long one process waits for another's write
 IDLE_IN_TRANSACTION_MS = 10_000  # a process frozen in mid-transaction holds its rows no longer
@@ -59,6 +60,8 @@ _ADVICE = {
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class PostgresDatabase:
@@ -105,7 +108,11 @@ class PostgresDatabase:
         task = asyncio.create_task(work, name="store-transaction")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_told_nobody)
+            raise
 
     async def _read(self, ask: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -113,7 +120,7 @@ class PostgresDatabase:
         while True:
             try:
                 return await _Transaction(self._reading).carry_out(ask)
-            except StoreUnreachable:
+            except (StoreUnreachable, _NotCommitted):
                 if loop.time() >= ends_at:
                     raise
             await asyncio.sleep(PAUSE_S)
@@ -127,6 +134,11 @@ class PostgresDatabase:
             if error.in_doubt:
                 raise
         return await _Transaction(self._engine).carry_out(change)
+
+
+def _told_nobody(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.info("Nobody waits for this any more: %s", error)
 
 
 class _NotCommitted(StoreBusy):
@@ -189,7 +201,8 @@ async def open_postgresql(url: URL) -> PostgresDatabase:
     """Connect and bring the schema up to date. Raises `StoreError` with what to do."""
     engine = _engine(url)
     try:
-        await _upgrade(engine)
+        if await _Transaction(engine).carry_out(revision) != SCHEMA:
+            await _upgrade(url)
     except BaseException:
         await engine.dispose()
         raise
@@ -207,48 +220,49 @@ async def read_revision(url: URL) -> str | None:
 
 def migrate_postgresql(url: URL) -> Upgrade:
     """Bring the schema up to date and disconnect. Not inside a loop."""
-
-    async def carry_out() -> Upgrade:
-        engine = _engine(url)
-        try:
-            return await _upgrade(engine)
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(carry_out())
+    return asyncio.run(_upgrade(url))
 
 
-async def _upgrade(engine: AsyncEngine) -> Upgrade:
-    if await _Transaction(engine).carry_out(revision) == SCHEMA:
-        return Upgrade(SCHEMA, SCHEMA)
-    return await _Transaction(engine).carry_out(_upgrade_alone)
+async def _upgrade(url: URL) -> Upgrade:
+    engine = _engine(url, statement_timeout_s=MIGRATION_TIMEOUT_S)
+    try:
+        return await _Transaction(engine).carry_out(_upgrade_alone)
+    except StoreBusy as error:
+        raise StoreBusy(
+            f"The schema of the database {place(url)} cannot be brought up to date now.",
+            "Another process is doing it, or works on with the old one: try again when it has ended.",
+        ) from error
+    finally:
+        await engine.dispose()
 
 
 def _upgrade_alone(connection: Connection) -> Upgrade:
     """Processes that start together change the schema one after another; the later find it done."""
+    if (before := revision(connection)) == SCHEMA:
+        return Upgrade(before, SCHEMA)
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {MIGRATION_WAIT_MS}")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
     return upgrade(connection)
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL, statement_timeout_s: float | None = None) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
         hide_parameters=True,  # prompts and articles do not belong into errors and logs
-        connect_args=session_args(),
+        connect_args=session_args(statement_timeout_s or STATEMENT_TIMEOUT_S),
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
 
 
-def session_args() -> dict[str, Any]:
+def session_args(statement_timeout_s: float) -> dict[str, Any]:
     """How every connection is opened, beside its address."""
     return {
         "timeout": CONNECT_TIMEOUT_S,
-        "command_timeout": STATEMENT_TIMEOUT_S,
+        "command_timeout": statement_timeout_s,
         "server_settings": {
             "application_name": "gantry",
             "synchronous_commit": "on",  # whatever the server's default: see the promise
@@ -262,7 +276,7 @@ def session_args() -> dict[str, Any]:
 def connect_args(url: URL) -> dict[str, Any]:
     """What the driver's own `connect` takes for a connection beside the pool."""
     _, address = url.get_dialect()().create_connect_args(url)
-    return {**address, **session_args()}
+    return {**address, **session_args(STATEMENT_TIMEOUT_S)}
 
 
 def _refuse_closed(_connection: Any, record: Any, _proxy: Any) -> None:

@@ -101,6 +101,7 @@ class PostgresLimits:
         endpoint, model = (storable(name)[:NAME_CHARS] for name in key)
         for _ in range(2):
             if key not in self._known:
+                await pool.execute(_FORGET)
                 await pool.execute(_BEGIN, endpoint, model, *self._configured)
                 self._known.add(key)
             if (row := await pool.fetchrow(statement, endpoint, model, *values)) is not None:
@@ -137,6 +138,14 @@ class _Told:
 async def _nothing(_connection: Any) -> None:
     """Between two questions: no session state is changed, so there is nothing to reset."""
 
+
+# Endpoints come and go, typed ones too: what nobody asked of for a week is not kept.
+_FORGET = """
+DELETE FROM shared_limits WHERE (endpoint, model) IN (
+    SELECT endpoint, model FROM shared_limits
+    WHERE at < clock_timestamp() - interval '7 days' FOR UPDATE SKIP LOCKED
+)
+"""
 
 _BEGIN = """
 INSERT INTO shared_limits AS old (

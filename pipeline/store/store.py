@@ -158,6 +158,12 @@ class Store:
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
         return [Unfinished(row.id, RunStatus(row.status), row.priority, row.epoch) for row in rows]
 
+    async def has_told_its_end(self, run_id: str, epoch: int) -> bool:
+        """True when the last fact of that epoch is stored."""
+        e = events.c
+        query = select(e.seq).where(e.run_id == run_id, e.epoch == epoch, e.kind == "run_finished")
+        return bool(await self._rows(query.limit(1)))
+
     async def still_unfinished(self, run_ids: Collection[str]) -> set[str]:
         """Those of `run_ids` that are queued or running."""
         r = runs.c

@@ -38,7 +38,7 @@ FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
 TEXT_EVERY_S = 2.0  # how old the stored text of an agent in flight may be
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
 RECONNECT_AFTER_S = 0.2  # pause after its server did not answer: a restart takes a second or two
-# How long a write waits for a server that is away: somebody may look at a page meanwhile, but
+# How long a write waits for a database that is away or locked: somebody may look at a page meanwhile, but
 # what an execution made is paid for.
 CHANGE_PATIENCE_S = 5.0
 MADE_PATIENCE_S = 60.0
@@ -83,12 +83,16 @@ class _Wanted:
     doubt: StoreUnreachable | None = None
 
     def may_wait_for(self, error: Exception) -> bool:
-        """True when it should be tried again once the server is back."""
-        if not isinstance(error, StoreUnreachable):
-            return False
-        if error.in_doubt:
-            self.doubt = error
-        if self.doubt is not None and not self.is_repeatable:
+        """True when it should be tried again: the server is away, or somebody holds the database.
+
+        For somebody's lock only what an execution made waits on: a person has waited long enough.
+        """
+        if isinstance(error, StoreUnreachable):
+            if error.in_doubt:
+                self.doubt = error
+            if self.doubt is not None and not self.is_repeatable:
+                return False
+        elif not isinstance(error, StoreBusy) or self.change is not None:
             return False
         patience_s = MADE_PATIENCE_S if self.change is None else CHANGE_PATIENCE_S
         return time.monotonic() - self.asked_at_s < patience_s
@@ -121,6 +125,8 @@ class Writer:
         self._followed: dict[tuple[str, int], Following] = {}
         self._leaving: list[Following] = []  # their last words are still to be stored
         self._text_at_s = 0.0  # when text was last looked at
+        self._text_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._wanted: list[_Wanted] = []
         self._in_hand: list[_Wanted] = []  # of the group being stored
         self._trouble = ""  # what was last logged; the same again is not news
@@ -135,6 +141,8 @@ class Writer:
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
         self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._something.set()
         self._urgent.set()
         if self._task is not None:
@@ -157,7 +165,7 @@ class Writer:
     def follow(self, journal: Journal) -> None:
         """Store what its agents are writing, every two seconds, until `unfollow`."""
         self._followed[journal.run_id, journal.epoch] = Following(journal)
-        self._something.set()  # whoever waits has no time limit yet
+        self._look_later()
 
     def unfollow(self, journal: Journal) -> None:
         """Its agents write no more. What they wrote last is stored soon."""
@@ -237,26 +245,35 @@ class Writer:
 
     async def _wait(self) -> None:
         """Return when there is something to store, at once for whoever waits for it."""
-        loop = asyncio.get_running_loop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(
-                self._text_at_s + TEXT_EVERY_S if self._followed else None
-            ):
-                await self._something.wait()
-        if self._something.is_set() and not self._urgent.is_set():
+        await self._something.wait()
+        if not self._urgent.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(loop.time() + FACTS_WAIT_S):
+                async with asyncio.timeout(FACTS_WAIT_S):
                     await self._urgent.wait()
+
+    def _look_at_text(self) -> None:
+        """Every two seconds while a journal is followed. One timer for all, none per commit."""
+        self._timer = None
+        if self._followed:
+            self._text_is_due = True
+            self._something.set()
+            self._urgent.set()
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._timer is None and not self._closing:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(TEXT_EVERY_S, self._look_at_text)
 
     def _take(self) -> _Group:
         group = _Group(list(self._facts.values()), self._wanted)
         self._facts, self._wanted = {}, []
         self._in_hand = group.wanted
-        now = asyncio.get_running_loop().time()
+        now_s = time.monotonic()
         # along with others earlier, so that it seldom needs a commit of its own
-        due_s = TEXT_EVERY_S if group.is_empty else TEXT_EVERY_S / 2
-        if self._leaving or now - self._text_at_s >= due_s:
-            self._text_at_s = now
+        is_along = not group.is_empty and now_s - self._text_at_s >= TEXT_EVERY_S / 2
+        if self._leaving or self._text_is_due or is_along:
+            self._text_at_s, self._text_is_due = now_s, False
             group.followed = [*self._followed.values(), *self._leaving]
             self._leaving = []
             group.texts = [row for each in group.followed for row in each.news()]
@@ -268,8 +285,8 @@ class Writer:
     async def _store(self, group: _Group) -> Exception | None:
         """Store a group; when it fails, its parts on their own. The error: facts are kept for later.
 
-        A database that another program holds is not asked again: whoever waits has waited enough.
-        One whose server is away is, by all who may wait.
+        A database that another program holds, or whose server is away, is not asked for each part:
+        those who may wait do (`may_wait_for`), the others are told.
         """
         facts, wanted = group.facts, group.wanted
         error = failed = await self._attempt(facts, wanted, group.texts)

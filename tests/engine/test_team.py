@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -18,9 +19,13 @@ import pytest
 from sqlalchemy import make_url
 
 from pipeline.engine import Runtime
-from pipeline.journal import Journal
+from pipeline.engine.live_link import NEWS_CHANNEL
+from pipeline.engine.remote_journal import Telling, payloads
+from pipeline.events import AgentStarted, RunStarted
+from pipeline.journal import Journal, wall_now
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.web.live_source import RunSource, open_run_source
 from tests.engine.conftest import LEASE_S
 from tests.engine.scripted import ScriptedPipeline
 from tests.engine.team_worker import AGENTS
@@ -228,11 +233,11 @@ def test_cancelling_in_the_web_process_stops_a_workers_run_within_a_second(team:
     assert team.web.cancel(run_id)
     cancelled_at = time.monotonic()
 
-    eventually(lambda: "run_finished" in [e.kind for e in team.web.events(run_id)], "the end")
+    record = team.web.wait(run_id, 10)
     assert time.monotonic() - cancelled_at < 1
-    record = team.web.run(run_id)
     assert record is not None
     assert record.status is RunStatus.CANCELLED
+    assert team.web.events(run_id)[-1].kind == "run_finished"
 
 
 def test_postgresql_restarts_under_runs_and_all_finish(
@@ -323,6 +328,42 @@ def test_what_is_told_goes_on_when_another_worker_takes_over(team: Team) -> None
     assert live.text("writer") == "".join(f"{n} " for n in range(25))
 
 
+def test_what_a_worker_told_after_it_had_lost_the_run_is_taken_back_on_the_page(
+    team: Team, postgres: PostgresServer
+) -> None:
+    """A frozen worker's last words were shown, but never stored: whoever watches starts over."""
+    database = make_url(str(team.settings.database_url)).database
+    assert database is not None
+    run_id = team.web.submit(SPEC)
+    lost, current = Journal(run_id, epoch=1), Journal(run_id, epoch=2)
+    lost.record(RunStarted, wall_at=wall_now())
+    lost.record(AgentStarted, agent="content_writer")
+    current.record(RunStarted, wall_at=wall_now())
+
+    def tell(journal: Journal) -> None:
+        for payload in payloads(Telling(journal).news()):
+            quoted = payload.replace("'", "''")
+            postgres.ask(f"SELECT pg_notify('{NEWS_CHANNEL}', '{quoted}')", database)
+
+    async def messages_until(source: RunSource, words: str) -> bytes:
+        async with asyncio.timeout(20):
+            while words.encode() not in (message := await source.advance() or b""):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)  # the hub's tick
+        return message
+
+    async def watch() -> bytes:
+        source = await open_run_source(team.web, run_id)
+        assert source is not None
+        await asyncio.to_thread(tell, lost)
+        await messages_until(source, "Working: Content writer")
+        await asyncio.to_thread(tell, current)
+        await messages_until(source, '"type":"snapshot"')
+        await asyncio.to_thread(tell, current)  # once more: the first led to starting over
+        return source.snapshot()
+
+    assert b"Working: Content writer" not in asyncio.run(watch())
+
+
 def keep_watching(team: Team, run_id: str) -> Journal:
     """The run's journal; an empty one while nothing has been told."""
     team.web.watch(run_id)
@@ -371,6 +412,14 @@ def test_a_run_whose_job_got_lost_is_queued_again(team: Team, postgres: Postgres
     team.ended(run_id)
 
 
+def test_how_many_workers_there_are_is_known(team: Team) -> None:
+    assert team.web.workers() == 0
+    worker = team.worker()
+    assert team.web.workers() == 1
+    worker.told(signal.SIGKILL)
+    eventually(lambda: team.web.workers() == 0, "the server to notice")
+
+
 def test_the_same_run_submitted_twice_is_one_run(team: Team) -> None:
     run_id = team.web.submit(SPEC, run_id="the-same")
     assert team.web.submit(SPEC, run_id="the-same") == run_id
@@ -380,6 +429,27 @@ def test_the_same_run_submitted_twice_is_one_run(team: Team) -> None:
 
     team.ended(run_id)
     assert [note.agent for note in team.calls(run_id)] == list(AGENTS)
+
+
+def test_a_worker_whose_database_stays_away_ends_with_a_sentence(
+    team: Team, postgres: PostgresServer
+) -> None:
+    worker = team.worker(60)
+    run_id = team.web.submit(SPEC)
+    team.called(run_id, "planner")
+
+    postgres.stop()
+    try:
+        assert worker.process.wait(2 * LEASE_S + 15) == 1
+    finally:
+        postgres.start()
+
+    worker.reading.join(10)
+    (sentence,) = [line for line in worker.said if line.startswith("error: ")]
+    assert "The database" in sentence
+    assert "start again" in sentence
+    assert "never retrieved" not in "".join(worker.said)
+    assert team.web.cancel(run_id)
 
 
 def test_without_a_database_a_worker_ends_with_a_sentence(team: Team) -> None:

@@ -20,6 +20,15 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, database_url=url)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings for a database without a schema."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh_database()
+    return Settings(data_dir=tmp_path, database_url=url)
+
+
 @pytest.fixture
 async def store(settings: Settings) -> AsyncIterator[Store]:
     store = await Store.open(database_url(settings))

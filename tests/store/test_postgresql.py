@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -11,10 +12,11 @@ from sqlalchemy import URL, Connection
 
 from pipeline.errors import StoreBusy, StoreError, StoreUnreachable
 from pipeline.settings import Settings
-from pipeline.store import Upgrade, database_url, migrate, schema
+from pipeline.store import Upgrade, database_url, migrate, postgresql, schema
 from pipeline.store.database import open_database
 from pipeline.store.tables import metadata
 from tests.postgres import PASSWORD, PostgresServer
+from tests.store.outside import OutsidePostgres
 
 
 @pytest.fixture
@@ -137,3 +139,73 @@ async def test_a_question_sees_one_state_however_many_statements_it_takes(fresh:
 
     assert await asked == (0, 0)
     await database.aclose()
+
+
+async def test_a_plan_that_a_migration_made_stale_is_made_anew(fresh: str) -> None:
+    database = await open_database(url_of(fresh))
+    await database.write(lambda c: c.exec_driver_sql("CREATE TABLE n (x int)"))
+    everything = "SELECT * FROM n"
+    for ask in (database.read, database.write):
+        await ask(lambda c: c.exec_driver_sql(everything).all())
+    other = await open_database(
+        url_of(fresh)
+    )  # as another process, that begins with a newer schema
+
+    await other.write(lambda c: c.exec_driver_sql("ALTER TABLE n ADD COLUMN y int DEFAULT 7"))
+    await other.write(lambda c: c.exec_driver_sql("INSERT INTO n VALUES (1)"))
+
+    for ask in (database.read, database.write):
+        assert await ask(lambda c: c.exec_driver_sql(everything).all()) == [(1, 7)]
+    for each in (database, other):
+        await each.aclose()
+
+
+async def test_a_schema_that_others_are_changing_is_said(
+    fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "MIGRATION_WAIT_MS", 100)
+    url = url_of(fresh)
+    outside = await OutsidePostgres(url).connect()
+    await outside.execute(f"SELECT pg_advisory_lock({postgresql.MIGRATION_LOCK})")
+
+    with pytest.raises(StoreBusy, match="cannot be brought up to date now") as caught:
+        await open_database(url)
+
+    assert "try again" in caught.value.hint
+    await outside.close()
+
+
+async def test_a_user_without_rights_is_told_what_to_ask_for(postgres: PostgresServer) -> None:
+    url = url_of(postgres.migrated_database())
+    postgres.ask("CREATE ROLE visitor LOGIN")
+    try:
+        with pytest.raises(StoreError, match="does not give this user the rights") as caught:
+            await open_database(url.set(username="visitor"))
+    finally:
+        postgres.ask("DROP ROLE visitor")
+
+    assert "owner" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "part"),
+    [
+        (asyncpg.DiskFullError("no space"), StoreError, "the server's disk is full. Free"),
+        (asyncpg.OutOfMemoryError("x"), StoreError, "out of memory"),
+        (asyncpg.TooManyConnectionsError("x"), StoreBusy, "max_connections"),
+        (asyncpg.CannotConnectNowError("starting up"), StoreUnreachable, "(starting up)"),
+        (asyncpg.AdminShutdownError("bye"), StoreUnreachable, "(bye)"),
+        (asyncpg.UndefinedTableError("no\n  table."), StoreError, "reports: no table."),
+    ],
+)
+def test_what_a_server_says_becomes_what_to_do(
+    error: asyncpg.PostgresError, kind: type[StoreError], part: str
+) -> None:
+    url = url_of("postgresql://ann:hush@host:5433/base")
+
+    said = postgresql._error_for(url, error, in_doubt=False)
+
+    assert type(said) is kind
+    assert part in str(said)
+    assert "base on host:5433" in str(said)
+    assert "hush" not in str(said)

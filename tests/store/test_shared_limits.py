@@ -157,6 +157,22 @@ async def test_a_name_no_database_could_hold_is_a_key_like_others(
     assert (await pair[0].reserve(key, 2, 0.0)).requests == 2
 
 
+async def test_an_endpoint_nobody_asked_for_a_week_is_forgotten(
+    url: URL, postgres: PostgresServer, pair: tuple[PostgresLimits, PostgresLimits]
+) -> None:
+    await pair[0].reserve(KEY, 1, 0.0)
+    await pair[0].reserve(("http://old/v1", "m"), 1, 0.0)
+    name = url.database or ""
+    postgres.ask("UPDATE shared_limits SET at = now() - interval '8 days' WHERE model = 'm'", name)
+
+    await pair[1].reserve(("http://new/v1", "m"), 1, 0.0)
+
+    assert [tuple(row) for row in postgres.ask("SELECT endpoint FROM shared_limits", name)] == [
+        ("http://new/v1",)
+    ]
+    assert (await pair[0].reserve(KEY, 1, 0.0)).requests == 1  # made again
+
+
 async def test_the_last_configured_limit_holds(url: URL) -> None:
     old, new, none = (PostgresLimits(url, tokens_per_minute=t) for t in (100, 1_000, None))
 

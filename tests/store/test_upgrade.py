@@ -39,11 +39,11 @@ VALUES = {
 
 
 async def test_a_database_of_the_first_schema_is_upgraded_and_its_runs_open(
-    settings: Settings,
+    empty: Settings,
 ) -> None:
-    outside = await first_schema(settings)
+    outside = await first_schema(empty)
 
-    store = await Store.open(database_url(settings))
+    store = await Store.open(database_url(empty))
 
     assert await outside.ask("SELECT version_num FROM alembic_version") == [(schema.SCHEMA,)]
     run = await store.get_run("old-done", "ann")
@@ -67,10 +67,10 @@ async def test_a_database_of_the_first_schema_is_upgraded_and_its_runs_open(
     await store.aclose()
 
 
-def test_migrating_says_from_where_and_keeps_everything(settings: Settings) -> None:
-    outside = asyncio.run(first_schema(settings))
+def test_migrating_says_from_where_and_keeps_everything(empty: Settings) -> None:
+    outside = asyncio.run(first_schema(empty))
 
-    assert migrate(database_url(settings)) == Upgrade("0001", schema.SCHEMA)
+    assert migrate(database_url(empty)) == Upgrade("0001", schema.SCHEMA)
 
     assert asyncio.run(outside.ask("SELECT count(*) FROM runs")) == [(2,)]
     assert asyncio.run(outside.ask("SELECT count(*) FROM partial_texts")) == [(0,)]

@@ -240,6 +240,30 @@ async def test_a_locked_database_is_said_after_one_wait_and_nothing_is_stored(
     assert await impatient.count("ann") == 0
 
 
+async def test_what_an_execution_made_waits_until_a_locked_database_is_free(
+    impatient: Store, outside: Outside
+) -> None:
+    await begun(impatient)
+    tries = failures(impatient)
+    async with outside.locked():
+        paid = asyncio.create_task(impatient.writer.commit("r1", 1, checkpoint()))
+        await until(lambda: len(tries) >= 3)
+        assert not paid.done()
+
+    await paid
+    assert list(await impatient.checkpoints("r1", "ann")) == ["writer"]
+
+
+async def test_what_an_execution_made_does_not_wait_for_ever(
+    impatient: Store, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MADE_PATIENCE_S", 0.0)
+    await begun(impatient)
+    async with outside.locked():
+        with pytest.raises(StoreBusy, match="locked by another program"):
+            await impatient.writer.commit("r1", 1, checkpoint())
+
+
 async def test_facts_outlast_a_locked_database_and_it_is_logged_once(
     impatient: Store, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:

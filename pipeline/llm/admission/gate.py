@@ -549,16 +549,20 @@ class GateRegistry:
         self._shared = shared
         self._rules = circuit
         self._breakers: dict[str, Breaker] = {}
+        self._own: set[str] = set()
         self._gates: dict[GateKey, Gate] = {}
+
+    def keep_own(self, base_url: str) -> None:
+        """No other process talks to this endpoint (our demo provider): nothing is shared there."""
+        self._own.add(base_url.rstrip("/"))
 
     def gate_for(self, base_url: str, model: str) -> Gate:
         key = (base_url.rstrip("/"), model)
         gate = self._gates.get(key)
         if gate is None:
             breaker = self._breakers.setdefault(key[0], Breaker(key[0], self._rules))
-            gate = self._gates[key] = Gate(
-                *self._limits, key=key, shared=self._shared, breaker=breaker
-            )
+            shared = None if key[0] in self._own else self._shared
+            gate = self._gates[key] = Gate(*self._limits, key=key, shared=shared, breaker=breaker)
         return gate
 
     def circuits(self) -> tuple[CircuitReading, ...]:
