@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import socket
 import statistics
 import sys
@@ -76,7 +77,7 @@ def lines(verdict: Verdict, poisoned: int) -> list[str]:
     if took:
         found.append(
             f"start → first call, {len(took)} starts: p50 {statistics.median(took):.2f} s, "
-            f"p95 {took[int(0.95 * (len(took) - 1))]:.2f} s, most {took[-1]:.2f} s"
+            f"p95 {took[math.ceil(0.95 * len(took)) - 1]:.2f} s, most {took[-1]:.2f} s"
         )
     return [*found, *verdict.problems, "broken" if verdict.problems else "every promise kept"]
 
