@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format screenshots bench bench-peers bench-live bench-what-if \
+.PHONY: help app team test check lint format screenshots bench bench-peers bench-live bench-what-if \
 	crash-campaign \
 	lock clean venv venv-dev
 
@@ -24,6 +24,10 @@ help: ## List what can be made
 app: venv ## Install what the dashboard needs, then serve it (PORT=8501)
 	@$(PY) scripts/check_port.py $(PORT)
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT)
+
+team: venv-dev ## A team on one machine: PostgreSQL, two workers, the dashboard (PORT=8501)
+	@$(PY) scripts/check_port.py $(PORT)
+	@exec $(PY) -m scripts.team --port $(PORT)
 
 test: venv-dev ## Install what the tests need, a browser too, then run all of them
 	@$(PY) scripts/ensure_browser.py

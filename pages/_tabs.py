@@ -183,6 +183,14 @@ def _post(post: Mapping[str, Any]) -> None:
             st.caption("Cut to fit.")
 
 
+def _unfinished(text: str) -> None:
+    if not text:
+        st.caption("Nothing was kept of this agent.")
+        return
+    st.caption("Unfinished: what it had written when it stopped. No other agent was given it.")
+    st.code(text, None, wrap_lines=True, height=PANEL_HEIGHT)
+
+
 def _agents(bundle: Bundle) -> None:
     st.caption(
         "What each agent was asked and what it answered, word for word. Service time: from its first "
@@ -196,7 +204,7 @@ def _agents(bundle: Bundle) -> None:
             if errors[agent.agent]:
                 st.error(escaped(errors[agent.agent]))
             if checkpoint is None:
-                st.caption("Nothing was kept of this agent.")
+                _unfinished(bundle.texts.get(agent.agent, ""))
                 continue
             st.caption(f"Prompt, for {escaped(checkpoint.output.response_model or 'the model')}")
             st.code(checkpoint.output.prompt, None, wrap_lines=True, height=PANEL_HEIGHT)

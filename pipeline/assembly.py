@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from openai import AsyncOpenAI
 
@@ -31,8 +32,14 @@ from pipeline.llm.demo.process import DemoProcess
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.store import database_url, is_postgresql
 from pipeline.telemetry import telemetry_from
 from pipeline.tools.samples import warm_samples
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from pipeline.store.shared_limits import PostgresLimits
 
 DEMO_MODEL = "gantry-demo"
 KEPT_LINES = 8  # open lines; more only while more are in use
@@ -40,8 +47,8 @@ KEPT_LINES = 8  # open lines; more only while more are in use
 logger = logging.getLogger(__name__)
 
 
-def build_runtime(settings: Settings) -> Runtime:
-    """A runtime that carries runs out for real. Not started yet."""
+def build_runtime(settings: Settings, concurrency: int | None = None) -> Runtime:
+    """A runtime that carries runs out for real; with `concurrency` a team's worker. Not started yet."""
     access, telemetry = ModelAccess(settings), telemetry_from()
 
     async def stop() -> None:
@@ -57,6 +64,7 @@ def build_runtime(settings: Settings) -> Runtime:
         admission=access.admission,
         circuits=access.circuits,
         on_run_ended=telemetry.run_ended if telemetry is not None else None,
+        concurrency=concurrency,
     )
 
 
@@ -78,12 +86,8 @@ class ModelAccess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._gates = GateRegistry(
-            max_in_flight=settings.max_in_flight,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-            circuit=CircuitRules(settings.circuit_probe_s, settings.circuit_patience_s),
-        )
+        self._limits: PostgresLimits | None = None
+        self._gates = self._make_gates()
         self._estimates = Estimates()
         self._capabilities = Capabilities()
         self._lines: dict[str, Line] = {}
@@ -92,8 +96,32 @@ class ModelAccess:
         self._warming: asyncio.Task[None] | None = None
 
     async def warm_up(self) -> None:
-        """Begin what the first run would wait for otherwise; returns at once."""
+        """Begin what the first run would wait for otherwise; returns at once.
+
+        Raises `StoreError` when the configured database has no usable address.
+        """
+        url = database_url(self._settings)
+        if is_postgresql(url):
+            self._limits = self._share_limits(url)
+            self._gates = self._make_gates()
         self._warming = asyncio.create_task(self._warm_up(), name="warm up")
+
+    def _make_gates(self) -> GateRegistry:
+        return GateRegistry(
+            max_in_flight=self._settings.max_in_flight,
+            requests_per_minute=self._settings.requests_per_minute,
+            tokens_per_minute=self._settings.tokens_per_minute,
+            circuit=CircuitRules(self._settings.circuit_probe_s, self._settings.circuit_patience_s),
+            shared=self._limits,
+        )
+
+    def _share_limits(self, url: URL) -> PostgresLimits:
+        """Keep the limits together with all processes on the same database."""
+        from pipeline.store.shared_limits import PostgresLimits  # its driver: only where used
+
+        return PostgresLimits(
+            url, self._settings.requests_per_minute, self._settings.tokens_per_minute
+        )
 
     async def _warm_up(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -213,6 +241,8 @@ class ModelAccess:
             await line.aclose()
         self._lines.clear()
         await self._gates.aclose()
+        if self._limits is not None:
+            await self._limits.aclose()
         if self._demo is not None:
             await self._demo.aclose()
 

@@ -1,7 +1,7 @@
 """The command line, for scripts and servers: `python -m pipeline run "TOPIC"`.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 done or degraded,
-1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled).
+1 the run failed, 2 bad usage, 130 interrupted (the run is cancelled); a worker's: see `engine/worker.py`.
 """
 
 from __future__ import annotations
@@ -182,11 +182,16 @@ def plan(
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date; may be repeated."""
-    from pipeline.store import database_url
+    from pipeline.store import database_url, is_postgresql
     from pipeline.store import migrate as bring_up_to_date
 
     try:
-        done = bring_up_to_date(database_url(_settings()))
+        url = database_url(_settings())
+        done = bring_up_to_date(url)
+        if is_postgresql(url):
+            from pipeline.engine.postgresql import migrate_queue
+
+            migrate_queue(url)
     except GantryError as error:
         _stop(error, FAILED)
     if done.before is None:
@@ -234,6 +239,26 @@ def backup(
     typer.echo(f"{made.file}: {made.size / 1e6:.1f} MB, {runs}")
 
 
+@app.command()
+def worker(
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="Runs this process executes at once.")
+    ] = 10,
+    alive_file: Annotated[
+        Path | None, typer.Option(help="Touched every 5 s while it works, for health checks.")
+    ] = None,
+) -> None:
+    """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
+    from pipeline.assembly import build_runtime
+    from pipeline.engine.worker import work
+
+    try:
+        on_alive = alive_file.touch if alive_file is not None else lambda: None
+        work(build_runtime(_settings(serves=True), concurrency), on_alive=on_alive)
+    except GantryError as error:
+        _stop(error, FAILED)
+
+
 @app.command("demo-provider")
 def demo_provider(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
@@ -252,13 +277,18 @@ def demo_provider(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _settings() -> Settings:
-    """The settings, with logging as they say; by default little: progress tells the rest."""
+def _settings(*, serves: bool = False) -> Settings:
+    """The settings, with logging as they say. By default a command that a person runs says little
+    there, its progress tells the rest; one that `serves` tells whoever collects lines.
+    """
     try:
         settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
-    set_up_logging(settings.log or "text", settings.log_level or "error")
+    if serves:
+        set_up_logging(settings.log, settings.log_level or "info")
+    else:
+        set_up_logging(settings.log or "text", settings.log_level or "error")
     return settings
 
 
@@ -395,6 +425,7 @@ def _follow(runtime: Runtime, run_id: str, *, cockpit: bool = False) -> Iterator
         record = runtime.run(run_id)
         if record is None:
             raise SpecError(f"Run {run_id} was deleted while it was running.")
+        runtime.watch(run_id)
         journal = runtime.journal(run_id)
         events = journal.events if journal is not None else runtime.events(run_id)
         for event in events[seen:]:

@@ -36,6 +36,9 @@ class Journal:
     `last_seq` and `events` what earlier epochs left.
     """
 
+    is_remote = False  # told by the process that executes the run; see `engine/remote_journal.py`
+    was_rewound = False  # facts in it never became part of the run: start over with another
+
     def __init__(
         self,
         run_id: str,

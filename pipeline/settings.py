@@ -42,7 +42,8 @@ class Settings(BaseSettings):
     circuit_probe_s: float = Field(default=5.0, gt=0)  # how often a down endpoint is tried
     circuit_patience_s: float = Field(default=120.0, gt=0)  # how long a call waits for it
     hedge: bool = True  # a second request when the first token is far too late
-    max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)
+    max_concurrent_runs: int = Field(default=50, ge=1, le=10_000)  # in a team: of all workers
+    lease_s: float = Field(default=15.0, ge=2, le=600)  # a team's worker may be silent for so long
     first_token_timeout_s: float = Field(default=60.0, gt=0)
     idle_timeout_s: float = Field(default=30.0, gt=0)  # between two pieces of content
     call_timeout_s: float = Field(default=300.0, gt=0)

@@ -11,13 +11,17 @@ Cut = Literal["", "before", "after"]
 
 
 class CuttingProxy:
-    """Forwards to `port`. With `cut` set, the next COMMIT never arrives, or its answer does not."""
+    """Forwards to `port`. With `cut` set, the next COMMIT never arrives, or its answer does not.
+
+    While it `is_silent`, nothing arrives, and nothing is refused.
+    """
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.port = 0
         self.cut: Cut = ""
         self.cuts = 0
+        self.is_silent = False
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[CuttingProxy]:
@@ -40,7 +44,8 @@ class CuttingProxy:
                         while b"COMMIT" not in await incoming.read(65_536):
                             pass
                     return
-                outgoing.write(data)
+                if not self.is_silent:
+                    outgoing.write(data)
         except ConnectionError:
             pass
         finally:

@@ -51,6 +51,7 @@ AGENT = [
     "segments",
     "calls",
     "text",
+    "text_is_partial",
     "output",
     "error",
 ]

@@ -1,7 +1,7 @@
 """A journal whose facts and checkpoints outlive the process.
 
-Reading stays in memory; every fact also goes to the store's writer, and a commit returns when
-the store has it. Epochs after the first go on where the wall clock says the run is by now.
+Reading stays in memory; every fact also goes to the store's writer, a commit returns when the
+store has it, and what agents are writing is stored every two seconds. Epochs after the first go on where the wall clock says the run is by now.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class DurableJournal(Journal):
             checkpoints=checkpoints,
         )
         self._writer = store.writer
+        self._writer.follow(self)
 
     @classmethod
     async def open(cls, store: Store, record: RunRecord) -> DurableJournal:
@@ -61,6 +62,14 @@ class DurableJournal(Journal):
     async def commit(self, checkpoint: Checkpoint) -> None:
         await self._writer.commit(self.run_id, self.epoch, checkpoint)
         await super().commit(checkpoint)
+
+    def end_text(self) -> None:
+        """Agents write no more. What they wrote last is stored with the next thing that is."""
+        self._writer.unfollow(self)
+
+    def close(self) -> None:
+        super().close()
+        self.end_text()
 
 
 def _offset_s(record: RunRecord, events: list[AnyEvent]) -> float:

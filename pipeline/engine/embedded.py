@@ -18,6 +18,7 @@ from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.lock import EngineLock
 from pipeline.engine.port import WIND_DOWN_S, Engine, HandOver
 from pipeline.errors import EngineBusy, StoreError
+from pipeline.journal import Journal
 from pipeline.store import Store
 
 WATCH_S = 0.5  # how often runs of other processes are looked for
@@ -51,6 +52,10 @@ class EmbeddedExecution:
             unfinished=unfinished,
             executing=executing,
         )
+
+    @property
+    def failure(self) -> BaseException | None:
+        return None  # a queue that stopped is started anew
 
     async def start(self) -> None:
         await self._tick()
@@ -96,6 +101,12 @@ class EmbeddedExecution:
     async def cancelled(self, run_id: str) -> None:
         if self._engine is not None:
             await self._engine.cancel(run_id)
+
+    def watch(self, run_id: str) -> None:
+        """Runs of another process are read from the store."""
+
+    def journal(self, run_id: str) -> Journal | None:
+        return None
 
     async def _watch(self) -> None:
         failing = False

@@ -77,7 +77,7 @@ class Executor:
         await self.ended(run_id)  # a cancelled execution may still be closing its calls
         ended = self._busy[run_id] = asyncio.Event()
         try:
-            await self._execute(run_id)
+            is_done = await self._execute(run_id)
             self._left.pop(run_id, None)
         except StoreError as error:
             if self._left.get(run_id) != str(error):
@@ -85,26 +85,26 @@ class Executor:
             self._left[run_id] = str(error)
             return False
         else:
-            return True
+            return is_done
         finally:
             del self._busy[run_id]
             ended.set()
 
-    async def _execute(self, run_id: str) -> None:
+    async def _execute(self, run_id: str) -> bool:
         record = await self._store.begin(run_id, may_take=self._has_key)
         if record is None or record.status is not RunStatus.RUNNING:
-            return
+            return True
         with log_context(run=run_id, epoch=record.epoch):
-            await self._carry_on(record)
+            return await self._carry_on(record)
 
-    async def _carry_on(self, record: RunRecord) -> None:
+    async def _carry_on(self, record: RunRecord) -> bool:
         journal = await self._open_journal(record)
         run_id = record.id
         logger.info("Run begins" if record.epoch == 1 else "Run goes on")
         self._finished.pop(run_id, None)
         self._journals[run_id] = journal
         try:
-            await self._carry_out(record, journal)
+            return await self._carry_out(record, journal)
         finally:
             journal.close()
             if self._told is not None:
@@ -129,7 +129,7 @@ class Executor:
             await self._end(record, _failure(record.id, error))
             raise
 
-    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> None:
+    async def _carry_out(self, record: RunRecord, journal: DurableJournal) -> bool:
         typed = record.spec.key_source == "typed"
         context = RunContext(
             settings=self._settings,
@@ -139,15 +139,17 @@ class Executor:
             else None,
         )
         try:
-            outcome = await self._handler(record.spec, journal, context)
+            try:
+                outcome = await self._handler(record.spec, journal, context)
+            finally:
+                journal.end_text()
         except asyncio.CancelledError:
             await self._interrupted(record, journal)
             raise
         except Exception as error:  # the edge of the run: stored and logged
             if _lost_run(error):
                 logger.info("Run %s: %s", record.id, error)
-                await self._interrupted(record, journal)
-                return
+                return not await self._interrupted(record, journal)
             if (away := _lost_store(error)) is not None:
                 raise away from error  # left for later: nothing is wrong with the run itself
             outcome = _failure(record.id, error)
@@ -156,16 +158,22 @@ class Executor:
             await self._end(record, outcome)
         except RunStopped:
             logger.info("Run %s was cancelled just before it ended", record.id)
+        return True
 
-    async def _interrupted(self, record: RunRecord, journal: Journal) -> None:
-        """The handler was stopped: by a person, by another process, or because we close."""
+    async def _interrupted(self, record: RunRecord, journal: Journal) -> bool:
+        """The handler was stopped: by a person, by another process, or because we close.
+
+        True when the run is still ours to continue.
+        """
         now = await self._store.find_run(record.id)
-        if now is not None and now.epoch == record.epoch:
+        is_ours = now is not None and now.epoch == record.epoch
+        if now is not None and is_ours:
             if now.status is RunStatus.RUNNING:
                 await self._store.release(record.id, record.epoch)  # continues at the next start
             elif now.status.is_final:  # queued: cancelled and continued while this was closing
                 _tell(journal, RunOutcome(now.status))
         await self._store.writer.flush()
+        return now is not None and is_ours and now.status is RunStatus.RUNNING
 
     async def _end(self, record: RunRecord, outcome: RunOutcome) -> None:
         logger.info(

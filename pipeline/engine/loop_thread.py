@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pipeline.errors import GantryError, NoAnswer
@@ -54,6 +55,12 @@ class LoopThread:
             raise _closed() from exc
         finally:
             future.cancel()  # no-op unless the time ran out
+
+    def post(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Have `callback` called in the loop soon; nothing happens when it is closed."""
+        with suppress(RuntimeError):  # closed between the question and the call
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(callback, *arguments)
 
     def close(self, timeout_s: float) -> bool:
         """Stop the loop. False when something in it did not let go in time."""

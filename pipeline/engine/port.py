@@ -75,6 +75,10 @@ class Execution(Protocol):
     def health(self, unfinished: int) -> Part:
         """How the queue is, for `/readyz`; `unfinished` runs are in the store."""
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why this process stopped executing runs, if it did and cannot mend it."""
+
     async def start(self) -> None:
         """Begin to execute and watch. Raises `StoreError` with what to do."""
 
@@ -100,3 +104,9 @@ class Execution(Protocol):
 
     async def cancelled(self, run_id: str) -> None:
         """Stop what executes of a run that is cancelled in the store. Does not wait."""
+
+    def watch(self, run_id: str) -> None:
+        """Have `journal` know the run for the next ten seconds, if it executes elsewhere."""
+
+    def journal(self, run_id: str) -> Journal | None:
+        """Of a watched run that executes in another process, as far as is known. Any thread."""

@@ -7,6 +7,7 @@ that holds it, so that one thought dead cannot take a lease from its successor.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from sqlalchemy import URL, Connection
 from pipeline.engine.port import Execute, HandOver
 from pipeline.engine.run_tasks import RunTasks
 from pipeline.engine.steady_connection import SteadyConnection
+from pipeline.errors import StoreError
 
 ENTRYPOINT = "execute_run"
 BATCH = 10  # jobs taken from the queue at once, at most
@@ -54,6 +56,7 @@ class PostgresEngine:
         self._queue = PgQueuer(self.connection, queries=self._queries)
         self._runs = RunTasks()
         self._closing = False
+        self._queries.on_lost = self._runs.interrupt
 
     async def prepare(self) -> None:
         """Install the queue's tables or bring them up to date. Raises `StoreError`."""
@@ -94,7 +97,7 @@ class PostgresEngine:
         )
 
     async def cancel(self, run_id: str) -> None:
-        self._runs.cancel(run_id)
+        self._runs.stop(run_id)
         rows = await self.connection.fetch(_FORGET, ENTRYPOINT, run_id.encode())
         if rows:
             await self._queries.notify_job_cancellation(
@@ -130,6 +133,10 @@ class PostgresEngine:
         self.drain()
         await self._runs.aclose()
 
+    def stop(self, run_id: str) -> None:
+        """Cancel the run if it is executing here."""
+        self._runs.stop(run_id)
+
     async def active(self) -> frozenset[str]:
         """Runs that are queued, or held by a worker whether it lives or not."""
         rows = await self.connection.fetch(_ACTIVE, ENTRYPOINT)
@@ -161,12 +168,26 @@ async def install_queue(connection: SteadyConnection) -> None:
         await connection.execute("SELECT pg_advisory_unlock($1)", SCHEMA_LOCK)
 
 
+def migrate_queue(url: URL) -> None:
+    """`install_queue` for the command line. Raises `StoreError`. Not inside a loop."""
+
+    async def carry_out() -> None:
+        connection = SteadyConnection(url, "migrate", patience_s=0)
+        try:
+            await install_queue(connection)
+        finally:
+            await connection.aclose()
+
+    asyncio.run(carry_out())
+
+
 class _OwnedQueries(Queries):
     """PgQueuer's statements, for jobs this worker holds only. `slots` bounds what it takes."""
 
     def __init__(self, connection: SteadyConnection, guard: Callable[[], None]) -> None:
         super().__init__(connection)
         self.slots = 1
+        self.on_lost: Callable[[], None] = lambda: None
         self._connection = connection
         self._guard = guard
         self._holder: QueueManagerId | None = None
@@ -181,10 +202,14 @@ class _OwnedQueries(Queries):
     ) -> list[Job]:
         self._guard()
         self._holder = queue_manager_id
-        # PgQueuer's own bound is never below two
-        return await super().dequeue(
-            batch_size, entrypoints, queue_manager_id, self.slots, heartbeat_timeout
-        )
+        try:
+            # PgQueuer's own bound is never below two
+            return await super().dequeue(
+                batch_size, entrypoints, queue_manager_id, self.slots, heartbeat_timeout
+            )
+        except StoreError:
+            self.on_lost()  # PgQueuer waits for what executes before it says so
+            raise
 
     async def log_jobs(
         self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]

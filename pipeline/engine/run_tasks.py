@@ -14,10 +14,9 @@ class RunTasks:
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[bool], str] = {}
-
-    @property
-    def run_ids(self) -> frozenset[str]:
-        return frozenset(self._tasks.values())
+        self._stopped: set[asyncio.Task[bool]] = (
+            set()
+        )  # cancelled, and why does not matter any more
 
     async def execute(self, handler: Execute, run_id: str, cancellation: CancelScope) -> bool:
         """Execute the run until it ends or `cancellation` is called. False: it is not done yet.
@@ -32,25 +31,35 @@ class RunTasks:
             with cancellation:
                 await asyncio.wait({task})
             if not task.done():
-                task.cancel()
+                self._cancel(task)
                 await asyncio.wait({task})
             if task.cancelled():
-                return cancellation.cancel_called  # else this process is what stops
+                # by a person: it is done; else because this process stops
+                return cancellation.cancel_called or task in self._stopped
             return task.result()
         finally:
             task.cancel()  # only when the job itself was torn down; else it has ended
             del self._tasks[task]
+            self._stopped.discard(task)
 
-    def cancel(self, run_id: str) -> None:
-        """Cancel what is executing of the run. Does not wait."""
+    def stop(self, run_id: str) -> None:
+        """Cancel what is executing of the run, for good. Does not wait."""
         for task, executing in self._tasks.items():
             if executing == run_id:
-                task.cancel()
+                self._cancel(task)
+
+    def interrupt(self) -> None:
+        """Cancel all of them, because this process cannot go on with them. Does not wait."""
+        for task in self._tasks.keys() - self._stopped:
+            task.cancel()
 
     async def aclose(self) -> None:
-        """Cancel all of them and return when they have ended."""
-        tasks = set(self._tasks)
-        for task in tasks:
+        """Interrupt all of them and return when they have ended."""
+        self.interrupt()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _cancel(self, task: asyncio.Task[bool]) -> None:
+        if task not in self._stopped:
+            self._stopped.add(task)
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)

@@ -36,7 +36,7 @@ class Runtime:
     """One per process. `on_start` runs in the loop before the first run, `on_stop` after the last.
 
     `admission` shows the gates that calls pass; it is called in the loop, with an owner or, for
-    all, with None.
+    all, with None. With `concurrency` it is a worker of a team, which executes so many runs at once.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Runtime:
         admission: Callable[[str | None], tuple[GateSnapshot, ...]] | None = None,
         circuits: Callable[[], tuple[CircuitReading, ...]] | None = None,
         on_run_ended: RunEnded | None = None,
+        concurrency: int | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
@@ -57,6 +58,7 @@ class Runtime:
         self._admission = admission
         self._circuits = circuits
         self._on_run_ended = on_run_ended
+        self._concurrency = concurrency
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
 
@@ -104,6 +106,11 @@ class Runtime:
     def is_engine(self) -> bool:
         """True when runs execute in this process; else another one has the data folder's engine."""
         return self._running.is_engine
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why this worker stopped taking runs, if it did."""
+        return self._running.failure
 
     def drain(self) -> frozenset[str]:
         """Take no more runs, before closing; the ids of those that still execute here.
@@ -182,11 +189,19 @@ class Runtime:
         return self.call(self._running.store.checkpoints(run_id, owner))
 
     def journal(self, run_id: str) -> Journal | None:
-        """The journal of a run that executes here, or ended here a short while ago.
+        """The journal of a run that executes or ended here, or executes elsewhere and is watched.
 
         Does not ask who is asking: check with `run(run_id, owner)` first.
         """
-        return self._running.executor.journal(run_id)
+        return self._running.journal(run_id)
+
+    def watch(self, run_id: str) -> None:
+        """Have `journal` know a run that executes in another process, for the next ten seconds.
+
+        Never waits. In a process without a team such a run is read from the store instead.
+        """
+        if self._thread is not None and self._service is not None:
+            self._thread.post(self._service.watch, run_id)
 
     def admission(self, owner: str | None = None) -> tuple[GateSnapshot, ...]:
         """Every gate of this process: limits, queue, refusals. With `owner` only gates they use.
@@ -208,9 +223,15 @@ class Runtime:
             return unanswered(error.code, "The pipeline does not answer; restart Gantry.")
 
     def texts(self, run_id: str) -> Mapping[str, str]:
-        """What each agent streamed last, as far as `journal` still knows it; text is no fact."""
+        """What each agent streamed last: whole from `journal`, or as stored two seconds before.
+
+        Does not ask who is asking: check with `run(run_id, owner)` first.
+        """
         journal = self.journal(run_id)
-        return {} if journal is None else {name: journal.text(name) for name in list(journal.texts)}
+        if journal is not None:
+            return {name: journal.text(name) for name in list(journal.texts)}
+        stored = self.call(self._running.store.partial_texts(run_id))
+        return {name: partial.text for name, partial in stored.items()}
 
     def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
         """The run once it has ended (or needs a person); as it is when the time is up."""
@@ -242,7 +263,9 @@ class Runtime:
     async def _open(self) -> RunService:
         if self._on_start is not None:
             await self._on_start()
-        return await RunService.start(self.settings, self._handler, self._on_run_ended)
+        return await RunService.start(
+            self.settings, self._handler, self._concurrency, self._on_run_ended
+        )
 
     async def _shut(self) -> None:
         try:

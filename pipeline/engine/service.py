@@ -18,9 +18,10 @@ from pipeline.engine.health import Part, database_part
 from pipeline.engine.keys import KeyRing
 from pipeline.engine.port import WIND_DOWN_S, Execution, RunEnded, RunHandler
 from pipeline.errors import SpecError, StoreError
+from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
-from pipeline.store import Store, database_file, database_url
+from pipeline.store import Store, database_file, database_url, is_postgresql
 
 WAIT_POLL_S = 0.1  # how often `wait` looks at a run that does not execute here
 PROBE_S = 2.0  # what the database has to answer a question about its health
@@ -39,19 +40,36 @@ class RunService:
 
     @classmethod
     async def start(
-        cls, settings: Settings, handler: RunHandler, told: RunEnded | None = None
+        cls,
+        settings: Settings,
+        handler: RunHandler,
+        concurrency: int | None = None,
+        told: RunEnded | None = None,
     ) -> RunService:
         """Open the store, continue what is unfinished. Raises `StoreError` with what to do.
 
+        With `concurrency` this process is a worker of a team and takes so many runs at once.
         `told` hears of every run that ended here.
         """
         url = database_url(settings)
+        if concurrency is not None and not is_postgresql(url):
+            raise SpecError(
+                "Workers share their runs through PostgreSQL, and DATABASE_URL names none.",
+                "Set it like postgresql+asyncpg://user:password@host/database. Without a team the "
+                "dashboard executes its runs itself.",
+            )
         store = await Store.open(url)
         keys = KeyRing()
         executor = Executor(store, handler, settings, keys, told)
-        execution = EmbeddedExecution(
-            store, executor, database_file(url), settings.max_concurrent_runs
-        )
+        execution: Execution
+        if is_postgresql(url):
+            from pipeline.engine.team import TeamExecution  # its drivers: only where they are used
+
+            execution = TeamExecution(store, executor, url, settings, concurrency)
+        else:
+            execution = EmbeddedExecution(
+                store, executor, database_file(url), settings.max_concurrent_runs
+            )
         service = cls(store, executor, keys, execution)
         try:
             await execution.start()
@@ -70,6 +88,19 @@ class RunService:
     @property
     def is_engine(self) -> bool:
         return self._execution.is_engine
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why this process stopped taking runs, if it did; nothing of it mends itself."""
+        return self._execution.failure
+
+    def watch(self, run_id: str) -> None:
+        """Have `journal` know the run for the next ten seconds, wherever it executes."""
+        self._execution.watch(run_id)
+
+    def journal(self, run_id: str) -> Journal | None:
+        """Of a run that executes or ended here, or is watched. Any thread."""
+        return self.executor.journal(run_id) or self._execution.journal(run_id)
 
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again.

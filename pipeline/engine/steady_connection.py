@@ -19,7 +19,8 @@ from pgqueuer.core.tm import TaskManager
 from pgqueuer.ports.driver import NotifyCallback
 from sqlalchemy import URL
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreError, StoreUnreachable
+from pipeline.store.postgresql import place
 
 PATIENCE_S = 30.0  # how long a lost server is waited for
 PAUSE_S = 0.2  # between two attempts to reach it
@@ -42,31 +43,30 @@ _LOST = (
     TimeoutError,
 )
 
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+
 logger = logging.getLogger(__name__)
 
 
 class SteadyConnection:
     """Owned by one loop. Connects when first used; closed with `aclose`.
 
-    `on_connect` is called with every new connection, before anything else uses it: what belongs to
-    a session (locks) is set up there. Raises `StoreError` when the server stays away too long.
+    Its commits do not wait for the disk: what is said here may be forgotten in a power cut, and is
+    found again from the tables, whose own commits do wait.
+
+    What is in `at_connect` is called with every new connection, before anything else uses it: what
+    belongs to a session (locks) is set up there. Raises `StoreUnreachable` when the server stays
+    away too long.
     """
 
-    def __init__(
-        self,
-        url: URL,
-        name: str,
-        *,
-        patience_s: float = PATIENCE_S,
-        on_connect: Session | None = None,
-    ) -> None:
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._place = f"{url.host or url.query.get('host', 'this machine')}"
+    def __init__(self, url: URL, name: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._url = url
         self._name = name
         self._patience_s = patience_s
-        self._on_connect = on_connect
+        self.at_connect: list[Session] = []
         self._connection: asyncpg.Connection[Any] | None = None
         self._listeners: list[tuple[str, NotifyCallback]] = []
+        self._away_since: float | None = None
         self._lock = asyncio.Lock()
         self._shutdown = asyncio.Event()
 
@@ -132,8 +132,6 @@ class SteadyConnection:
 
     async def _ask(self, work: Work[T]) -> T:
         async with self._lock:  # a connection carries one statement at a time
-            gives_up_at = time.monotonic() + self._patience_s
-            said = False
             while True:
                 try:
                     answer = await work(await self._open())
@@ -141,39 +139,44 @@ class SteadyConnection:
                     if isinstance(error, ValueError):
                         raise  # asyncpg's word for an argument of the wrong type
                     self._drop()
-                    if time.monotonic() >= gives_up_at:
-                        raise self._lost(error) from error
-                    if not said:
-                        logger.warning(
-                            "Lost the database (%s), trying again: %s", self._name, error
-                        )
-                    said = True
+                    if self._has_been_away(error):
+                        raise self._unreachable(error) from error
                     await asyncio.sleep(PAUSE_S)
                 else:
-                    if said:
+                    if self._away_since is not None:
                         logger.info("The database is back (%s)", self._name)
+                    self._away_since = None
                     return answer
+
+    def _has_been_away(self, error: Exception) -> bool:
+        """True when it is too long since the first failure; whoever asks then is told at once."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            logger.warning("Lost the database (%s), trying again: %s", self._name, error)
+        return now - self._away_since >= self._patience_s
 
     async def _open(self) -> asyncpg.Connection[Any]:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         try:
             connection = await asyncpg.connect(
-                self._dsn,
+                **self._url.get_dialect()().create_connect_args(self._url)[1],
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=ANSWER_TIMEOUT_S,
-                server_settings={"application_name": f"gantry {self._name}"},
+                server_settings={
+                    "application_name": f"gantry {self._name}",
+                    "synchronous_commit": "off",
+                },
             )
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
+        except _REFUSED as error:
             raise StoreError(
-                f"PostgreSQL refuses the connection: {error}.", "Check DATABASE_URL."
+                f"The database {place(self._url)} refuses the connection: {error}.",
+                "Check DATABASE_URL.",
             ) from error
         try:
-            if self._on_connect is not None:
-                await self._on_connect(connection)
+            for set_up in self.at_connect:
+                await set_up(connection)
             for channel, callback in self._listeners:
                 await connection.add_listener(channel, Relay(callback))
         except BaseException:
@@ -188,8 +191,9 @@ class SteadyConnection:
         if connection is not None:
             connection.terminate()
 
-    def _lost(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"PostgreSQL on {self._place} has not answered for {self._patience_s:g} s: {error}.",
+    def _unreachable(self, error: Exception) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"The database {place(self._url)} has not answered for {self._patience_s:g} s: "
+            f"{str(error) or type(error).__name__}.",
             "Check that the server runs and can be reached, then start again.",
         )

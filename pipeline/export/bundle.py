@@ -23,7 +23,7 @@ from pipeline.timing import RunTiming, run_timing
 class Bundle:
     """A run with its facts and outputs. What follows from them is computed once, when asked.
 
-    `texts` is what agents without a checkpoint wrote so far, where this process still knows it.
+    `texts` is what agents without a checkpoint wrote so far: unfinished, for people to read.
     """
 
     run: RunRecord

@@ -41,7 +41,7 @@ def build_report(
 ) -> dict[str, Any]:
     """The report as JSON values.
 
-    `texts` is what agents without a checkpoint wrote so far, where that is still known.
+    `texts` is what agents without a checkpoint wrote so far; marked `text_is_partial`.
     """
     outputs = {name: checkpoint.output for name, checkpoint in checkpoints.items()}
     article = article_of(run.spec, outputs, run.degraded)
@@ -113,6 +113,7 @@ def _agent(
         "segments": asdict(timing.segments),
         "calls": [_call(call) for call in timing.calls],
         "text": output.text if output else texts.get(timing.agent, ""),
+        "text_is_partial": output is None and bool(texts.get(timing.agent)),
         "output": output.data if output else None,
         "error": errors.get(timing.agent) or None,
     }

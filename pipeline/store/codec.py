@@ -51,6 +51,15 @@ def from_json(payload: bytes) -> Any:
     return json.loads(payload.decode("utf-8", "surrogatepass"))
 
 
+def text_bytes(text: str) -> bytes:
+    """What a model wrote, as it is stored."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def text_of(payload: bytes) -> str:
+    return payload.decode("utf-8", "surrogatepass")
+
+
 def storable(text: str) -> str:
     """`text` as any database takes it: surrogates and NUL written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -9,6 +9,7 @@ reported as in doubt, and a question waits a few seconds for a server that resta
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ _ADVICE = {
     "53200": "reports that its server is out of memory. Give the server more, or lower its load.",
 }
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -92,8 +94,11 @@ class PostgresDatabase:
         """Disconnect when the transactions under way have ended."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STATEMENT_TIMEOUT_S)
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await self._engine.dispose()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._engine.dispose()
+        except (TimeoutError, OSError) as error:
+            logger.warning("The database did not say goodbye: %r", error)
 
     async def _own(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for `work`, which goes on when the caller does not wait any more."""
@@ -233,20 +238,31 @@ def _engine(url: URL) -> AsyncEngine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
         hide_parameters=True,  # prompts and articles do not belong into errors and logs
-        connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": STATEMENT_TIMEOUT_S,
-            "server_settings": {
-                "application_name": "gantry",
-                "synchronous_commit": "on",  # whatever the server's default: see the promise
-                "lock_timeout": str(LOCK_TIMEOUT_MS),
-                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-                "jit": "off",  # our statements are short; compiling them costs more
-            },
-        },
+        connect_args=session_args(),
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+def session_args() -> dict[str, Any]:
+    """How every connection is opened, beside its address."""
+    return {
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": STATEMENT_TIMEOUT_S,
+        "server_settings": {
+            "application_name": "gantry",
+            "synchronous_commit": "on",  # whatever the server's default: see the promise
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            "jit": "off",  # our statements are short; compiling them costs more
+        },
+    }
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """What the driver's own `connect` takes for a connection beside the pool."""
+    _, address = url.get_dialect()().create_connect_args(url)
+    return {**address, **session_args()}
 
 
 def _refuse_closed(_connection: Any, record: Any, _proxy: Any) -> None:

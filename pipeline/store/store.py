@@ -8,7 +8,7 @@ missing one. Methods without `owner` are for the engine. How writes are grouped 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -38,7 +38,8 @@ from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
-from pipeline.store.tables import checkpoints, events, runs
+from pipeline.store.partial_texts import PartialText
+from pipeline.store.tables import checkpoints, events, partial_texts, runs
 from pipeline.store.writer import Writer, insert_for
 
 MAX_EPOCHS_WITHOUT_PROGRESS = 5  # then the run itself is what crashes us: poison
@@ -119,12 +120,41 @@ class Store:
         rows = await self._rows(query.order_by(checkpoints.c.at))
         return {row.agent: codec.checkpoint_of(row) for row in rows}
 
+    async def partial_texts(self, run_id: str) -> dict[str, PartialText]:
+        """What agents without a checkpoint had written, up to two seconds ago; serves all owners."""
+        query = select(partial_texts).where(partial_texts.c.run_id == codec.storable(run_id))
+        return {
+            row.agent: PartialText(codec.text_of(row.text), row.epoch, row.generation, row.at)
+            for row in await self._rows(query.order_by(partial_texts.c.agent))
+        }
+
     async def unfinished_runs(self) -> list[Unfinished]:
         """Queued and running ones of all owners, in the order in which they should run."""
         r = runs.c
         query = select(r.id, r.status, r.priority, r.epoch).where(r.status.in_(UNFINISHED))
         rows = await self._rows(query.order_by(r.priority.desc(), r.created_at, r.id))
         return [Unfinished(row.id, RunStatus(row.status), row.priority, row.epoch) for row in rows]
+
+    async def still_unfinished(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that are queued or running."""
+        r = runs.c
+        query = select(r.id).where(r.id.in_(run_ids), r.status.in_(UNFINISHED))
+        return {row.id for row in await self._rows(query)}
+
+    async def progress(self, run_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """How far runs have got: their epoch and the number of their last fact (0: none)."""
+        query = (
+            select(runs.c.id, runs.c.epoch, func.coalesce(func.max(events.c.seq), 0).label("seq"))
+            .outerjoin(events)
+            .where(runs.c.id.in_(run_ids))
+            .group_by(runs.c.id, runs.c.epoch)
+        )
+        return {row.id: (row.epoch, row.seq) for row in await self._rows(query)}
+
+    async def on_typed_keys(self, run_ids: Collection[str]) -> set[str]:
+        """Those of `run_ids` that only the process with their key may execute."""
+        rows = await self._rows(select(runs).where(runs.c.id.in_(run_ids)))
+        return {row.id for row in rows if codec.record_of(row).spec.key_source == "typed"}
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())
@@ -304,7 +334,7 @@ class Store:
         """Remove everything of the run, whatever its status. Whoever executes it is fenced off."""
 
         def change(connection: Connection) -> bool:
-            # checkpoints and events go with their run (ON DELETE CASCADE)
+            # everything else goes with its run (ON DELETE CASCADE)
             return bool(connection.execute(delete(runs).where(_is(run_id, owner))).rowcount)
 
         return await self.writer.do(change)

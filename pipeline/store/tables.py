@@ -1,4 +1,4 @@
-"""The three tables, as SQLAlchemy sees them. `migrations/` is what creates them.
+"""The tables, as SQLAlchemy sees them. `migrations/` is what creates them.
 
 The tables are the truth about runs; queue and journal only speed things up. Types are portable
 between SQLite and PostgreSQL: JSON is kept as UTF-8 bytes, so that whatever a model wrote (lone
@@ -87,4 +87,32 @@ events = Table(
     Column("epoch", Integer, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("payload", LargeBinary, nullable=False),
+)
+
+partial_texts = Table(
+    "partial_texts",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("agent", String(200), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),  # of the agent's text within the epoch
+    Column("text", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# What all processes together may still ask of one endpoint and model. `…_heard_at` is when the
+# provider told a limit; NULL is a configured one. `…_level` is what was left `at` that time.
+shared_limits = Table(
+    "shared_limits",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("requests_per_minute", Float),
+    Column("requests_heard_at", UtcDateTime),
+    Column("requests_level", Float, nullable=False),
+    Column("tokens_per_minute", Float),
+    Column("tokens_heard_at", UtcDateTime),
+    Column("tokens_level", Float, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("cool_until", UtcDateTime),
 )

@@ -4,6 +4,9 @@ Decides when to commit (at once for whoever waits, within 50 ms for plain facts)
 write may still happen: facts, checkpoints and endings of an execution are fenced by its epoch
 inside the transaction that stores them. Whatever arrives while a commit is under way shares the
 next one, so hundreds of runs cost a handful of commits. What a change means is `store.py`'s.
+
+What agents in flight have written goes along with a group that is stored anyway, or every two
+seconds by itself; while nobody writes, nothing is stored.
 """
 
 from __future__ import annotations
@@ -18,18 +21,21 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, select, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import AnyEvent
+from pipeline.journal import Journal
 from pipeline.models import Checkpoint, RunStatus
 from pipeline.store import tables
 from pipeline.store.codec import checkpoint_values, encode_event
 from pipeline.store.database import Database
+from pipeline.store.partial_texts import Following
 from pipeline.store.prepared import Prepared
 
 FACTS_WAIT_S = 0.05  # facts nobody waits for are stored this late at most
+TEXT_EVERY_S = 2.0  # how old the stored text of an agent in flight may be
 RETRY_AFTER_S = 1.0  # pause after the database refused a group of facts
 RECONNECT_AFTER_S = 0.2  # pause after its server did not answer: a restart takes a second or two
 # How long a write waits for a server that is away: somebody may look at a page meanwhile, but
@@ -92,12 +98,31 @@ class _Wanted:
             self.done.set_exception(self.doubt or error)
 
 
+@dataclass(slots=True)
+class _Group:
+    """What is stored with one commit. `texts` are rows; they come from the `followed` journals."""
+
+    facts: list[_Facts]
+    wanted: list[_Wanted]
+    texts: list[dict[str, Any]] = field(default_factory=list)
+    followed: list[Following] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.facts or self.wanted or self.texts)
+
+
 class Writer:
     """Owned by the loop it is started in; all methods are called there."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._facts: dict[tuple[str, int], _Facts] = {}
+        self._followed: dict[tuple[str, int], Following] = {}
+        self._leaving: list[Following] = []  # their last words are still to be stored
+        self._text_at_s = 0.0  # when text was last looked at
+        self._text_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._wanted: list[_Wanted] = []
         self._in_hand: list[_Wanted] = []  # of the group being stored
         self._trouble = ""  # what was last logged; the same again is not news
@@ -112,6 +137,8 @@ class Writer:
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
         self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._something.set()
         self._urgent.set()
         if self._task is not None:
@@ -130,6 +157,18 @@ class Writer:
             }
         )
         self._something.set()
+
+    def follow(self, journal: Journal) -> None:
+        """Store what its agents are writing, every two seconds, until `unfollow`."""
+        self._followed[journal.run_id, journal.epoch] = Following(journal)
+        self._look_later()
+
+    def unfollow(self, journal: Journal) -> None:
+        """Its agents write no more. What they wrote last is stored soon."""
+        following = self._followed.pop((journal.run_id, journal.epoch), None)
+        if following is not None:
+            self._leaving.append(following)
+            self._something.set()
 
     async def commit(self, run_id: str, epoch: int, checkpoint: Checkpoint) -> None:
         """Return when `checkpoint`, and every fact before it, cannot be lost.
@@ -182,41 +221,75 @@ class Writer:
                 one.refuse(StoreError("The store stopped writing.", "Start Gantry again."))
 
     async def _run(self) -> None:
-        while not (self._closing and not self._facts and not self._wanted):
-            await self._something.wait()
-            if not self._urgent.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FACTS_WAIT_S):
-                        await self._urgent.wait()
-            facts, wanted = self._take()
-            if not facts and not wanted:
+        while not (self._closing and not self._has_work()):
+            await self._wait()
+            group = self._take()
+            if group.is_empty:
                 continue
-            if (error := await self._store(facts, wanted)) is not None:
+            if (error := await self._store(group)) is not None:
                 if self._closing:
-                    logger.error("Lost the last facts of %d runs: see the error above", len(facts))
+                    lost = max(len(group.facts), len(group.followed))
+                    logger.error(
+                        "Lost the last facts or text of %d runs: see the error above", lost
+                    )
                     return
                 is_away = isinstance(error, StoreUnreachable)
                 await asyncio.sleep(RECONNECT_AFTER_S if is_away else RETRY_AFTER_S)
 
-    def _take(self) -> tuple[list[_Facts], list[_Wanted]]:
-        facts, wanted = list(self._facts.values()), self._wanted
+    def _has_work(self) -> bool:
+        return bool(self._facts or self._wanted or self._leaving)
+
+    async def _wait(self) -> None:
+        """Return when there is something to store, at once for whoever waits for it."""
+        await self._something.wait()
+        if not self._urgent.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FACTS_WAIT_S):
+                    await self._urgent.wait()
+
+    def _look_at_text(self) -> None:
+        """Every two seconds while a journal is followed. One timer for all, none per commit."""
+        self._timer = None
+        if self._followed:
+            self._text_is_due = True
+            self._something.set()
+            self._urgent.set()
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._timer is None and not self._closing:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(TEXT_EVERY_S, self._look_at_text)
+
+    def _take(self) -> _Group:
+        group = _Group(list(self._facts.values()), self._wanted)
         self._facts, self._wanted = {}, []
-        self._in_hand = wanted
+        self._in_hand = group.wanted
+        now_s = time.monotonic()
+        # along with others earlier, so that it seldom needs a commit of its own
+        is_along = not group.is_empty and now_s - self._text_at_s >= TEXT_EVERY_S / 2
+        if self._leaving or self._text_is_due or is_along:
+            self._text_at_s, self._text_is_due = now_s, False
+            group.followed = [*self._followed.values(), *self._leaving]
+            self._leaving = []
+            group.texts = [row for each in group.followed for row in each.news()]
         if not self._closing:
             self._something.clear()
             self._urgent.clear()
-        return facts, wanted
+        return group
 
-    async def _store(self, facts: list[_Facts], wanted: list[_Wanted]) -> Exception | None:
+    async def _store(self, group: _Group) -> Exception | None:
         """Store a group; when it fails, its parts on their own. The error: facts are kept for later.
 
         A database that another program holds is not asked again: whoever waits has waited enough.
         One whose server is away is, by all who may wait.
         """
-        error = await self._attempt(facts, wanted)
-        self._log(error, len(facts) + len(wanted))
+        facts, wanted = group.facts, group.wanted
+        error = failed = await self._attempt(facts, wanted, group.texts)
+        self._log(error, len(facts) + len(wanted) + len(group.texts))
         if error is None:
             return None
+        self._follow_again(group.followed)
         if isinstance(error, StoreBusy | StoreUnreachable):
             return self._keep(facts, wanted, error)
         if facts and (error := await self._attempt(facts, [])) is not None:
@@ -224,24 +297,50 @@ class Writer:
         for one in wanted:
             if (error := await self._attempt([], [one])) is not None:
                 self._keep([], [one], error)
-        return None
+        return None if facts or wanted else failed
+
+    def _follow_again(self, followed: Iterable[Following]) -> None:
+        """Their text was not stored."""
+        for each in followed:
+            each.forget()
+            if self._followed.get((each.run_id, each.epoch)) is not each:
+                self._leaving.append(each)
 
     async def _attempt(
-        self, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
+        self,
+        facts: Sequence[_Facts],
+        wanted: Sequence[_Wanted],
+        texts: Sequence[dict[str, Any]] = (),
     ) -> Exception | None:
         """One transaction. Tells those who wait only after the commit; returns what failed."""
+        replaced = [
+            (one.run_id, one.checkpoint.agent)
+            for one in wanted
+            if one.checkpoint is not None and self._may_have_text(one, one.checkpoint.agent)
+        ]
         try:
             verdicts = await self._database.write(
-                lambda connection: _carry_out(connection, facts, wanted)
+                lambda connection: _carry_out(connection, facts, wanted, texts, replaced)
             )
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits for this group
             return error
         for one, verdict in zip(wanted, verdicts, strict=True):
             if isinstance(verdict, GantryError):
                 one.refuse(verdict)
-            elif not one.done.done():
+                continue
+            self._settle(one)
+            if not one.done.done():
                 one.done.set_result(verdict)
         return None
+
+    def _may_have_text(self, wanted: _Wanted, agent: str) -> bool:
+        following = self._followed.get((wanted.run_id, wanted.epoch))
+        return following is None or following.may_have_stored(agent)
+
+    def _settle(self, stored: _Wanted) -> None:
+        following = self._followed.get((stored.run_id, stored.epoch))
+        if following is not None and stored.checkpoint is not None:
+            following.settle(stored.checkpoint.agent)
 
     def _log(self, error: Exception | None, writes: int) -> None:
         """Say when it begins to fail, fails otherwise, or works again; not every second."""
@@ -275,7 +374,11 @@ class Writer:
 
 
 def _carry_out(
-    connection: Connection, facts: Sequence[_Facts], wanted: Sequence[_Wanted]
+    connection: Connection,
+    facts: Sequence[_Facts],
+    wanted: Sequence[_Wanted],
+    texts: Sequence[dict[str, Any]],
+    replaced: Sequence[tuple[str, str]],
 ) -> list[Any]:
     """Write everything; the answer for each of `wanted`, in order: a result or a refusal."""
     verdicts: dict[int, Any] = {}
@@ -284,6 +387,7 @@ def _carry_out(
             # asked here, with the write lock in hand: waiting for it is where callers give up
             verdicts[number] = None if one.done.done() else _answer(one.change, connection)
     fenced = {one.run_id for one in facts} | {one.run_id for one in wanted if one.run_id}
+    fenced |= {row["run_id"] for row in texts}
     fence = _Fence.read(connection, fenced)
     checkpoints: list[dict[str, Any]] = []
     for number, one in enumerate(wanted):
@@ -303,7 +407,9 @@ def _carry_out(
             fence.ended(one.run_id)
             connection.execute(_END, {"run": one.run_id, **one.ending})
     _insert_facts(connection, [f for f in facts if fence.is_current(f.run_id, f.epoch)])
+    _upsert_texts(connection, [r for r in texts if fence.is_current(r["run_id"], r["epoch"])])
     _upsert_checkpoints(connection, checkpoints, fence)
+    _delete_texts(connection, replaced, checkpoints)
     return [verdicts[number] for number in range(len(wanted))]
 
 
@@ -383,6 +489,23 @@ def _upsert_checkpoints(connection: Connection, rows: list[dict[str, Any]], fenc
         )
 
 
+def _upsert_texts(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        _text_statement(connection.dialect).carry_out(connection, rows)
+
+
+def _delete_texts(
+    connection: Connection,
+    replaced: Sequence[tuple[str, str]],
+    checkpoints: Sequence[dict[str, Any]],
+) -> None:
+    """The partial texts of agents whose checkpoint is stored in this transaction."""
+    stored = {(row["run_id"], row["agent"]) for row in checkpoints}
+    keys = [{"run": run, "name": agent} for run, agent in replaced if (run, agent) in stored]
+    if keys:
+        _no_text_statement(connection.dialect).carry_out(connection, keys)
+
+
 _END = update(tables.runs).where(tables.runs.c.id == bindparam("run"))
 
 
@@ -425,6 +548,26 @@ def _checkpoint_statement(dialect: Dialect) -> Prepared:
         ),
         dialect,
     )
+
+
+@lru_cache(maxsize=64)
+def _text_statement(dialect: Dialect) -> Prepared:
+    statement = insert_for(dialect, tables.partial_texts)
+    replaced = ("epoch", "generation", "text", "at")
+    return Prepared(
+        statement.on_conflict_do_update(
+            index_elements=["run_id", "agent"],
+            set_={column: statement.excluded[column] for column in replaced},
+        ),
+        dialect,
+    )
+
+
+@lru_cache(maxsize=64)
+def _no_text_statement(dialect: Dialect) -> Prepared:
+    texts = tables.partial_texts
+    of_agent = (texts.c.run_id == bindparam("run"), texts.c.agent == bindparam("name"))
+    return Prepared(delete(texts).where(*of_agent), dialect)
 
 
 def insert_for(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -1,7 +1,8 @@
 """Feed the hub from a runtime: where the facts and the text of one run come from.
 
-A run that executes in this process is read from its journal's memory. One that executes elsewhere
-(another process has the engine) is read from the store, less often. What the messages say is
+A run that executes in this process is read from its journal's memory; so is a worker's run in a team,
+whose journal is told to this process while it is watched. One that executes anywhere else (another
+process has the engine) is read from the store, less often. What the messages say is
 `pipeline/views/live.py`'s decision.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +18,7 @@ import msgspec
 
 from pipeline.agents.roster import ROSTER
 from pipeline.engine.runtime import Runtime
+from pipeline.journal import Journal, LiveText
 from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import grown_plan
 from pipeline.views.admission_panel import AdmissionMessage, admission_message
@@ -23,6 +26,7 @@ from pipeline.views.live import LiveReducer
 
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
 ADMISSION_EVERY_S: Final = 0.5
+WATCH_EVERY_S: Final = 2.0  # how often it is said that somebody watches
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,11 +37,14 @@ class RunSource:
         self._runtime = runtime
         self._run = run
         self._reducer = LiveReducer(grown_plan(ROSTER, run.spec))  # grows with the facts
+        self._journal: Journal | None = None  # the last one seen
+        self._watched_at = -WATCH_EVERY_S
         self._looked_at = -STORE_EVERY_S
         self._caught_up: int | None = None  # facts there were when the first watcher came
         self._aside_at = -ADMISSION_EVERY_S
         self._aside: AdmissionMessage | None = None
         self._anchor: tuple[float, float] | None = None  # clock and run's time at the last fact
+        self._texts: dict[str, LiveText] = {}  # of a run without a journal here, as stored
 
     @property
     def finished(self) -> bool:
@@ -53,15 +60,36 @@ class RunSource:
         return _encode(self._reducer.snapshot(self._run, self._now_s()))
 
     async def advance(self) -> bytes | None:
+        self._say_watching()
         journal = self._runtime.journal(self._run.id)
+        before, self._journal = self._journal, journal
+        if before is not None and journal is not before and before.was_rewound:
+            return await self._start_over(journal)
         if journal is not None:  # facts before text: an agent's last words come with its end
             self._reducer.apply(journal.events[self._reducer.position :])
-        if self._reducer.finished or journal is None:
-            await self._take_stored()
+        if self._reducer.finished or journal is None or journal.is_remote:
+            await self._take_stored(journal)
         if self._caught_up is None:
             self._caught_up = self._reducer.position
-        message = self._reducer.batch(journal.texts if journal else {}, self._now_s())
+        texts = journal.texts if journal else self._texts
+        message = self._reducer.batch(texts, self._now_s())
         return None if message is None else _encode(message)
+
+    def _say_watching(self) -> None:
+        now = time.monotonic()
+        if now - self._watched_at >= WATCH_EVERY_S:
+            self._watched_at = now
+            self._runtime.watch(self._run.id)
+
+    async def _start_over(self, journal: Journal | None) -> bytes:
+        """What was told last never became part of the run: tell everything anew."""
+        self._reducer = LiveReducer(grown_plan(ROSTER, self._run.spec))
+        self._looked_at = -STORE_EVERY_S
+        await self._take_stored(None)
+        if journal is not None:
+            self._reducer.apply(journal.events[self._reducer.position :])
+            self._reducer.batch(journal.texts, self._now_s())  # reads the texts
+        return self.snapshot()
 
     async def aside(self) -> bytes | None:
         """The gates, twice a second, while the run executes here and they have changed."""
@@ -77,7 +105,8 @@ class RunSource:
         self._aside = message
         return _encode(message)
 
-    async def _take_stored(self) -> None:
+    async def _take_stored(self, journal: Journal | None) -> None:
+        """The run's row, and its facts unless `journal` has them first."""
         now = time.monotonic()
         if now - self._looked_at < STORE_EVERY_S:
             return
@@ -87,11 +116,26 @@ class RunSource:
             self._run = replace(self._run, status=RunStatus.CANCELLED)
             return
         self._run = run
+        if journal is not None and not self._reducer.finished:
+            return
         events = await asyncio.to_thread(self._runtime.events, self._run.id)
         new = events[self._reducer.position :]
         if new:
             self._anchor = (time.monotonic(), new[-1].at_s)
         self._reducer.apply(new)
+        if self._runtime.journal(self._run.id) is None:
+            self._take_texts(await asyncio.to_thread(self._runtime.texts, self._run.id))
+
+    def _take_texts(self, stored: Mapping[str, str]) -> None:
+        """Go on where the text that was told ends, or begin anew where it is another."""
+        for agent, text in stored.items():
+            live = self._texts.get(agent)
+            told = "" if live is None else live.since(0)
+            if live is None or not text.startswith(told):
+                generation = 0 if live is None else live.generation + 1
+                self._texts[agent] = LiveText(generation, [text])
+            elif len(text) > len(told):
+                live.parts.append(text[len(told) :])
 
     def _now_s(self) -> float:
         """The run's clock, for everything that grows."""

@@ -1,9 +1,14 @@
-"""Runtimes on real SQLite files with a scripted pipeline."""
+"""Runtimes on real databases with a scripted pipeline.
+
+A test that asks for `settings` runs twice: embedded on a SQLite file, and in a team on PostgreSQL.
+What holds for one of them only is marked `embedded` or `team`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,11 +18,25 @@ from pipeline.settings import Settings
 from tests.engine.scripted import ScriptedPipeline
 
 StartRuntime = Callable[[ScriptedPipeline], Runtime]
+MakeRuntime = Callable[..., Runtime]
+
+
+LEASE_S = 3.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "settings" not in metafunc.fixturenames:
+        return
+    only = [name for name in ("embedded", "team") if metafunc.definition.get_closest_marker(name)]
+    metafunc.parametrize("settings", only or ["embedded", "team"], indirect=True)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, database_url=None)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    url = None
+    if request.param == "team":
+        url = request.getfixturevalue("postgres").fresh_database()
+    return Settings(data_dir=tmp_path, database_url=url, lease_s=LEASE_S)
 
 
 @pytest.fixture
@@ -26,10 +45,20 @@ def pipeline() -> ScriptedPipeline:
 
 
 @pytest.fixture
-def start(settings: Settings) -> Iterator[StartRuntime]:
-    """Start a runtime; the first one is the engine, further ones are viewers."""
+def make(settings: Settings) -> MakeRuntime:
+    """A runtime that executes runs, not started yet."""
+    concurrency = None if settings.database_url is None else 10
+    return partial(Runtime, settings, concurrency=concurrency)
+
+
+@pytest.fixture
+def start(settings: Settings, make: MakeRuntime) -> Iterator[StartRuntime]:
+    """Start a runtime; the first one executes, further ones are viewers."""
+    is_first = iter([True])
     with ExitStack() as stack:
-        yield lambda pipeline: stack.enter_context(Runtime(settings, pipeline))
+        yield lambda pipeline: stack.enter_context(
+            make(pipeline) if next(is_first, False) else Runtime(settings, pipeline)
+        )
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def child_holding(agent: str, folder: Path) -> Iterator[tuple[subprocess.Popen[s
             process.kill()
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("killed_in", "worked_after"),
     [("planner", ["planner", "writer", "editor"]), ("editor", ["editor"])],
@@ -65,6 +66,7 @@ def test_after_kill_9_the_next_start_runs_only_what_was_not_finished(
     assert began == worked_after
 
 
+@pytest.mark.embedded
 def test_a_viewer_in_another_process_takes_over_when_the_engine_dies(
     settings: Settings, pipeline: ScriptedPipeline
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_viewer_deletes_what_the_engine_executes(
     assert pipeline.at_once == 0
 
 
+@pytest.mark.embedded
 def test_a_key_typed_into_a_viewer_is_refused_with_the_reason(
     start: StartRuntime, pipeline: ScriptedPipeline
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_key_typed_into_a_viewer_is_refused_with_the_reason(
     assert viewer.count() == 0
 
 
+@pytest.mark.embedded
 def test_an_engine_that_drains_ends_what_it_executes_and_leaves_the_rest_to_the_next(
     start: StartRuntime, pipeline: ScriptedPipeline
 ) -> None:
@@ -170,6 +174,7 @@ def test_an_engine_that_drains_ends_what_it_executes_and_leaves_the_rest_to_the_
     assert sorted(viewers_own.worked) == sorted(["planner", "writer", "editor"] * 2)
 
 
+@pytest.mark.embedded
 def test_the_command_line_waits_for_the_runs_of_others_and_says_so(
     start: StartRuntime, pipeline: ScriptedPipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from pipeline.export.bundle import Bundle
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import database_file, database_url, sqlite
-from tests.engine.conftest import StartRuntime
+from tests.engine.conftest import MakeRuntime, StartRuntime
 from tests.engine.scripted import AGENTS, ScriptedPipeline
 
 SPEC = RunSpec(topic="Tidal power")
@@ -75,8 +75,8 @@ def test_the_journal_is_live_while_the_run_executes_and_stays_a_while(
     assert live.finished
 
 
-def test_the_text_of_an_agent_that_did_not_finish_is_known_while_the_journal_is(
-    runtime: Runtime, pipeline: ScriptedPipeline
+def test_the_text_of_an_agent_that_did_not_finish_is_kept(
+    runtime: Runtime, pipeline: ScriptedPipeline, start: StartRuntime
 ) -> None:
     run_id = held_run(runtime, pipeline, "writer")
     live = runtime.journal(run_id)
@@ -89,12 +89,15 @@ def test_the_text_of_an_agent_that_did_not_finish_is_known_while_the_journal_is(
 
     assert record is not None
     assert runtime.texts(run_id) == {"writer": "Half a sentence"}
+    assert start(ScriptedPipeline()).texts(run_id) == {"writer": "Half a sentence"}  # elsewhere
     assert runtime.texts("unknown") == {}
     roster = [replace(ROSTER[0], name=name, needs=()) for name in AGENTS]
     events, checkpoints = runtime.events(run_id), runtime.checkpoints(run_id)
     bundle = Bundle(record, events, checkpoints, roster, texts=runtime.texts(run_id))
     texts = {agent["agent"]: agent["text"] for agent in bundle.report["agents"]}
     assert texts == {"planner": "planner in epoch 1", "writer": "Half a sentence", "editor": ""}
+    partial = {agent["agent"]: agent["text_is_partial"] for agent in bundle.report["agents"]}
+    assert partial == {"planner": False, "writer": True, "editor": False}
 
 
 @pytest.mark.parametrize("agent", AGENTS)
@@ -263,6 +266,7 @@ def test_the_same_submission_twice_is_one_run(runtime: Runtime) -> None:
     assert runtime.count() == 1
 
 
+@pytest.mark.embedded
 def test_a_typed_key_reaches_its_run_and_is_stored_nowhere(
     runtime: Runtime, pipeline: ScriptedPipeline, settings: Settings
 ) -> None:
@@ -333,27 +337,25 @@ def test_a_typed_key_serves_the_same_address_only(
 
 
 def test_closing_leaves_runs_running_and_the_next_start_continues_them(
-    start: StartRuntime, pipeline: ScriptedPipeline
+    make: MakeRuntime, pipeline: ScriptedPipeline
 ) -> None:
-    first = start(pipeline)
-    run_id = held_run(first, pipeline, "writer")
-    first.close()
+    with make(pipeline) as first:
+        run_id = held_run(first, pipeline, "writer")
     pipeline.held.clear()
 
-    second = start(pipeline)
+    with make(pipeline) as second:
+        assert status_after(second, run_id) is RunStatus.DONE
+        assert pipeline.worked == ["planner", "writer", "writer", "editor"]
+        record = second.run(run_id)
+        assert record is not None
+        assert record.epoch == 2
+        assert second.checkpoints(run_id)["planner"].epoch == 1
 
-    assert status_after(second, run_id) is RunStatus.DONE
-    assert pipeline.worked == ["planner", "writer", "writer", "editor"]
-    record = second.run(run_id)
-    assert record is not None
-    assert record.epoch == 2
-    assert second.checkpoints(run_id)["planner"].epoch == 1
 
-
-def test_closing_is_quick_and_leaves_no_thread(settings: Settings) -> None:
+def test_closing_is_quick_and_leaves_no_thread(make: MakeRuntime) -> None:
     before = set(threading.enumerate())
     pipeline = ScriptedPipeline()
-    runtime = Runtime(settings, pipeline)
+    runtime = make(pipeline)
     runtime.start()
     held_run(runtime, pipeline, "planner")
     tasks = runtime.call(tasks_left())
@@ -385,7 +387,7 @@ async def idle_tasks() -> list[str]:
     return [n for n in await tasks_left() if not n.startswith("Task-")]
 
 
-def test_a_handler_that_ignores_the_end_does_not_keep_the_process(settings: Settings) -> None:
+def test_a_handler_that_ignores_the_end_does_not_keep_the_process(make: MakeRuntime) -> None:
     stubborn = threading.Event()
 
     async def never(spec: RunSpec, journal: object, context: object) -> RunOutcome:
@@ -398,7 +400,7 @@ def test_a_handler_that_ignores_the_end_does_not_keep_the_process(settings: Sett
                     raise
 
     ends_at = time.monotonic() + 2
-    runtime = Runtime(settings, never)
+    runtime = make(never)
     runtime.start()
     runtime.submit(SPEC)
     assert stubborn.wait(10)
@@ -410,7 +412,7 @@ def test_a_handler_that_ignores_the_end_does_not_keep_the_process(settings: Sett
 
 
 def test_hooks_run_in_the_loop_before_the_first_and_after_the_last_run(
-    settings: Settings, pipeline: ScriptedPipeline
+    make: MakeRuntime, pipeline: ScriptedPipeline
 ) -> None:
     told: list[tuple[str, str, int]] = []
 
@@ -420,7 +422,7 @@ def test_hooks_run_in_the_loop_before_the_first_and_after_the_last_run(
     async def on_stop() -> None:
         told.append(("stop", threading.current_thread().name, len(pipeline.worked)))
 
-    with Runtime(settings, pipeline, on_start=on_start, on_stop=on_stop) as runtime:
+    with make(pipeline, on_start=on_start, on_stop=on_stop) as runtime:
         runtime.wait(runtime.submit(SPEC), 10)
 
     assert told == [("start", "gantry-runtime", 0), ("stop", "gantry-runtime", 3)]
@@ -448,6 +450,7 @@ def test_a_call_that_takes_too_long_is_given_up(runtime: Runtime) -> None:
     assert "try again" in caught.value.hint
 
 
+@pytest.mark.embedded
 def test_a_locked_database_is_said_in_words_and_the_run_is_not_stored(
     settings: Settings, pipeline: ScriptedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,6 +469,7 @@ def test_a_locked_database_is_said_in_words_and_the_run_is_not_stored(
         assert runtime.count() == 0
 
 
+@pytest.mark.embedded
 def test_a_run_left_for_later_is_logged_once_and_executed_when_it_can_be(
     runtime: Runtime,
     pipeline: ScriptedPipeline,

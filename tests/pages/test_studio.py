@@ -301,6 +301,7 @@ def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> Non
     async def slow_to_close(spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
         journal.record(RunStarted, wall_at=wall_now())
         journal.record(AgentStarted, agent="topic_planner")
+        journal.add_text("topic_planner", "Half a plan")
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -319,7 +320,10 @@ def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> Non
     app.button(key="cancel").click().run()
 
     assert "run goes on" not in str(app.metric[0].help)
-    assert app.expander(key="agent_topic_planner").label.startswith("Topic planner: cancelled")
+    planner = app.expander(key="agent_topic_planner")
+    assert planner.label.startswith("Topic planner: cancelled")
+    assert planner.caption[0].value.startswith("Unfinished")
+    assert planner.code[0].value == "Half a plan"
 
 
 def test_a_new_run_leads_back_to_the_samples(app: AppTest) -> None:

@@ -16,6 +16,15 @@ from tests.store.outside import Outside, OutsidePostgres, OutsideSqlite
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     url = None
     if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").migrated_database()
+    return Settings(data_dir=tmp_path, database_url=url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings for a database without a schema."""
+    url = None
+    if request.param == "postgresql":
         url = request.getfixturevalue("postgres").fresh_database()
     return Settings(data_dir=tmp_path, database_url=url)
 

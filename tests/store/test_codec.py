@@ -66,7 +66,7 @@ def store(
 ) -> Iterator[Store]:
     folder, url = tmp_path_factory.mktemp("store"), None
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").fresh_database()
+        url = request.getfixturevalue("postgres").migrated_database()
     store = loop.call(Store.open(database_url(Settings(data_dir=folder, database_url=url))), 30)
     loop.call(store.insert_run("r1", "ann", RunSpec(topic="Tidal power")), 5)
     loop.call(store.begin("r1"), 5)

@@ -21,7 +21,7 @@ SPEC = RunSpec(topic="Tidal power")
 
 @pytest.fixture
 def address(postgres: PostgresServer) -> str:
-    return postgres.fresh_database()
+    return postgres.migrated_database()
 
 
 @pytest.fixture
@@ -39,9 +39,13 @@ async def proxy(postgres: PostgresServer) -> AsyncIterator[CuttingProxy]:
 
 @pytest.fixture
 async def cut_store(
-    postgres: PostgresServer, address: str, proxy: CuttingProxy
+    postgres: PostgresServer,
+    address: str,
+    proxy: CuttingProxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Store]:
-    """A store that reaches its database through the proxy."""
+    """A store that reaches its database through the proxy, and is quick to give it up."""
+    monkeypatch.setattr(postgresql, "STATEMENT_TIMEOUT_S", 2.0)
     name = database_url(Settings(database_url=address)).database
     assert name is not None
     url = database_url(Settings(database_url=postgres.tcp_url(name))).set(port=proxy.port)
@@ -60,6 +64,7 @@ async def begun(store: Store, run_id: str = "r1") -> None:
     assert record is not None and record.epoch == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["in order", "crash"])
 async def test_a_restart_under_twenty_runs_costs_none_of_them_anything(
     store: Store, postgres: PostgresServer, how: signal.Signals
@@ -176,3 +181,30 @@ async def test_of_two_that_lock_each_other_out_the_store_tries_again(
     await other.close()
 
     assert await cancelled == [True, True]
+
+
+@pytest.mark.slow
+async def test_a_server_that_falls_silent_is_taken_for_dead_and_closing_does_not_hang(
+    cut_store: Store, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "READ_PATIENCE_S", 0.0)
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_S", 0.3)
+    await begun(cut_store)
+    proxy.is_silent = True
+
+    async with asyncio.timeout(60):
+        with pytest.raises(StoreUnreachable, match="cannot be reached"):
+            await cut_store.get_run("r1", "ann")
+
+
+async def test_a_store_closes_while_its_server_is_away(
+    address: str, postgres: PostgresServer
+) -> None:
+    store = await Store.open(database_url(Settings(database_url=address)))
+    await begun(store)
+    await asyncio.to_thread(postgres.stop, signal.SIGQUIT)
+    try:
+        async with asyncio.timeout(20):
+            await store.aclose()
+    finally:
+        await asyncio.to_thread(postgres.start)

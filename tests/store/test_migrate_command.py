@@ -11,10 +11,10 @@ from pipeline.store import schema
 
 
 def test_migrating_says_what_it_did_and_may_be_repeated(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GANTRY_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("DATABASE_URL", settings.database_url or "")
+    monkeypatch.setenv("GANTRY_DATA_DIR", str(empty.data_dir))
+    monkeypatch.setenv("DATABASE_URL", empty.database_url or "")
 
     said = [CliRunner().invoke(app, ["migrate"]) for _ in range(2)]
 

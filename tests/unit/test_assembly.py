@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from pipeline.events import RunFinished, RunStarted, UsageUpdated
 from pipeline.journal import Journal
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
+from pipeline.store import database_url, migrate
+from tests.faulty_demo import FaultyDemo
+from tests.postgres import PostgresServer
 
+MODEL = "gantry-demo-instant"
 OURS, THEIRS = "http://ours.example/v1", "http://theirs.example/v1"
 
 
@@ -132,3 +137,33 @@ async def test_lines_to_endpoints_nobody_uses_any_more_are_closed(tmp_path: Path
     await access.aclose()
 
     assert all(line.client.is_closed() for line in [used, *opened])
+
+
+async def test_on_postgresql_the_limits_are_kept_with_other_processes(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    address = postgres.fresh_database()
+    await asyncio.to_thread(migrate, database_url(settings(tmp_path, database_url=address)))
+    async with FaultyDemo() as demo:
+        configuration = settings(
+            tmp_path,
+            database_url=address,
+            openai_base_url=demo.endpoint.base_url,
+            openai_api_key=demo.endpoint.api_key,
+            requests_per_minute=60_000,
+        )
+        access = ModelAccess(configuration)
+        await access.warm_up()
+        outcome = await access.handle_run(
+            asked(demo.endpoint.base_url).model_copy(update={"model": MODEL}),
+            Journal("r1"),
+            RunContext(configuration, "local"),
+        )
+        await access.aclose()
+
+    assert outcome.status is RunStatus.DONE
+    rows = postgres.ask(
+        "SELECT endpoint, model, requests_per_minute FROM shared_limits",
+        database_url(configuration).database or "",
+    )
+    assert [tuple(row) for row in rows] == [(demo.endpoint.base_url, MODEL, 60_000.0)]
