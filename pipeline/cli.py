@@ -22,7 +22,7 @@ from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
 from pipeline.growth import OUTLINE
-from pipeline.logs import LogLevel, set_up_logging
+from pipeline.logs import set_up_logging
 from pipeline.models import SEED_MAX, AgentOutput, Length, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.prices import load_prices
@@ -275,26 +275,6 @@ def migrate() -> None:
 
 
 @app.command()
-def worker(
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=1000, help="Runs this process executes at once.")
-    ] = 10,
-    alive_file: Annotated[
-        Path | None, typer.Option(help="Touched every 5 s while it works, for health checks.")
-    ] = None,
-) -> None:
-    """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
-    from pipeline.assembly import build_runtime
-    from pipeline.engine.worker import work
-
-    try:
-        on_alive = alive_file.touch if alive_file is not None else lambda: None
-        work(build_runtime(_settings("info"), concurrency), on_alive=on_alive)
-    except GantryError as error:
-        _stop(error, FAILED)
-
-
-@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     no_provider: Annotated[
@@ -329,6 +309,26 @@ def backup(
         _stop(error, FAILED)
     runs = f"{made.runs} runs, {made.unfinished} of them unfinished"
     typer.echo(f"{made.file}: {made.size / 1e6:.1f} MB, {runs}")
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="Runs this process executes at once.")
+    ] = 10,
+    alive_file: Annotated[
+        Path | None, typer.Option(help="Touched every 5 s while it works, for health checks.")
+    ] = None,
+) -> None:
+    """Execute a team's runs (DATABASE_URL on PostgreSQL); SIGTERM hands them over and ends it."""
+    from pipeline.assembly import build_runtime
+    from pipeline.engine.worker import work
+
+    try:
+        on_alive = alive_file.touch if alive_file is not None else lambda: None
+        work(build_runtime(_settings(serves=True), concurrency), on_alive=on_alive)
+    except GantryError as error:
+        _stop(error, FAILED)
 
 
 @app.command("demo-provider")
@@ -387,13 +387,18 @@ def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count:,} runs"
 
 
-def _settings(log_level: LogLevel = "error") -> Settings:
-    """The settings, with logging as they say; by default little: progress tells the rest."""
+def _settings(*, serves: bool = False) -> Settings:
+    """The settings, with logging as they say. By default a command that a person runs says little
+    there, its progress tells the rest; one that `serves` tells whoever collects lines.
+    """
     try:
         settings = load_settings()
     except SpecError as error:
         _stop(error, BAD_USAGE)
-    set_up_logging(settings.log or "text", settings.log_level or log_level)
+    if serves:
+        set_up_logging(settings.log, settings.log_level or "info")
+    else:
+        set_up_logging(settings.log or "text", settings.log_level or "error")
     return settings
 
 

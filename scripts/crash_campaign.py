@@ -1,6 +1,6 @@
 """Kill Gantry at random moments, start it again, and see from the provider's log what it cost.
 
-python -m scripts.crash_campaign [--kills 200] [--seed 1] [--target engine|dashboard] [--json FILE]
+python -m scripts.crash_campaign [--kills 200] [--seed 1] [--target engine|dashboard|workers] [--json FILE]
 
 Exit code 1 when a promise was broken. What is promised: docs/promises.md.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import socket
 import statistics
 import sys
@@ -23,7 +24,7 @@ from scripts.crash.judge import Verdict
 from scripts.crash.provider import RecordingProvider
 from scripts.crash.targets import Target
 
-TARGETS = ("engine", "dashboard")
+TARGETS = ("engine", "dashboard", "workers")
 
 
 def main() -> int:
@@ -60,7 +61,7 @@ def make_target(name: str, endpoint: Endpoint) -> Target:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             return targets.dashboard(endpoint, free.getsockname()[1])
-    return targets.engine(endpoint)
+    return targets.TwoWorkers(endpoint) if name == "workers" else targets.engine(endpoint)
 
 
 def lines(verdict: Verdict, poisoned: int) -> list[str]:
@@ -69,14 +70,18 @@ def lines(verdict: Verdict, poisoned: int) -> list[str]:
     found = [
         f"{verdict.kills} kills; {verdict.runs} runs, {verdict.agents_finished} finished agents",
         f"finished agents asked again: {verdict.finished_called_again}",
-        f"agents in flight at a kill: {verdict.agents_in_flight}; asked again: {verdict.agents_again}"
-        f" (at most {verdict.most_again} of one run by one kill)",
+        f"calls: {verdict.calls}, of them again: {verdict.calls_again}",
         f"stopped as poison by chance and continued: {poisoned}",
     ]
+    if verdict.agents_in_flight:
+        found.append(
+            f"agents in flight at a kill: {verdict.agents_in_flight}; asked again: "
+            f"{verdict.agents_again} (at most {verdict.most_again} of one run by one kill)"
+        )
     if took:
         found.append(
             f"start → first call, {len(took)} starts: p50 {statistics.median(took):.2f} s, "
-            f"p95 {took[int(0.95 * (len(took) - 1))]:.2f} s, most {took[-1]:.2f} s"
+            f"p95 {took[math.ceil(0.95 * len(took)) - 1]:.2f} s, most {took[-1]:.2f} s"
         )
     return [*found, *verdict.problems, "broken" if verdict.problems else "every promise kept"]
 

@@ -74,13 +74,16 @@ class TeamExecution:
         return self._concurrency is not None
 
     def health(self, unfinished: int) -> Part:
-        executing = len(self._executor.busy)
-        is_serving = self._serving is not None and not self._serving.done()
+        if not self.is_engine:
+            sentence = (
+                f"Workers execute the runs, {unfinished} unfinished; this process shows them."
+            )
+            return Part("queue", "ok", "viewer", sentence)
         return queue_part(
-            is_engine=self.is_engine,
-            is_serving=is_serving,
+            is_engine=True,
+            is_serving=self._serving is not None and not self._serving.done(),
             unfinished=unfinished,
-            executing=executing,
+            executing=len(self._executor.busy),
         )
 
     @property

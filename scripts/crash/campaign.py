@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
 from pipeline.chat_orchestrator import ChatOrchestrator
+from pipeline.events import CallSent
 from pipeline.journal import Journal
 from pipeline.llm.client import make_client
 from pipeline.models import LOCAL_OWNER, Endpoint, Mode, RunOptions, RunSpec, RunStatus
@@ -51,6 +52,7 @@ class Campaign:
 
     async def run(self) -> Verdict:
         rng = random.Random(self.order.seed)
+        await self.target.open()
         database = await open_database(self.target.database)
         store = Store(database)
         store.writer.start()
@@ -68,7 +70,7 @@ class Campaign:
             seen = [await self._seen(store, database, run_id) for run_id in self.specs]
         finally:
             await store.aclose()
-        return judge(seen, requests, self.kills, self.starts)
+        return judge(seen, requests, self.kills, self.starts, kills_all=self.target.kills_all)
 
     async def _start(self) -> None:
         self.starts.append(time.time())
@@ -78,9 +80,8 @@ class Campaign:
         await self._continue_poisoned(store)
         unfinished = {run.id for run in await store.unfinished_runs()}
         for _ in range(self.order.at_once - len(unfinished)):
-            run_id = secrets.token_urlsafe(16)
-            self.specs[run_id] = self._spec(len(self.specs) + 1, rng)
-            await store.insert_run(run_id, LOCAL_OWNER, self.specs[run_id])
+            spec = self._spec(len(self.specs) + 1, rng)
+            self.specs[await self.target.submit(spec)] = spec
 
     def _spec(self, seed: int, rng: random.Random) -> RunSpec:
         return RunSpec(
@@ -99,7 +100,7 @@ class Campaign:
             record = await store.find_run(run_id)
             if record is not None and record.error_code == "poison":
                 self.poisoned += 1
-                await store.requeue(run_id, LOCAL_OWNER, spec)
+                await self.target.resume(run_id, spec)
 
     async def _until_all_ended(self, store: Store) -> None:
         try:
@@ -117,6 +118,9 @@ class Campaign:
         kept = await store.checkpoints(run_id, LOCAL_OWNER)
         times = await database.read(lambda connection: _committed_at(connection, run_id))
         ended = record.status in (RunStatus.DONE, RunStatus.DEGRADED)
+        expected, calls = (
+            await undisturbed(record.spec, self.provider.endpoint) if ended else ({}, {})
+        )
         return RunSeen(
             seed=record.spec.seed,
             status=record.status.value,
@@ -124,7 +128,8 @@ class Campaign:
             epochs=record.epoch,
             seqs=[fact.seq for fact in await store.events(run_id, LOCAL_OWNER)],
             kept={name: KeptText(one.output.text, times[name]) for name, one in kept.items()},
-            expected=await undisturbed(record.spec, self.provider.endpoint) if ended else {},
+            expected=expected,
+            expected_calls=calls,
         )
 
 
@@ -133,10 +138,13 @@ def _committed_at(connection: Connection, run_id: str) -> dict[str, float]:
     return {row.agent: row.at.timestamp() for row in connection.execute(query)}
 
 
-async def undisturbed(spec: RunSpec, endpoint: Endpoint) -> dict[str, str]:
-    """What every agent of `spec` writes when nothing happens."""
+async def undisturbed(
+    spec: RunSpec, endpoint: Endpoint
+) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    """What every agent of `spec` writes when nothing happens, and how many calls it makes."""
     journal = Journal("reference")
     async with make_client(endpoint) as client:
         plain = spec.model_copy(update={"model": REFERENCE_MODEL})
         await ChatOrchestrator(client).carry_out(plain, journal)
-    return {name: checkpoint.output.text for name, checkpoint in journal.checkpoints.items()}
+    texts = {name: checkpoint.output.text for name, checkpoint in journal.checkpoints.items()}
+    return texts, Counter(e.agent for e in journal.events if isinstance(e, CallSent))

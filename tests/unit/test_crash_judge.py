@@ -18,6 +18,7 @@ RUN = RunSeen(
     seqs=[1, 2, 3],
     kept={"planner": KeptText("outline", 15.0), "writer": KeptText("article", 30.0)},
     expected={"planner": "outline", "writer": "article"},
+    expected_calls={"planner": 1, "writer": 1},
 )
 REQUESTS = [Request(1, "planner", 10.0), Request(1, "writer", 16.0), Request(1, "writer", 23.5)]
 
@@ -28,6 +29,7 @@ def test_an_agent_in_flight_at_the_kill_may_be_asked_again() -> None:
     assert verdict.problems == []
     assert (verdict.agents_in_flight, verdict.agents_again, verdict.most_again) == (1, 1, 1)
     assert (verdict.agents_finished, verdict.finished_called_again) == (2, 0)
+    assert (verdict.calls, verdict.calls_again) == (3, 1)
     assert verdict.recovery_s == [2.5]
 
 
@@ -57,3 +59,12 @@ def test_a_start_that_was_killed_before_its_first_call_says_nothing_about_recove
     verdict = judge([RUN], REQUESTS, [20.0, 22.0], [0.0, 21.0, 23.0])
 
     assert verdict.recovery_s == [0.5]
+
+
+def test_where_others_work_on_after_a_kill_what_was_in_flight_is_not_known() -> None:
+    late = [*REQUESTS, Request(1, "planner", 24.0)]
+
+    verdict = judge([RUN], late, KILLS, STARTS, kills_all=False)
+
+    assert (verdict.agents_in_flight, verdict.recovery_s) == (0, [])
+    assert (verdict.finished_called_again, verdict.calls_again) == (1, 2)
