@@ -10,7 +10,7 @@ from pages._owner import is_known
 from pages._runtime import get_runtime
 from pages._shared import asked_token, shared_page
 from pages._text import escaped
-from pages._visitor import draw_account, draw_door
+from pages._visitor import draw_account, draw_door, may_look_around
 from pipeline.errors import GantryError
 
 _HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ _PAGES = [
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
-page = st.navigation(_PAGES, position="top")
+page = st.navigation(_PAGES, position="top" if may_look_around() else "hidden")
 what = "cannot start"
 st.set_page_config(page_title=f"{page.title} – Gantry")
 try:

@@ -5,11 +5,22 @@ Also who is signed in, and the way out.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import streamlit as st
 
-from pages._owner import sign_in_problem, sign_in_providers, signed_in_as, way
+from pages._owner import is_known, sign_in_problem, sign_in_providers, signed_in_as, way
 from pages._text import escaped
+from pipeline.errors import GantryError
 from pipeline.owners import Owners
+
+
+def may_look_around() -> bool:
+    """False for somebody who finds nothing behind any page yet."""
+    try:
+        return is_known()
+    except GantryError:
+        return True  # the page says what is wrong, whichever it is
 
 
 def draw_door() -> None:
@@ -28,7 +39,9 @@ def draw_account() -> None:
     """Who is signed in, and the way out; nothing where nobody signs in."""
     if way() is not Owners.LOGIN:
         return
-    with st.container(horizontal=True, horizontal_alignment="right", key="account"):
+    with st.container(
+        horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="account"
+    ):
         st.caption(escaped(signed_in_as()), width="content")
         _sign_out()
 
@@ -50,6 +63,13 @@ def _sign_in() -> None:
         st.error(
             "**Nobody can sign in yet.** `GANTRY_OWNERS` is `login`, and no provider is configured: "
             "write the `[auth]` section of `.streamlit/secrets.toml`, or set `GANTRY_OWNERS=auto`.",
+            icon=":material/error:",
+        )
+        return
+    if find_spec("authlib") is None:
+        st.error(
+            "**Signing in needs an extra that is not installed.** Run "
+            "`pip install --require-hashes -r requirements-extras.txt`, and start Gantry again.",
             icon=":material/error:",
         )
         return

@@ -85,7 +85,7 @@ class VisitorCookie:
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if _is_page(message["status"], headers) and self._wanted(request):
+                if _is_page(request, message["status"], headers) and self._wanted(request):
                     headers.append("Set-Cookie", _visitor_cookie(request))
                     headers["Cache-Control"] = "private, no-store"  # nobody else gets this cookie
             await send(message)
@@ -93,8 +93,11 @@ class VisitorCookie:
         await self._app(scope, receive, send_with_cookie)
 
 
-def _is_page(status: int, headers: MutableHeaders) -> bool:
-    return status == 200 and headers.get("content-type", "").startswith("text/html")
+def _is_page(request: HTTPConnection, status: int, headers: MutableHeaders) -> bool:
+    """True for a page, and for the news that the browser's copy of it is still good."""
+    kind = headers if status == 200 else request.headers
+    name = "content-type" if status == 200 else "accept"
+    return status in (200, 304) and "text/html" in kind.get(name, "")
 
 
 def _visitor_cookie(request: HTTPConnection) -> str:

@@ -85,14 +85,19 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], base: str, log: Path) 
     pytest.fail(f"The app did not start:\n{log.read_text(errors='replace')}")
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser per module: while Playwright is open, no other test can run a loop of its own."""
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
     path = find_browser()
     if path is None:
         pytest.skip(ADVICE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    """One browser per module: while Playwright is open, no other test can run a loop of its own."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         yield browser
         browser.close()
 

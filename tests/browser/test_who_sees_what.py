@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
+from scripts.ensure_browser import FLAGS
 from tests.browser.conftest import ACTION_MS, Watch, free_port, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -125,25 +129,41 @@ def test_a_shared_run_is_read_when_it_has_ended(owner: Page, other: Page) -> Non
     assert width <= 390
 
 
-def test_who_refuses_cookies_is_told_so(chromium: Browser, team: str) -> None:
-    with chromium.new_context(base_url=team) as context:
-        context.route(  # as a browser that keeps none: the page comes, its cookie does not stay
-            re.compile(r"/$"), lambda route: (context.clear_cookies(), route.continue_())
-        )
+def test_who_keeps_no_cookies_is_told_so(
+    chromium: Browser, chromium_path: str, team: str, tmp_path: Path
+) -> None:
+    refused = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (tmp_path / "Default").mkdir()
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(refused))
+
+    with chromium.browser_type.launch_persistent_context(
+        tmp_path, executable_path=chromium_path, args=list(FLAGS), base_url=team
+    ) as context:
         page = context.new_page()
-        page.on("response", lambda _response: context.clear_cookies())
-        page.goto("/", wait_until="commit")
-        expect(page.get_by_text("Gantry knows your runs by a cookie")).to_be_visible()
+        page.goto("/")
+
+        expect(page.get_by_text("Gantry knows your runs by a cookie")).to_be_visible(timeout=20_000)
+        expect(page.locator(".st-key-run")).to_have_count(0)
+        assert context.cookies() == []
 
 
-def test_the_view_comes_back_by_itself_when_its_token_is_too_old(owner: Page) -> None:
+def test_a_view_that_was_cut_off_for_long_comes_back_with_a_new_token(owner: Page) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
     owner.clock.install()
+    owner.route_web_socket(re.compile(r"/api/runs/"), pass_on)
     start(owner)
-    owner.evaluate(
-        "window.sockets = 0; const Real = window.WebSocket;"
-        "window.WebSocket = class extends Real {"
-        " constructor(...a) { super(...a); window.sockets += 1; } }"
-    )
-    opened = owner.evaluate("window.sockets")
+    written = owner.locator("[data-agent] .gl-text").filter(has_text=re.compile(r"\w"))
+    written.first.wait_for()
 
-    assert opened == 0
+    owner.clock.fast_forward(120_000)  # two minutes later, by the page's clock
+    sockets[0].close(code=1011)
+    expect(owner.locator(".gl-note")).to_be_hidden()
+    owner.locator("[data-state=done]").first.wait_for()
+
+    tokens = [parse_qs(urlsplit(socket.url).query)["token"][0] for socket in sockets]
+    assert len(set(tokens)) == len(tokens) == 2

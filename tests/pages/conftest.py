@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -28,6 +29,18 @@ def _own_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 def app() -> AppTest:
     """The app as a new visitor finds it. Always from the router: pages are never run alone."""
     return AppTest.from_file(str(ROOT / "pages" / "_shell.py"), default_timeout=RUN_TIMEOUT_S)
+
+
+def sent_to_browser(app: AppTest) -> str:
+    """Every message of the page, as text; what Markdown escapes is written as people read it."""
+
+    def of(node: Any) -> Iterator[str]:
+        if getattr(node, "proto", None) is not None:
+            yield str(node.proto)
+        for child in getattr(node, "children", {}).values():
+            yield from of(child)
+
+    return "\n".join(of(app._tree)).replace("\\", "")
 
 
 def shown_run(app: AppTest) -> str:

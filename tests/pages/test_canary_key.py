@@ -25,11 +25,12 @@ from pipeline.llm.demo.server import Handler, make_app
 from pipeline.models import LOCAL_OWNER, Endpoint, RunSpec, RunStatus
 from pipeline.settings import load_settings
 from pipeline.web.live_source import RunSource, open_run_source, strangers_view
+from tests.pages.conftest import sent_to_browser
 
 pytestmark = pytest.mark.slow
 
 # No prefix that a pattern would know: what hides it has to know it.
-KEYS = {"typed": "canary.typed.4f81c2d09b7e", "configured": "canary.set.93ad57e0f1c6"}
+KEYS = {"typed": "canarytyped4f81c2d09b7e", "configured": "canaryset93ad57e0f1c6"}
 FINISH_S = 60.0
 
 
@@ -147,7 +148,7 @@ def test_a_key_is_found_nowhere_but_at_its_endpoint(
         texts=runtime.texts(run_id) if parrot.way != "writes" else {},
     )
     places = {
-        "page": repr(app.main),
+        "page": sent_to_browser(app),
         "record": repr(record),
         "facts": repr(bundle.events),
         "outputs": repr(bundle.checkpoints),
@@ -169,4 +170,5 @@ def test_a_key_is_found_nowhere_but_at_its_endpoint(
     assert parrot.asked
     assert {name for name, text in places.items() if parrot.key in text} == set()
     assert any("[hidden]" in text for text in places.values())
+    assert "Bees" in places["page"]
     assert {"log", "gantry.sqlite3"} <= set(places)

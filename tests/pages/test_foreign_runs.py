@@ -22,7 +22,7 @@ from pipeline.engine.runtime import Runtime
 from pipeline.errors import SpecError
 from pipeline.models import LOCAL_OWNER, Endpoint, RunSpec
 from pipeline.owners import share_hash
-from tests.pages.conftest import ROOT
+from tests.pages.conftest import ROOT, sent_to_browser
 
 OTHER = "browser-of-somebody-else"
 TOPIC = "Quokka census of Rottnest"
@@ -50,7 +50,7 @@ def foreign() -> Iterator[str]:
 def shown(app: AppTest, run_id: str) -> str:
     """All that was sent to the browser, the id made one word."""
     assert not app.exception
-    return repr(app.main).replace(run_id, "<id>")
+    return sent_to_browser(app).replace(run_id, "<id>")
 
 
 def studio(app: AppTest, run_id: str) -> str:

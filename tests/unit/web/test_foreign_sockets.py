@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -11,13 +11,14 @@ from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from pages._runtime import close_runtime, get_runtime
+from pages._runtime import get_runtime
 from pipeline.models import RunSpec
 from pipeline.owners import COOKIE_NAME, Owners, Visit, is_cookie, new_cookie, owner_of, share_hash
 from pipeline.web import access
 from pipeline.web.access import Grant, sign
 from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 
+OWNERS = "cookie"
 MISSING = "A" * 22
 MINE, THEIRS = new_cookie(), new_cookie()
 
@@ -28,21 +29,7 @@ def owner(cookie: str) -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GANTRY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        environment.delenv("OPENAI_API_KEY", raising=False)
-        environment.delenv("DATABASE_URL", raising=False)
-        environment.setenv("GANTRY_OWNERS", "cookie")
-        import app
-
-        with TestClient(app.app) as client:
-            yield client
-        close_runtime()
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def theirs(client: TestClient) -> str:
     """A run of the other browser."""
     run_id = get_runtime().submit(RunSpec(topic="Quokkas", speed="instant"), owner(THEIRS))
@@ -50,7 +37,7 @@ def theirs(client: TestClient) -> str:
     return run_id
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mine(client: TestClient) -> str:
     run_id = get_runtime().submit(RunSpec(topic="Bees", speed="instant"), owner(MINE))
     get_runtime().wait(run_id, 60)
@@ -200,6 +187,16 @@ def test_a_cookie_of_ours_is_kept_and_any_other_replaced(client: TestClient) -> 
 
     assert kept == MINE
     assert is_cookie(replaced)
+
+
+def test_a_page_the_browser_still_has_brings_one_too(client: TestClient) -> None:
+    etag = client.get("/").headers["etag"]
+    client.cookies.clear()
+
+    answer = client.get("/", headers={"If-None-Match": etag, "Accept": "text/html,*/*"})
+
+    assert answer.status_code == 304
+    assert COOKIE_NAME in SimpleCookie(answer.headers["set-cookie"])
 
 
 def test_what_is_no_page_brings_none(client: TestClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import plotly
@@ -11,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from pages._runtime import close_runtime, get_runtime
+from pages._runtime import get_runtime
 from pipeline.models import LOCAL_OWNER, RunSpec
 from pipeline.web import live_view
 from pipeline.web.access import Grant, sign
@@ -19,20 +18,6 @@ from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 from pipeline.web.routes import PLOTLY_URL
 
 FINISH_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GANTRY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        environment.delenv("OPENAI_API_KEY", raising=False)
-        environment.delenv("DATABASE_URL", raising=False)
-        environment.setenv("GANTRY_OWNERS", "local")
-        import app
-
-        with TestClient(app.app) as client:
-            yield client
-        close_runtime()
 
 
 def socket_of(run_id: str, grant: Grant | None = None) -> str:
