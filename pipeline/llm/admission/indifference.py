@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 
-STEPS = 6  # estimates looked at
-FALLS = 4  # so many of them must be lower than the one before
+STEPS = 8  # estimates looked at
+FALLS = 6  # so many of them must be lower than the one before
 FALL = 0.9  # lower means: by more than a tenth
+FALLEN = 0.15  # and the last is no more than this share of the first
+FASTER = 2.0  # than the highest estimate there was: fast enough to matter to nobody, yet bounded
 LEFT_AT_SHARE = 0.3  # refused more often than that, it is a limit after all
 LOOKED_AT = 40  # requests
 
@@ -23,19 +25,27 @@ class Indifference:
 
     def __init__(self) -> None:
         self.is_on = False
+        self._highest_per_s = 0.0
         self._estimates: deque[float] = deque(maxlen=STEPS + 1)
         self._answers: deque[bool] = deque(maxlen=LOOKED_AT)  # True: refused
 
     def estimated(self, per_s: float) -> bool:
         """True when this estimate says that the rate does not matter."""
+        self._highest_per_s = max(self._highest_per_s, per_s)
         self._estimates.append(per_s)
         pairs = zip(self._estimates, list(self._estimates)[1:], strict=False)
         falls = sum(after < FALL * before for before, after in pairs)
-        if len(self._estimates) > STEPS and falls >= FALLS:
+        has_fallen = self._estimates[-1] <= FALLEN * self._estimates[0]
+        if len(self._estimates) > STEPS and falls >= FALLS and has_fallen:
             self.is_on = True
             self._estimates.clear()
             self._answers.clear()
         return self.is_on
+
+    @property
+    def interval_s(self) -> float:
+        """Between two requests while `is_on`."""
+        return 1.0 / (FASTER * self._highest_per_s)
 
     def sent(self) -> None:
         self._answers.append(False)

@@ -141,6 +141,7 @@ class RateController:
         saved_up = False
         if self._indifference.is_on:
             self._indifference.sent()
+            self._next_s = max(self._next_s, now) + self._indifference.interval_s
         elif self._phase == "open":
             self._count_burst(now)
         else:
