@@ -132,6 +132,10 @@ class FaultServer:
             while self._open:
                 await asyncio.wait(self._open)
 
+    async def answer_to(self, request: Request) -> Answer:
+        """What the next request gets."""
+        return self.script.pop(0) if self.script else self.default or _UNSCRIPTED
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -149,7 +153,7 @@ class FaultServer:
         while request := await _read_request(reader, first):
             self.requests.append(request)
             self.arrived.set()
-            answer = self.script.pop(0) if self.script else self.default or _UNSCRIPTED
+            answer = await self.answer_to(request)
             next_byte = asyncio.create_task(reader.read(1))
             try:
                 stays_open = await _Sending(writer, answer, next_byte).run()

@@ -508,6 +508,8 @@ def _why(rate: RateController, requests: dict[object, Bucket], window: InFlightW
     parts = []
     if reading.phase == "searching":
         parts.append("refused, looking for the rate the endpoint takes")
+    elif reading.phase == "indifferent":
+        parts.append("refused now and then, whatever the rate: not slowed down for it")
     elif reading.estimate_per_s is not None:
         parts.append(
             f"{60 * reading.estimate_per_s:.0f} requests/min, from {reading.evidence} requests "

@@ -12,6 +12,8 @@ up until the next refusal, which makes the estimate better and the next creep sm
 * open       nobody has refused yet: no limit but a steep ramp at the start of a burst
 * searching  refused, nothing known: one request, waiting twice as long after each refusal, then
              faster and faster until the next one
+* indifferent  refused now and then, whatever the rate (`indifference.py`): no limit, until refusals
+             become many
 * pacing     an estimate; when the creep finds no refusal, it doubles its steps (the limit rose)
 """
 
@@ -22,6 +24,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from pipeline.llm.admission.indifference import Indifference
 
 RAMP_START = 32  # requests at once while nothing is known
 RAMP_DOUBLES_S = 0.05  # then twice as many: as fast as one process can send, unless refused
@@ -45,7 +49,7 @@ RECENT = 4  # so many refusals, each too soon, are no accident
 MARGIN_STEP, MARGIN_MAX = 0.004, 0.3
 BURST_SHARE = 0.8
 
-Phase = Literal["open", "searching", "pacing"]
+Phase = Literal["open", "searching", "pacing", "indifferent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,11 @@ class RateController:
         self._lag_s = REACTION_MIN_S / 2  # from sending to being refused
         self._cooled_s = 0.0  # what a refusal costs in waiting, on average
         self._cooled_until_s = -math.inf
+        self._indifference = Indifference()
 
     def reading(self) -> RateReading:
+        if self._indifference.is_on:
+            return RateReading("indifferent", None, None, 0, int(self._burst), self._refused)
         known = self._phase != "open"
         return RateReading(
             self._phase,
@@ -123,7 +130,7 @@ class RateController:
 
     def next_allowed_s(self, now: float) -> float:
         """The earliest moment for the next request; in the past when it may go at once."""
-        if self._phase != "open":
+        if self._phase != "open" or self._indifference.is_on:
             return self._next_s
         if now - self._last_sent_s > BUSY_GAP_S or self._burst_sent < self._burst_allowed:
             return -math.inf
@@ -132,7 +139,10 @@ class RateController:
     def on_sent(self, now: float) -> Sent:
         self._serial += 1
         saved_up = False
-        if self._phase == "open":
+        if self._indifference.is_on:
+            self._indifference.sent()
+            self._next_s = max(self._next_s, now) + self._indifference.interval_s
+        elif self._phase == "open":
             self._count_burst(now)
         else:
             saved_up = self._take_turn(now)
@@ -143,6 +153,9 @@ class RateController:
         """`sent` was refused; `cooled_s` is how long the endpoint wants to be left alone."""
         self._refused += 1
         self._lag_s += 0.2 * (min(now - sent.at_s, 5.0) - self._lag_s)
+        if self._indifference.is_on:
+            self._stay_indifferent(now, sent, cooled_s)
+            return
         if self._first_burst is not None and sent.serial <= self._first_burst[0]:
             self._first_refused += 1
         if sent.serial <= self._acted_serial:
@@ -160,6 +173,17 @@ class RateController:
         else:
             self._learn(times, sent)
         self._restart(now, sent, cooled_s)
+        if self._estimate is not None and self._indifference.estimated(self._estimate):
+            self._next_s = now + cooled_s
+
+    def _stay_indifferent(self, now: float, sent: Sent, cooled_s: float) -> None:
+        """Nothing is learned from it, unless refusals are so many that it is a limit after all."""
+        self._next_s = max(self._next_s, now + cooled_s)
+        if not self._indifference.refused():
+            self._estimate, self._evidence, self._first_burst = None, 0, None
+            self._phase, self._rate = "searching", 1.0 / SEARCH_WAIT_S
+            self._turns.clear()
+            self._restart(now, sent, cooled_s)
 
     # open
 
