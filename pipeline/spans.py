@@ -396,6 +396,8 @@ class SpanWalker:
     def _agent_finished(self, track: Track, event: AgentFinished) -> None:
         state = AgentState(event.state)
         if not event.reused or track.earlier is None:
+            if event.reused and not track.call:
+                track.segment = Segment.WAITING  # looking at a checkpoint is no wait for admission
             track.settled_at(event.at_s, state).reused = event.reused
             track.taken_over = event.reused and event.epoch == 1
             track.edited = event.edited

@@ -16,6 +16,7 @@ from pipeline.views.bars import (
     PHASE_PALETTE,
     SEGMENT_WORDS,
     ChartClock,
+    origin_words,
     said_s,
 )
 
@@ -86,7 +87,17 @@ def _lane(agent: AgentTiming, row: int, timing: RunTiming, clock: ChartClock, sc
         _bar(span, y, clock, scale, phase_class(timing, agent), critical=on_path)
         for span in agent.spans
     )
-    return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}</g>'
+    origin = _origin(agent, y, clock, scale)
+    return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}{origin}</g>'
+
+
+def _origin(agent: AgentTiming, y: int, clock: ChartClock, scale: float) -> str:
+    """Whose an output is that this run's agent did not write."""
+    words = origin_words(agent)
+    if not words:
+        return ""
+    x = min(clock.at(agent.finished_s or 0.0) * scale, 0.85 * _PLOT) + LABEL_WIDTH + 6
+    return f'<text class="tick origin" x="{x:.1f}" y="{y + BAR - 4}">{text(words)}</text>'
 
 
 def _bar(span: Span, y: int, clock: ChartClock, scale: float, phase: str, *, critical: bool) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.plan import Plan
 from pipeline.spans import Gap, Segment, Span
-from pipeline.timing import RunTiming
+from pipeline.timing import AgentTiming, RunTiming
 
 LABEL_CHARS = 17
 
@@ -175,6 +175,11 @@ def legend_segments(bars: Sequence[Bar]) -> list[Segment]:
     """The kinds of time that occur, in the order in which an agent goes through them."""
     present = {bar.segment for bar in bars if bar.duration_s > 0}
     return [segment for segment in Segment if segment in present]
+
+
+def origin_words(agent: AgentTiming) -> str:
+    """Whose an output is that this run's agent did not write; empty for the others."""
+    return "edited by you" if agent.edited else "taken over" if agent.taken_over else ""
 
 
 def said_s(seconds: float) -> str:

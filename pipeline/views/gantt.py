@@ -27,6 +27,7 @@ from pipeline.views.bars import (
     axis_end_s,
     gantt_bars,
     legend_segments,
+    origin_words,
     phase_colours,
     row_labels,
     said_s,
@@ -94,6 +95,7 @@ def gantt_figure(
     figure.add_traces(_keys(plan, bars))
     figure.update_layout(_layout(plan, timing))
     _mark_gaps(figure, timing)
+    _mark_origins(figure, plan, timing)
     _mark_bound(figure, timing, _rows_share(plan, timing))
     return figure
 
@@ -329,6 +331,26 @@ def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
             font={"size": 11},
             showarrow=False,
         )
+
+
+def _mark_origins(figure: go.Figure, plan: Plan, timing: RunTiming) -> None:
+    """Say on its row whose an output is that nobody wrote in this run."""
+    clock, labels, end_s = ChartClock(timing.gaps), row_labels(plan), axis_end_s(timing)
+    for agent in timing.agents:
+        if words := origin_words(agent):
+            at_s = clock.at(agent.finished_s or 0.0)
+            is_left = at_s < 0.7 * end_s
+            figure.add_annotation(
+                x=at_s,
+                y=labels[agent.agent],
+                xref="x",
+                yref="y",
+                xanchor="left" if is_left else "right",
+                xshift=8 if is_left else -8,
+                text=words,
+                font={"size": 10},
+                showarrow=False,
+            )
 
 
 def _mark_bound(figure: go.Figure, timing: RunTiming, rows: float) -> None:

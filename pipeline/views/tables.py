@@ -14,7 +14,7 @@ from pipeline.costs import RunCost
 from pipeline.events import AnyEvent, ModelFellBack
 from pipeline.models import AgentState
 from pipeline.timing import AgentTiming, PhaseTiming, RunTiming
-from pipeline.views.bars import ChartClock, said_s
+from pipeline.views.bars import ChartClock, origin_words, said_s
 
 Row = dict[str, str | float | int | None]
 Kind = Literal["measured", "replayed", "bound"]
@@ -23,6 +23,7 @@ CONTENTION = (
     "Calls that run side by side share the provider, so a parallel run can stretch single calls; "
     "replayed figures take each call as long as it was in this run."
 )
+DERIVED = "This run began with agents of an earlier run: all figures are of what ran here."
 _EXPLAINED: dict[Kind, str] = {
     "measured": "Measured: taken from the clock of this run.",
     "replayed": "Replayed: this run's own calls, laid end to end without the waits.",
@@ -83,10 +84,8 @@ def state_words(agent: AgentTiming, timing: RunTiming) -> str:
         return "not started" if agent.ready_s is None else "interrupted"
     words = _STATE_WORDS.get(agent.state, agent.state.value)
     if agent.edited:
-        return "edited by you"
-    if agent.taken_over:
-        return f"{words}, taken over"
-    return f"{words}, kept" if agent.reused else words
+        return origin_words(agent)
+    return f"{words}, {origin_words(agent) or 'kept'}" if agent.reused else words
 
 
 def agent_line(agent: AgentTiming, timing: RunTiming) -> str:
@@ -159,7 +158,7 @@ def _run_note(timing: RunTiming) -> str:
         return "The run goes on."
     notes = ["Pauses are left out."] if timing.gaps else []
     if timing.derived:
-        notes.append("Only what ran here: agents taken over from the earlier run took no time.")
+        notes.append("Only what ran here.")
     return " ".join(notes)
 
 
@@ -179,10 +178,16 @@ def _saved_note(timing: RunTiming) -> str:
 
 def explanations(timing: RunTiming) -> list[str]:
     """One sentence for each kind of number on the page, and what to keep in mind."""
-    kinds: list[Kind] = ["measured", "bound"]
+    here = [DERIVED] if timing.derived else []
     if timing.sequential_kind == "replayed":
-        return [_EXPLAINED["measured"], _EXPLAINED["replayed"], _EXPLAINED["bound"], CONTENTION]
-    return [_EXPLAINED[kind] for kind in kinds]
+        return [
+            *here,
+            _EXPLAINED["measured"],
+            _EXPLAINED["replayed"],
+            _EXPLAINED["bound"],
+            CONTENTION,
+        ]
+    return [*here, _EXPLAINED["measured"], _EXPLAINED["bound"]]
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -27,6 +27,7 @@ from pipeline.models import (
     RunSpec,
     RunStatus,
 )
+from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import headlines, state_words
 from tests.faulty_demo import Answer, FaultyDemo
 
@@ -250,6 +251,10 @@ async def test_a_derived_run_says_where_it_came_from_and_shows_no_saving(demo: F
     assert report["timing"]["saved_s"] is None
     assert not report["timing"]["interrupted"]
     assert "earlier run" in next(h.note for h in headlines(bundle.timing) if h.key == "saved")
+    chart = gantt_figure(bundle.plan, bundle.timing)
+    said = [note.text for note in chart.layout.annotations]
+    assert (said.count("taken over"), said.count("edited by you")) == (4, 1)
+    assert bundle.timing.agent("content_writer").segments.admission_s == 0
     words = {a.agent: state_words(a, bundle.timing) for a in bundle.timing.agents}
     assert (words["editor"], words["content_writer"]) == ("edited by you", "done, taken over")
     assert "edited_by_a_person" in bundle.markdown()

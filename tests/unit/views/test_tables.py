@@ -135,7 +135,7 @@ def test_figures_that_would_mislead_are_left_out_and_the_note_says_why() -> None
     assert (running[0].value_s, running[0].note) == (None, "The run goes on.")
     assert running[3].note == "Known when the run has ended."
     assert (resumed[3].value_s, resumed[3].share) == (None, None)
-    assert resumed[3].note == "Not given: the run was interrupted and continued."
+    assert resumed[3].note == "Not given: the run stood still in between."
 
 
 def test_a_run_that_failed_says_that_it_did_not_come_to_its_end() -> None:
