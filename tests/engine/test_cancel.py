@@ -15,8 +15,8 @@ from pipeline.agents.edited_output import edited_output
 from pipeline.agents.roster import ROSTER
 from pipeline.assembly import build_runtime
 from pipeline.derived import Edit
+from pipeline.engine.embedded import WATCH_S
 from pipeline.engine.loop_thread import LoopThread
-from pipeline.engine.service import WATCH_S
 from pipeline.events import RunFinished
 from pipeline.models import Mode, RunSpec, RunStatus
 from pipeline.settings import Settings

@@ -15,8 +15,7 @@ from pipeline.errors import SpecError
 from pipeline.events import RunDerived
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
 from pipeline.settings import Settings
-from pipeline.store import Store, database_file, database_url
-from pipeline.store import database as database_module
+from pipeline.store import Store, database_file, database_url, schema
 
 SPEC = RunSpec(topic="Tidal power")
 FACT = RunDerived(epoch=0, seq=1, at_s=0.0, parent="r0", date="2026-01-01", edited=["planner"])
@@ -28,7 +27,7 @@ OFFERED = (
 
 def upgrade_to(revision: str, file: Path) -> None:
     config = Config()
-    config.set_main_option("script_location", str(database_module._MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(schema.MIGRATIONS).replace("%", "%%"))
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -110,11 +109,10 @@ async def test_somebody_else_approves_nothing(store: Store) -> None:
 
 
 async def test_runs_stored_before_there_were_edits_are_read_as_unedited(
-    settings: Settings,
+    tmp_path: Path,
 ) -> None:
-    url = database_url(settings)
+    url = database_url(Settings(data_dir=tmp_path))
     file = database_file(url)
-    assert file is not None
     upgrade_to("0003", file)
     now = "2026-01-01 00:00:00.000000"
     with sqlite3.connect(file) as old:
