@@ -23,6 +23,7 @@ from pipeline.journal import Journal
 from pipeline.llm.admission import CircuitReading, GateSnapshot
 from pipeline.models import LOCAL_OWNER, AgentOutput, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.owners import new_share_token, share_hash
+from pipeline.redaction import without_known
 from pipeline.settings import Settings
 
 START_TIMEOUT_S = 60.0  # migrations included
@@ -299,7 +300,7 @@ class Runtime:
         """
         journal = self.journal(run_id)
         if journal is not None:
-            return {name: journal.text(name) for name in list(journal.texts)}
+            return {name: without_known(journal.text(name)) for name in list(journal.texts)}
         stored = self.call(self._running.store.partial_texts(run_id))
         return {name: partial.text for name, partial in stored.items()}
 

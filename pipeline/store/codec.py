@@ -52,8 +52,8 @@ def from_json(payload: bytes) -> Any:
 
 
 def text_bytes(text: str) -> bytes:
-    """What a model wrote, as it is stored."""
-    return text.encode("utf-8", "surrogatepass")
+    """What a model wrote, as it is stored: without keys."""
+    return without_known(text).encode("utf-8", "surrogatepass")
 
 
 def text_of(payload: bytes) -> str:
