@@ -231,14 +231,14 @@ def test_over_any_stretch_two_processes_take_no_more_than_the_limit_gives(
     """Time passes by moving the row's own times back; what really passes comes on top."""
     two, rpm, tpm = limited
     key = ("http://h/v1", secrets.token_hex(8))
-    began_s, passed_s, requests, tokens = time.monotonic(), 0.0, 0, 0.0
-    last = Lease(0, 0.0)
+    passed_s, last = 0.0, Lease(0, 0.0)
+    taken: list[tuple[float, float, float]] = []  # asked when; requests, tokens
     for number, (step, count, value) in enumerate(steps):
         process = two[number % 2]
+        asked_s = passed_s + time.monotonic()
         if step == "reserve":
             last = loop.call(process.reserve(key, count, count * value), 10)
-            requests += last.requests
-            tokens += last.tokens
+            taken.append((asked_s, last.requests, last.tokens))
             assert (last.requests == 0) == (last.wait_s > 0.0)
             assert last.requests <= count
         elif step == "pass":
@@ -246,12 +246,16 @@ def test_over_any_stretch_two_processes_take_no_more_than_the_limit_gives(
             passed_s += value
         else:  # a call used less than it had reserved
             loop.call(process.settle(key, 0, last.tokens * value), 10)
-            tokens -= last.tokens * value
+            taken.append((asked_s, 0.0, -last.tokens * value))
             last = Lease(0, 0.0)
 
-        real_s = passed_s + time.monotonic() - began_s
-        assert requests <= max(1.0, rpm / 600) + rpm / 60 * real_s + 1e-3
-        assert tokens <= tpm + tpm / 60 * real_s + 1e-3
+        now_s = passed_s + time.monotonic()
+        for first, (since_s, _, _) in enumerate(taken):
+            stretch_s = now_s - since_s
+            requests = sum(entry[1] for entry in taken[first:])
+            tokens = sum(entry[2] for entry in taken[first:])
+            assert requests <= max(1.0, rpm / 600) + rpm / 60 * stretch_s + 1e-3
+            assert tokens <= tpm + tpm / 60 * stretch_s + 1e-3
 
 
 async def pass_time(limits: PostgresLimits, key: tuple[str, str], seconds: float) -> None:
