@@ -45,8 +45,14 @@ class LocalPostgres:
             if self._user:
                 shutil.chown(folder, self._user)
             folder.chmod(0o700)
-        if not (data / "PG_VERSION").exists():
-            self._run("initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--auth=trust")
+        try:
+            if not (data / "PG_VERSION").exists():
+                self._run("initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--auth=trust")
+        except PermissionError as error:
+            raise RuntimeError(
+                f"PostgreSQL does not run as root, and {self._user} may not enter {self._folder}. "
+                "Work as another user, or set GANTRY_DATA_DIR to a folder that all may enter."
+            ) from error
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "bin" / "postgres", "-D", data, "-k", self._socket, "-h", ""],
