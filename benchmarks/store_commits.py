@@ -3,7 +3,8 @@
 Real databases on this machine's disk, both told to survive a power cut (SQLite `synchronous=FULL`,
 PostgreSQL with `fsync` and `synchronous_commit` on). A commit holds the checkpoint, its facts and the
 fence. `python -m benchmarks.store_commits [--url postgresql+asyncpg://…]`; without a URL it starts the
-PostgreSQL of the tests, with their settings except that `fsync` is on.
+PostgreSQL of the tests, with their settings except that `fsync` is on. Beside it: how long a process
+waits for a lease of shared limits.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.events import AgentStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, Usage
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
+from pipeline.store.shared_limits import PostgresLimits
 from tests import postgres
 
 OUTPUT_CHARS = 6_000  # an article's draft
@@ -53,6 +55,24 @@ async def measure(settings: Settings, runs: int) -> list[float]:
 
     await asyncio.gather(*(work(run_id) for run_id in run_ids))
     await store.aclose()
+    return sorted(took_ms)
+
+
+async def measure_leases(url: str, askers: int) -> list[float]:
+    """Milliseconds of each question for a lease, from processes' worth of `askers`, sorted."""
+    took_ms: list[float] = []
+    limits = [PostgresLimits(database_url(Settings(database_url=url))) for _ in range(askers)]
+
+    async def ask(one: PostgresLimits) -> None:
+        await one.reserve(("http://endpoint/v1", "model"), 1, 1_000.0)  # connects
+        for _ in range(ROUNDS):
+            began_s = time.perf_counter()
+            await one.reserve(("http://endpoint/v1", "model"), 1, 1_000.0)
+            took_ms.append((time.perf_counter() - began_s) * 1_000)
+
+    await asyncio.gather(*(ask(one) for one in limits))
+    for one in limits:
+        await one.aclose()
     return sorted(took_ms)
 
 
@@ -90,6 +110,12 @@ def main() -> None:
                     f"{name:10}  {runs:3} runs  p50 {percentile(took_ms, 0.5):6.2f} ms  "
                     f"p95 {percentile(took_ms, 0.95):6.2f} ms"
                 )
+        for askers in (1, 8):
+            took_ms = asyncio.run(measure_leases(url, askers))
+            print(
+                f"lease       {askers:3} at once  p50 {percentile(took_ms, 0.5):6.2f} ms  "
+                f"p95 {percentile(took_ms, 0.95):6.2f} ms"
+            )
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class PostgresDatabase:
         ends_at = loop.time() + READ_PATIENCE_S
         while True:
             try:
-                return await _Transaction(self._reading).carry_out(ask)
+                return await _Transaction(self._reading, writes=False).carry_out(ask)
             except (StoreUnreachable, _NotCommitted):
                 if loop.time() >= ends_at:
                     raise
@@ -148,8 +148,9 @@ class _NotCommitted(StoreBusy):
 class _Transaction:
     """One attempt at one transaction; knows whether its COMMIT was under way when it failed."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, writes: bool = True) -> None:
         self._engine = engine
+        self._writes = writes
         self._is_committing = False
 
     async def carry_out(self, work: Callable[[Connection], T]) -> T:
@@ -172,7 +173,7 @@ class _Transaction:
     def _run(self, connection: Connection, work: Callable[[Connection], T]) -> T:
         with connection.begin() as transaction:
             result = work(connection)
-            self._is_committing = True
+            self._is_committing = self._writes
             transaction.commit()
         return result
 

@@ -53,7 +53,7 @@ class PostgresLimits:
 
     async def reserve(self, key: GateKey, requests: int, tokens: float) -> Lease:
         """Take up to so much at once; less, or nothing and `wait_s`, when there is not enough."""
-        need = tokens / max(1, requests)  # of one call
+        need = round(tokens / max(1, requests), 3)  # of one call; no quotient by next to nothing
         row = await self._change(_RESERVE, key, requests, need)
         granted, wait_s = int(row["granted"]), float(row["wait_s"])
         return Lease(granted, granted * need, wait_s=wait_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -172,3 +173,39 @@ async def test_a_schema_that_others_are_changing_is_said(
 
     assert "try again" in caught.value.hint
     await outside.close()
+
+
+async def test_a_user_without_rights_is_told_what_to_ask_for(postgres: PostgresServer) -> None:
+    url = url_of(postgres.migrated_database())
+    postgres.ask("CREATE ROLE visitor LOGIN")
+    try:
+        with pytest.raises(StoreError, match="does not give this user the rights") as caught:
+            await open_database(url.set(username="visitor"))
+    finally:
+        postgres.ask("DROP ROLE visitor")
+
+    assert "owner" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "part"),
+    [
+        (asyncpg.DiskFullError("no space"), StoreError, "the server's disk is full. Free"),
+        (asyncpg.OutOfMemoryError("x"), StoreError, "out of memory"),
+        (asyncpg.TooManyConnectionsError("x"), StoreBusy, "max_connections"),
+        (asyncpg.CannotConnectNowError("starting up"), StoreUnreachable, "(starting up)"),
+        (asyncpg.AdminShutdownError("bye"), StoreUnreachable, "(bye)"),
+        (asyncpg.UndefinedTableError("no\n  table."), StoreError, "reports: no table."),
+    ],
+)
+def test_what_a_server_says_becomes_what_to_do(
+    error: asyncpg.PostgresError, kind: type[StoreError], part: str
+) -> None:
+    url = url_of("postgresql://ann:hush@host:5433/base")
+
+    said = postgresql._error_for(url, error, in_doubt=False)
+
+    assert type(said) is kind
+    assert part in str(said)
+    assert "base on host:5433" in str(said)
+    assert "hush" not in str(said)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from pipeline.llm.admission import Gate, SharedLimits, Ticket, lease
+from pipeline.engine.loop_thread import LoopThread
+from pipeline.llm.admission import Gate, Lease, SharedLimits, Ticket, lease
 from pipeline.models import ToldLimit
 from pipeline.settings import Settings
 from pipeline.store import database_url, migrate
@@ -182,6 +188,83 @@ async def test_the_last_configured_limit_holds(url: URL) -> None:
     assert (await none.reserve(KEY, 9, 9_000.0)).requests == 9
     for each in (old, new, none):
         await each.aclose()
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[LoopThread]:
+    thread = LoopThread("limits-under-test")
+    thread.start()
+    yield thread
+    assert thread.close(5)
+
+
+Pair = tuple[list[PostgresLimits], float, float]
+
+
+@pytest.fixture(scope="module", params=[(120.0, 1e6), (60_000.0, 6_000.0)], ids=["calls", "tokens"])
+def limited(
+    request: pytest.FixtureRequest, postgres: PostgresServer, loop: LoopThread
+) -> Iterator[Pair]:
+    """As two processes have them; requests and tokens a minute, one of which is short."""
+    url = database_url(Settings(database_url=postgres.migrated_database()))
+    two = [PostgresLimits(url, *request.param) for _ in range(2)]
+    yield two, *request.param
+    for each in two:
+        loop.call(each.aclose(), 10)
+
+
+asked = st.lists(
+    st.one_of(
+        st.tuples(st.just("reserve"), st.integers(1, 20), st.floats(0, 900)),
+        st.tuples(st.just("pass"), st.just(0), st.floats(0, 30)),
+        st.tuples(st.just("back"), st.just(0), st.floats(0, 1)),
+    ),
+    max_size=25,
+)
+
+
+@hypothesis_settings(max_examples=25, deadline=None)
+@given(steps=asked)
+def test_over_any_stretch_two_processes_take_no_more_than_the_limit_gives(
+    loop: LoopThread, limited: Pair, steps: list[tuple[str, int, float]]
+) -> None:
+    """Time passes by moving the row's own times back; what really passes comes on top."""
+    two, rpm, tpm = limited
+    key = ("http://h/v1", secrets.token_hex(8))
+    passed_s, last = 0.0, Lease(0, 0.0)
+    taken: list[tuple[float, float, float]] = []  # asked when; requests, tokens
+    for number, (step, count, value) in enumerate(steps):
+        process = two[number % 2]
+        asked_s = passed_s + time.monotonic()
+        if step == "reserve":
+            last = loop.call(process.reserve(key, count, count * value), 10)
+            taken.append((asked_s, last.requests, last.tokens))
+            assert (last.requests == 0) == (last.wait_s > 0.0)
+            assert last.requests <= count
+        elif step == "pass":
+            loop.call(pass_time(process, key, value), 10)
+            passed_s += value
+        else:  # a call used less than it had reserved
+            loop.call(process.settle(key, 0, last.tokens * value), 10)
+            taken.append((asked_s, 0.0, -last.tokens * value))
+            last = Lease(0, 0.0)
+
+        now_s = passed_s + time.monotonic()
+        for first, (since_s, _, _) in enumerate(taken):
+            stretch_s = now_s - since_s
+            requests = sum(entry[1] for entry in taken[first:])
+            tokens = sum(entry[2] for entry in taken[first:])
+            assert requests <= max(1.0, rpm / 600) + rpm / 60 * stretch_s + 1e-3
+            assert tokens <= tpm + tpm / 60 * stretch_s + 1e-3
+
+
+async def pass_time(limits: PostgresLimits, key: tuple[str, str], seconds: float) -> None:
+    pool = await limits._connected()
+    await pool.execute(
+        "UPDATE shared_limits SET at = at - make_interval(secs => $2) WHERE model = $1",
+        key[1],
+        seconds,
+    )
 
 
 TAKE_ALL = """
