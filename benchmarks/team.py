@@ -36,6 +36,7 @@ from pipeline.web.hub import Hub
 from pipeline.web.live_source import open_run_source
 from scripts.local_postgres import LocalPostgres
 
+NAMES = ("starts", "one", "two", "live")
 AGENTS = ("topic_planner", "content_writer", "editor")
 STARTS, QUEUED_RUNS, AT_ONCE = 200, 200, 8
 CALL_S = 0.3
@@ -159,6 +160,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--worker", nargs=2, metavar=("LOG", "CONCURRENCY"))
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(NAMES)}; default: all")
     options = parser.parse_args()
     if options.worker:
         log, concurrency = options.worker
@@ -166,10 +168,10 @@ def main() -> None:
         work(runtime, on_alive=lambda: print("ready", flush=True))
         return
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
-        _measure(Path(folder))
+        _measure(Path(folder), options.names or NAMES)
 
 
-def _measure(folder: Path) -> None:
+def _measure(folder: Path, names: Sequence[str]) -> None:
     folder.chmod(0o711)
     goes_first = claim(None)  # the server and the workers too: they inherit it
     postgres = LocalPostgres(folder / "postgres")
@@ -178,7 +180,7 @@ def _measure(folder: Path) -> None:
         load = os.getloadavg()[0]
         print(json.dumps({"machine": describe(), "load": load, "goes_first": goes_first}))
         results = {}
-        for name in ("starts", "one", "two", "live"):
+        for name in names:
             postgres.create(name)
             log = folder / f"{name}.log"
             log.touch()
@@ -195,8 +197,9 @@ def _measure(folder: Path) -> None:
                 print(f"token → page: p50 {p50:.0f} ms, p95 {p95:.0f} ms ({len(delays)} tokens)")
             else:
                 results[name] = measure_throughput(settings, log, 1 if name == "one" else 2)
-        one, two = results["one"], results["two"]
-        print(f"{QUEUED_RUNS} runs: one worker {one:.2f} s, two {two:.2f} s, {one / two:.2f} ×")
+        if len(results) == 2:
+            one, two = results["one"], results["two"]
+            print(f"{QUEUED_RUNS} runs: one worker {one:.2f} s, two {two:.2f} s, {one / two:.2f} ×")
         print(f"load at the end {os.getloadavg()[0]:.1f}")
     finally:
         postgres.stop()

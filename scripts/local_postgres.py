@@ -45,6 +45,7 @@ class LocalPostgres:
             if self._user:
                 shutil.chown(folder, self._user)
             folder.chmod(0o700)
+        self._check_access()
         if not (data / "PG_VERSION").exists():
             self._run("initdb", "-D", data, "-U", "postgres", "--encoding=UTF8", "--auth=trust")
         with (self._folder / "log").open("ab") as log:
@@ -82,6 +83,16 @@ class LocalPostgres:
                 last = "\n".join((self._folder / "log").read_text().splitlines()[-5:])
                 raise RuntimeError(f"PostgreSQL does not start:\n{last}")
             time.sleep(0.1)
+
+    def _check_access(self) -> None:
+        if not self._user:
+            return
+        probe = ["test", "-x", str(self._folder)]
+        if subprocess.run(probe, check=False, user=self._user, cwd="/").returncode != 0:
+            raise RuntimeError(
+                f"PostgreSQL does not run as root, and `{self._user}` may not enter {self._folder}. "
+                "Work as another user, or set GANTRY_DATA_DIR to a folder that all may enter."
+            )
 
     def _is_ready(self) -> bool:
         command = [str(self._programs / "bin" / "pg_isready"), "-q", *self._connection]

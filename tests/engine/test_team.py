@@ -370,7 +370,9 @@ def keep_watching(team: Team, run_id: str) -> Journal:
     return team.web.journal(run_id) or Journal(run_id, epoch=0)
 
 
-def test_a_typed_key_executes_where_it_was_typed_and_no_worker_takes_it(team: Team) -> None:
+def test_a_typed_key_executes_where_it_was_typed_and_no_worker_takes_it(
+    team: Team, postgres: PostgresServer
+) -> None:
     team.worker(0.2)
     pipeline = ScriptedPipeline()
     with Runtime(team.settings, pipeline) as web:
@@ -381,6 +383,11 @@ def test_a_typed_key_executes_where_it_was_typed_and_no_worker_takes_it(team: Te
     assert record.status is RunStatus.DONE
     assert pipeline.worked == ["planner", "writer", "editor"]
     assert team.calls(run_id) == []
+    database = make_url(str(team.settings.database_url)).database
+    assert database is not None
+    for table in ("runs", "events", "checkpoints", "pgqueuer", "pgqueuer_log"):
+        rows = repr([dict(row) for row in postgres.ask(f"SELECT * FROM {table}", database)])
+        assert "sk-typed" not in rows
 
 
 def test_a_typed_key_that_died_with_its_process_is_asked_for(team: Team) -> None:
