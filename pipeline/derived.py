@@ -19,6 +19,7 @@ from pipeline.agents.roster import ROSTER
 from pipeline.errors import SpecError
 from pipeline.events import AgentFinished, AnyEvent, CallSent, RunDerived, RunStarted, of_kind
 from pipeline.models import (
+    ADDITIONS_MAX,
     AgentOutput,
     AgentSpec,
     AgentState,
@@ -179,6 +180,11 @@ def derive(parent: Parent, edits: Edits) -> Derivation:
             additions[name] = clean_addition(edit.addition)
         elif edit.addition is not None:
             additions.pop(name, None)
+    if len(additions) > ADDITIONS_MAX:
+        raise SpecError(
+            f"{len(additions)} agents have additions to their prompts; the limit is {ADDITIONS_MAX}.",
+            "Take one back: empty its field.",
+        )
     spec = parent.run.spec
     spec = spec.model_copy(
         update={

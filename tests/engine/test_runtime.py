@@ -336,6 +336,47 @@ def test_a_typed_key_serves_the_same_address_only(
     assert pipeline.contexts[-1].typed_endpoint == KEY
 
 
+def test_an_approval_after_a_restart_asks_for_the_key_that_is_gone(
+    start: StartRuntime, pipeline: ScriptedPipeline
+) -> None:
+    pipeline.outcome = RunOutcome(RunStatus.WAITING_APPROVAL)
+    first = start(pipeline)
+    run_id = first.submit(SPEC, typed_endpoint=KEY)
+    assert status_after(first, run_id) is RunStatus.WAITING_APPROVAL
+    first.close()
+    second = start(pipeline)
+
+    second.approve(run_id)
+
+    assert status_after(second, run_id) is RunStatus.NEEDS_KEY
+    pipeline.outcome = RunOutcome(RunStatus.DONE)
+    second.resume(run_id, typed_endpoint=KEY)
+    assert status_after(second, run_id) is RunStatus.DONE
+    assert pipeline.specs[-1].outline_approved
+    assert pipeline.contexts[-1].typed_endpoint == KEY
+
+
+def test_a_run_derived_from_one_on_a_typed_key_goes_to_the_same_place_with_a_key(
+    start: StartRuntime, pipeline: ScriptedPipeline
+) -> None:
+    first = start(pipeline)
+    run_id = first.submit(SPEC, typed_endpoint=KEY)
+    assert status_after(first, run_id) is RunStatus.DONE
+    first.close()
+    second = start(pipeline)
+
+    with pytest.raises(SpecError, match="key of this run is gone"):
+        second.rerun(run_id, {})
+    with pytest.raises(SpecError, match="does not use"):
+        second.rerun(run_id, {}, typed_endpoint=replace(KEY, base_url="http://127.0.0.1:8/v1"))
+    assert second.count() == 1
+    child = second.rerun(run_id, {}, typed_endpoint=KEY)
+
+    assert status_after(second, child) is RunStatus.DONE
+    assert pipeline.contexts[-1].typed_endpoint == KEY
+    assert pipeline.worked == list(AGENTS)  # the parent's: nothing was done again
+
+
 def test_closing_leaves_runs_running_and_the_next_start_continues_them(
     make: MakeRuntime, pipeline: ScriptedPipeline
 ) -> None:
