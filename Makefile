@@ -69,8 +69,9 @@ bench-what-if: venv-dev ## Measure how far off the Plan lab's predictions are (2
 bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 	$(PY) -m benchmarks.live_view
 
-crash-campaign: venv-dev ## kill -9 the engine 200 times while it works, see what that cost (15 minutes)
+crash-campaign: venv-dev ## kill -9 the engine, then workers, 200 times each; see what that cost (25 minutes)
 	$(PY) -m scripts.crash_campaign --kills $(KILLS)
+	$(PY) -m scripts.crash_campaign --kills $(KILLS) --seed 2 --target workers
 
 lock: venv-dev ## Resolve the pinned, hashed requirements again, for all platforms
 	$(LOCK) --upgrade requirements.in -o requirements.txt

@@ -33,10 +33,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=4, help="unfinished runs at any time")
     parser.add_argument("--longest", type=float, default=5.0, help="seconds a process may live")
+    parser.add_argument("--aimed", action="store_true", help="count it from the first call")
     parser.add_argument("--target", choices=TARGETS, default="engine")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    order = Order(asked.kills, asked.seed, asked.at_once, asked.longest)
+    order = Order(asked.kills, asked.seed, asked.at_once, asked.longest, asked.aimed)
     verdict, poisoned = asyncio.run(carry_out(order, asked.target))
     for line in lines(verdict, poisoned):
         print(line)
@@ -68,7 +69,8 @@ def lines(verdict: Verdict, poisoned: int) -> list[str]:
     """The figures, for people."""
     took = sorted(verdict.recovery_s)
     found = [
-        f"{verdict.kills} kills; {verdict.runs} runs, {verdict.agents_finished} finished agents",
+        f"{verdict.kills} kills; {verdict.runs} runs, {verdict.runs_interrupted} of them interrupted; "
+        f"{verdict.agents_finished} finished agents",
         f"finished agents asked again: {verdict.finished_called_again}",
         f"calls: {verdict.calls}, of them again: {verdict.calls_again}",
         f"stopped as poison by chance and continued: {poisoned}",

@@ -3,6 +3,9 @@
 `quick` is `make check`'s profile: fewer examples, the same ones each time. `make test` looks wider.
 """
 
+import logging
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +27,15 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Every command and the server set up logging for their whole process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    root.handlers[:] = [h for h in root.handlers if h in handlers]
+    root.setLevel(level)

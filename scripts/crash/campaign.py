@@ -26,17 +26,22 @@ from scripts.crash.targets import Target
 TOPICS = ("Heat pumps in old buildings", "Beekeeping for beginners", "Code review that helps")
 MODEL, REFERENCE_MODEL = "gantry-demo-fast", "gantry-demo-instant"
 END_TIMEOUT_S = 180.0
+CALL_TIMEOUT_S = 60.0
 POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How much to do. A process lives between 0 and `longest_s` seconds; `at_once` runs are unfinished."""
+    """How much to do. A process lives between 0 and `longest_s` seconds; `at_once` runs are unfinished.
+
+    With `is_aimed` its life counts from its first call: on a slow machine too every kill hits work.
+    """
 
     kills: int
     seed: int = 1
     at_once: int = 4
     longest_s: float = 5.0
+    is_aimed: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +65,8 @@ class Campaign:
             for number in range(self.order.kills):
                 await self._top_up(store, rng)
                 await self._start()
+                if self.order.is_aimed:
+                    await self._until_called()
                 await asyncio.sleep(rng.uniform(0, self.order.longest_s))
                 self.kills.append(time.time())
                 await self.target.kill(rng)
@@ -75,6 +82,12 @@ class Campaign:
     async def _start(self) -> None:
         self.starts.append(time.time())
         await self.target.start()
+
+    async def _until_called(self) -> None:
+        known = len(self.provider.requests)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            while len(self.provider.requests) == known:  # noqa: ASYNC110 - the provider's handler
+                await asyncio.sleep(POLL_S)
 
     async def _top_up(self, store: Store, rng: random.Random) -> None:
         await self._continue_poisoned(store)

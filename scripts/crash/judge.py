@@ -46,6 +46,7 @@ class Verdict:
 
     runs: int = 0
     kills: int = 0
+    runs_interrupted: int = 0  # at least once
     agents_finished: int = 0
     calls: int = 0
     calls_again: int = 0  # beyond those of the undisturbed runs
@@ -90,6 +91,7 @@ def _judge_run(run: RunSeen, asked: Mapping[str, Sequence[float]], verdict: Verd
         problem("facts are missing or doubled")
     if {name: one.text for name, one in run.kept.items()} != dict(run.expected):
         problem("the texts are not those of the same run undisturbed")
+    verdict.runs_interrupted += run.epochs > 1
     verdict.agents_finished += len(run.kept)
     for agent, times in asked.items():
         verdict.calls += len(times)

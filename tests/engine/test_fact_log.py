@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +13,6 @@ from pipeline.logs import set_up_logging
 from pipeline.models import RunSpec, RunStatus
 from pipeline.settings import Settings
 from tests.faulty_demo import TOKEN, Answer, FaultyDemo
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
-    yield
-    root.handlers[:], level, sys.excepthook, threading.excepthook = before
-    root.setLevel(level)
 
 
 async def test_a_run_with_a_failed_attempt_logs_it_and_no_key(

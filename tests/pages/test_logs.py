@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
 import streamlit.logger
@@ -15,15 +12,8 @@ from pages._logs import set_up_server_logging
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    for module, name in ((streamlit.logger, "setup_formatter"), (sys, "excepthook")):
-        monkeypatch.setattr(module, name, getattr(module, name))
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def streamlit_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamlit.logger, "setup_formatter", streamlit.logger.setup_formatter)
 
 
 @pytest.mark.parametrize("name", ["streamlit.runtime", "streamlit.made_later", "uvicorn.error"])

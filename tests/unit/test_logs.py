@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -21,15 +19,8 @@ ODD = "Bees\n2026-01-01 ERROR forged\x1b[2J\u2028\u202e"
 
 
 @pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """A logger that writes as the process does, and leaves the process as it was."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield logging.getLogger("pipeline.tests")
-    sys.excepthook, threading.excepthook = hooks
-    root.handlers[:] = before
-    root.setLevel(level)
+def logger() -> logging.Logger:
+    return logging.getLogger("pipeline.tests")
 
 
 def line_of(text: str) -> dict[str, object]:
