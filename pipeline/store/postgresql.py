@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ IDLE_IN_TRANSACTION_MS = 10_000  # a process frozen in mid-transaction holds its
 MIGRATION_WAIT_MS = 15_000  # for another process that brings the schema up to date
 READ_PATIENCE_S = 5.0  # how long a question waits for a server that restarts
 PAUSE_S = 0.1  # between tries meanwhile
+ATTEMPTS = 4  # of a write that was certainly not committed
 MIGRATION_LOCK = 0x6761_6E74_7279  # "gantry": the advisory lock of whoever changes the schema
 CLOSE_TIMEOUT_S = 5.0
 
@@ -126,13 +128,15 @@ class PostgresDatabase:
             await asyncio.sleep(PAUSE_S)
 
     async def _write(self, change: Callable[[Connection], T]) -> T:
-        try:
-            return await _Transaction(self._engine).carry_out(change)
-        except _NotCommitted:
-            pass
-        except StoreUnreachable as error:
-            if error.in_doubt:
-                raise
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return await _Transaction(self._engine).carry_out(change)
+            except _NotCommitted:
+                # not at once: whoever locked us out has to get by first
+                await asyncio.sleep(random.uniform(0, PAUSE_S * attempt))
+            except StoreUnreachable as error:
+                if error.in_doubt or attempt > 1:
+                    raise
         return await _Transaction(self._engine).carry_out(change)
 
 
