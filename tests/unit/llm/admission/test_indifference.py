@@ -56,4 +56,4 @@ def test_an_endpoint_that_refuses_a_tenth_of_everything_is_not_asked_ever_slower
 
     assert len(sent_at) == 3_000
     last = sent_at[-500:]
-    assert (len(last) - 1) / (last[-1] - last[0]) > 50.0  # a second; with slots alone 320
+    assert (len(last) - 1) / (last[-1] - last[0]) > 20.0  # a second; without the notice below 1
