@@ -61,6 +61,7 @@ def open_page(
 
 def shoot(page: Page, out: Path, name: str) -> None:
     page.wait_for_function("document.fonts.ready.then(() => true)")
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
     page.screenshot(path=out / f"{name}.png")
     print(out / f"{name}.png")
 

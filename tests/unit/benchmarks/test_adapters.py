@@ -31,11 +31,16 @@ def test_gantry_asks_again_for_every_spoiled_answer(fault: str) -> None:
     assert (result["runs_finished"], result["spoiled"], result["recovered"]) == (2, 20, 20)
 
 
+# A pool opens what it may hold when it is first needed: a reader's connection to the database is two
+# files. Whatever a run leaves behind is there hundreds of times.
+LAZY = 4
+
+
 def test_nothing_is_left_behind_after_a_thousand_runs() -> None:
     result = measured("gantry", "leftovers", {"runs": 1_000, "at_once": 25})
 
     left = {name: value for name, value in result.items() if name.startswith("left_")}
-    assert {n: v for n, v in left.items() if n != "left_rss" and v > 0} == {}
+    assert {n: v for n, v in left.items() if n != "left_rss" and v > LAZY} == {}
     assert result["kb_per_run"] < 50  # caches fill; an unbounded log of events would be more
 
 
