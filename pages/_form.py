@@ -238,7 +238,7 @@ def _details() -> None:
 def _budget_fields() -> None:
     with st.container(horizontal=True, gap="small", key="budget"):
         st.number_input(
-            "Budget, in tokens",
+            "Budget in tokens",
             min_value=1,
             step=1000,
             key="max_tokens",
@@ -248,7 +248,7 @@ def _budget_fields() -> None:
             persist_state=KEEP,
         )
         st.number_input(
-            "Budget, in US dollars",
+            "Budget in USD",
             min_value=0.0001,
             step=0.1,
             format="%.4g",

@@ -17,7 +17,7 @@ from pipeline.errors import BudgetExceeded
 from pipeline.models import RunSpec
 from pipeline.prices import MICRO, money
 
-BYTES_PER_TOKEN = 3.0  # fewer than in any common text: a reservation should not be too small
+BYTES_PER_TOKEN = 3.0  # an estimate on the high side: ordinary text has about four
 OUTPUT_TOKENS = 4_096  # reserved for the answer of a call that sets no limit of its own
 
 
@@ -145,5 +145,5 @@ class Ledger(Protocol):
 
 
 def tokens_at_most(*texts: str) -> int:
-    """No text of these has more tokens, by the bytes it takes."""
+    """An estimate on the high side of the tokens in these texts, by the bytes they take."""
     return math.ceil(sum(len(t.encode("utf-8", "replace")) for t in texts) / BYTES_PER_TOKEN)

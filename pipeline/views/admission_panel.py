@@ -52,7 +52,8 @@ def admission_message(
 
 def _summary(gates: Sequence[GateSnapshot]) -> str:
     in_flight = sum(gate.in_flight for gate in gates)
-    waiting = sum(gate.waiting for gate in gates)
+    down = {gate.endpoint: gate.circuit for gate in gates if gate.circuit}
+    waiting = sum(gate.waiting for gate in gates) + sum(each.waiting for each in down.values())
     refused = sum(gate.refused_last_minute for gate in gates)
     cooling_s = max((gate.cooling_s for gate in gates), default=0.0)
     parts = [f"{in_flight} in flight", f"{waiting} waiting"]
@@ -60,7 +61,6 @@ def _summary(gates: Sequence[GateSnapshot]) -> str:
         parts.append(f"{refused} refused in the last minute")
     if cooling_s > 0:
         parts.append(f"cooling {cooling_s:.0f} s")
-    down = {gate.endpoint for gate in gates if gate.circuit}
     if down:
         parts.insert(0, "endpoint down" if len(down) == 1 else f"{len(down)} endpoints down")
     return ", ".join(parts)
