@@ -21,9 +21,10 @@ NAME = "gantry.sqlite3"
 
 @pytest.mark.slow
 def test_after_a_restore_unfinished_runs_go_on_and_finished_ones_open(
-    settings: Settings, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    data, backup = settings.data_dir, tmp_path / "backup.sqlite3"
+    data, backup = tmp_path / "data", tmp_path / "backup.sqlite3"
+    settings = Settings(data_dir=data, database_url=None)
     with Runtime(settings, ScriptedPipeline()) as runtime:
         done = runtime.submit(RunSpec(topic="Done before"))
         assert runtime.wait(done, 10)
