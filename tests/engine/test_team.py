@@ -37,6 +37,9 @@ T = TypeVar("T")
 SPEC = RunSpec(topic="Tidal power")
 ROOT = Path(__file__).parents[2]
 
+SLACK_S = 15.0  # of a busy machine; benchmarks measure
+LONG_LEASE_S = 60.0
+
 
 @dataclass(frozen=True)
 class Note:
@@ -169,7 +172,7 @@ def test_after_kill_9_another_worker_continues_and_calls_no_finished_agent_again
     )
 
     assert taken_over
-    assert time.monotonic() - killed_at <= LEASE_S + 2
+    assert time.monotonic() - killed_at <= LEASE_S + SLACK_S  # by the lease, not by a later look
     for run_id in run_ids:
         team.ended(run_id)
     team.check_nothing_twice()
@@ -194,6 +197,7 @@ def test_a_frozen_worker_writes_nothing_and_ends_when_it_wakes(team: Team) -> No
 
 
 def test_a_stopped_worker_hands_its_runs_over_at_once(team: Team) -> None:
+    team.settings = team.settings.model_copy(update={"lease_s": LONG_LEASE_S})
     first = team.worker(15)
     run_id = team.web.submit(SPEC)
     team.called(run_id, "planner")
@@ -205,7 +209,7 @@ def test_a_stopped_worker_hands_its_runs_over_at_once(team: Team) -> None:
     stopped_at = time.monotonic()
 
     team.ended(run_id)
-    assert time.monotonic() - stopped_at < LEASE_S, "the lease had to run out"
+    assert time.monotonic() - stopped_at < LONG_LEASE_S, "the lease had to run out"
     assert first.process.wait(10) == 0
     assert team.calls(run_id)[-1].pid == second.pid
 
