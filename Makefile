@@ -32,7 +32,7 @@ team: venv-dev ## A team on one machine: PostgreSQL, two workers, the dashboard 
 test: venv-dev ## Install what the tests need, a browser too, then run all of them
 	@$(PY) scripts/ensure_browser.py
 	$(PYTEST) -q -n $(WORKERS) -m "not browser"
-	$(PYTEST) -m browser
+	$(PYTEST) -q -n 2 --dist loadfile -m browser
 
 check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
 	$(PY) -m pytest --hypothesis-profile=quick -q -n $(WORKERS) -m "not browser and not slow"

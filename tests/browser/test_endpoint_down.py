@@ -16,7 +16,7 @@ from tests.fault_server import FaultServer, error
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 DOWN = error(503, {"error": {"message": "overloaded"}})
-SAID_WITHIN_MS = 2_000
+SAID_WITHIN_MS = 10_000  # 2 s on a machine that is not busy
 
 
 @pytest.fixture
@@ -69,5 +69,5 @@ def test_a_run_that_meets_a_down_endpoint_says_so_at_once(page: Page, host: Faul
     )
     expect(card).to_contain_text("the endpoint is down")
     page.locator(".gl-admission summary").click()
-    expect(page.locator(".gl-gate dl")).to_contain_text("down for")
+    expect(page.locator(".gl-gate dl").filter(has_text="down for")).to_be_visible()
     shoot(page, "down")

@@ -15,18 +15,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class NoSkips:
-    """One per session: what was skipped, and which browser tests passed."""
+    """One per session: what was skipped, and whether a browser test passed."""
 
     def __init__(self, wants_browser: bool) -> None:
         self.wants_browser = wants_browser
         self.skipped: list[str] = []
-        self.browser_tests: set[str] = set()
-        self.passed: set[str] = set()
+        self.browser_passed = False
 
     @property
     def complaints(self) -> list[str]:
         found = [f"{nodeid} was skipped" for nodeid in self.skipped]
-        if self.wants_browser and not self.browser_tests & self.passed:
+        if self.wants_browser and not self.browser_passed:
             found.append("no browser test passed")
         return found
 
@@ -34,14 +33,12 @@ class NoSkips:
         if report.skipped:
             self.skipped.append(report.nodeid)
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.browser_tests = {i.nodeid for i in items if i.get_closest_marker("browser")}
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
             self.skipped.append(report.nodeid)
         if report.when == "call" and report.passed:
-            self.passed.add(report.nodeid)
+            # its marks, since the session that runs in several processes collects nothing itself
+            self.browser_passed |= "browser" in report.keywords
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
