@@ -13,13 +13,19 @@ from sqlalchemy import select
 
 from pipeline.budgets import Amount, Limits, Spent
 from pipeline.errors import BudgetExceeded
+from pipeline.llm.budget import Budget
+from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, Usage
+from pipeline.prices import PriceTable
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
 from pipeline.store.tables import holds, spending
+from tests.fault_server import FaultServer
 from tests.store.outside import OutsidePostgres
+from tests.unit.llm.conftest import ASK, Log
 
 LIMITS = Limits(run_tokens=1_000, day_tokens=1_500)
+LIMITS_OF_A_CALL = Limits(day_tokens=100_000)
 YESTERDAY = "2000-01-01"
 
 on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
@@ -247,3 +253,26 @@ async def test_the_day_is_locked_after_all_else_that_a_process_stores_with_it(
     spent, _ = await both
     assert spent.day == Amount(200)
     assert list(await store.checkpoints("a", "ann")) == ["writer"]
+
+
+@on_postgresql
+async def test_a_call_cancelled_while_its_reservation_is_stored_costs_nothing(
+    settings: Settings, store: Store
+) -> None:
+    budget = Budget(store.ledger("a"), LIMITS_OF_A_CALL, PriceTable("2026-11-26", "a test", {}))
+    await store.ledger("b").reserve("1", Amount(100), LIMITS)
+    lock = f"SELECT 1 FROM spending WHERE scope = '{today()}' FOR UPDATE"
+
+    async with FaultServer() as server, make_client(server.endpoint) as client:
+        caller = ModelCaller(client)
+        async with holding(settings, lock) as first:
+            calling = asyncio.create_task(caller.call(ASK, Log(), budget=budget))
+            await waiting(first, 1)
+            calling.cancel()
+            await asyncio.wait({calling})
+        await caller.aclose()
+
+    assert calling.cancelled()
+    assert not server.requests
+    assert await accounts(store) == {"run:a": (0, 0), "run:b": (100, 0), today(): (100, 0)}
+    assert [row.id for row in await store._rows(select(holds))] == ["1"]
