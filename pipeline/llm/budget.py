@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pipeline.budgets import NOTHING, Amount, Ledger, Limits, Spending, Spent, refusal
-from pipeline.errors import BudgetExceeded, SpecError
+from pipeline.errors import BudgetExceeded, SpecError, StoreUnreachable
 from pipeline.models import Usage
 from pipeline.prices import PriceTable
 
@@ -61,6 +61,7 @@ class Budget:
     prices: PriceTable
     on_change: Callable[[Spending], None] = lambda _spending: None
     _open: int = 0  # holds not settled yet
+    _unsure: list[Hold] = field(default_factory=list)  # nobody was told whether they are counted
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def check_models(self, models: Iterable[str]) -> None:
@@ -84,7 +85,7 @@ class Budget:
         """Reserve what a call may take at most.
 
         None when only other calls of this run stand in the way: come back after `room`. Raises
-        `BudgetExceeded`.
+        `BudgetExceeded`. After any other error `drop_unsure`.
         """
         hold = Hold(secrets.token_hex(16), model, input_tokens)
         self._settled.clear()
@@ -96,9 +97,22 @@ class Budget:
             if self._open:
                 return None
             raise
+        except (asyncio.CancelledError, StoreUnreachable):
+            self._unsure.append(hold)
+            raise
         self._open += 1
         self._tell(spent)
         return hold
+
+    async def drop_unsure(self) -> None:
+        """Take back what was reserved for calls that were never made: cancelled meanwhile, or
+
+        unanswered by the store.
+        """
+        while self._unsure:
+            spent = await self.ledger.settle(self._unsure.pop().id, NOTHING, estimated=False)
+            self._tell(spent)
+            self._settled.set()
 
     async def room(self) -> None:
         """Return when a call of this run has been settled since the last `reserve`."""

@@ -140,7 +140,7 @@ class ModelCaller:
 
     async def aclose(self) -> None:
         """Wait for usage still on its way; each wait is limited to two seconds."""
-        if self._drains:
+        while self._drains:  # one that ends may begin another: it settles what it learnt
             await asyncio.wait(self._drains)
 
     async def _attempt(self, call: _Call, spelling: Spelling) -> ModelReply | CallError:
@@ -181,6 +181,7 @@ class ModelCaller:
                 hold = await budget.reserve(call.request.model, *_most_tokens(call.request))
             except BaseException:
                 self._give_back(call, grant, probe)
+                self._pay_beside(budget.drop_unsure())
                 raise
             if hold is not None:
                 return grant, probe, hold
@@ -300,7 +301,9 @@ class ModelCaller:
         """Settle beside the call, also of one that is being cancelled; `aclose` waits for it."""
         if hold is None or call.budget is None:
             return
-        paying = call.budget.settle(hold, used, estimated=not told)
+        self._pay_beside(call.budget.settle(hold, used, estimated=not told))
+
+    def _pay_beside(self, paying: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._paid(paying), name="settle a budget")
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)

@@ -1,21 +1,22 @@
 """The durable account of what runs and days have spent: a `Ledger` on the store's own writer.
 
 One transaction asks and reserves, so that no two calls spend the same rest, whichever process
-they are in; rows are locked in one order where the database locks rows.
+they are in. Where the database locks rows, everybody locks today's account first, then earlier
+days' from the latest on, then the run's, then its holds; rows of `runs` before any of these.
+Everything here may be carried out twice: a commit without an answer is repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from pipeline.budgets import NOTHING, Amount, Limits, Spent, refusal
 from pipeline.store.tables import holds, spending
-from pipeline.store.writer import Writer
+from pipeline.store.writer import Writer, insert_for
 
 
 class RunLedger:
@@ -29,6 +30,8 @@ class RunLedger:
         def change(connection: Connection) -> Spent:
             day = _today()
             spent = _locked(connection, self._run_id, day)
+            if connection.execute(select(holds.c.id).where(holds.c.id == hold_id)).first():
+                return spent  # a commit without an answer had reserved it
             if refused := refusal(limits, spent, wanted):
                 raise refused  # nothing but empty rows has been written
             row = {"id": hold_id, "run_id": self._run_id, "day": day, **_columns(wanted)}
@@ -36,25 +39,37 @@ class RunLedger:
             _add(connection, (run_scope(self._run_id), _day_scope(day)), wanted)
             return Spent(spent.run.plus(wanted), spent.day.plus(wanted))
 
-        return await self._writer.do(change)
+        return await self._do(change)
 
     async def settle(self, hold_id: str, used: Amount, *, estimated: bool) -> Spent:
         def change(connection: Connection) -> Spent:
-            row = connection.execute(select(holds).where(holds.c.id == hold_id)).first()
-            if row is not None:
+            for row in _held(connection, holds.c.id == hold_id):
                 _settle(connection, row, used, estimated=estimated)
-            return _locked(connection, self._run_id, _today())
+            return _spent(connection, self._run_id, _today())
 
-        return await self._writer.do(change)
+        return await self._do(change)
 
     async def adopt(self) -> Spent:
         def change(connection: Connection) -> Spent:
-            left = select(holds).where(holds.c.run_id == self._run_id)
-            for row in connection.execute(left).all():
-                _settle(connection, row, Amount(row.tokens, row.micro_usd), estimated=True)
-            return _locked(connection, self._run_id, _today())
+            for row in _held(connection, holds.c.run_id == self._run_id):
+                _settle(connection, row, _amount(row), estimated=True)
+            return _spent(connection, self._run_id, _today())
 
-        return await self._writer.do(change)
+        return await self._do(change)
+
+    async def _do(self, change: Callable[[Connection], Spent]) -> Spent:
+        return await self._writer.do(change, is_repeatable=True, is_last=True)
+
+
+def forget(connection: Connection, run_ids: Sequence[str]) -> None:
+    """Remove the accounts of runs that are deleted. What they spent stays in the days' sums;
+
+    what they still hold too, as an estimate: nobody will say what it was.
+    """
+    for row in _held(connection, holds.c.run_id.in_(run_ids)):
+        _settle(connection, row, _amount(row), estimated=True)
+    scopes = [run_scope(run_id) for run_id in run_ids]
+    connection.execute(delete(spending).where(spending.c.scope.in_(scopes)))
 
 
 def run_scope(run_id: str) -> str:
@@ -73,18 +88,50 @@ def _columns(amount: Amount) -> dict[str, int]:
     return {"tokens": amount.tokens, "micro_usd": amount.micro_usd}
 
 
+def _amount(row: Row[Any]) -> Amount:
+    return Amount(row.tokens, row.micro_usd)
+
+
 def _locked(connection: Connection, run_id: str, day: str) -> Spent:
     """What both accounts hold, made where they are missing."""
-    scopes = sorted((run_scope(run_id), _day_scope(day)))
-    plain = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    empty = {"estimated_tokens": 0, "estimated_micro_usd": 0, **_columns(NOTHING)}
-    for scope in scopes:
-        row = {"scope": scope, **empty}
-        connection.execute(plain(spending).values(row).on_conflict_do_nothing())
-    query = select(spending).where(spending.c.scope.in_(scopes)).order_by(spending.c.scope)
-    rows = connection.execute(query.with_for_update()).all()
-    found = {row.scope: Amount(row.tokens, row.micro_usd) for row in rows}
-    return Spent(found[run_scope(run_id)], found[_day_scope(day)])
+    day_row = _row(connection, _day_scope(day)) or _made(connection, _day_scope(day))
+    run_row = _row(connection, run_scope(run_id)) or _made(connection, run_scope(run_id))
+    return Spent(_amount(run_row), _amount(day_row))
+
+
+def _row(connection: Connection, scope: str) -> Row[Any] | None:
+    query = select(spending).where(spending.c.scope == scope)
+    return connection.execute(query.with_for_update()).first()
+
+
+def _made(connection: Connection, scope: str) -> Row[Any]:
+    """A new account, or the one another process makes at this moment: that is waited for."""
+    row = {"scope": scope, "estimated_tokens": 0, "estimated_micro_usd": 0, **_columns(NOTHING)}
+    statement = insert_for(connection.dialect, spending).values(row)
+    statement = statement.on_conflict_do_update(index_elements=["scope"], set_={"scope": scope})
+    return connection.execute(statement.returning(spending)).one()
+
+
+def _spent(connection: Connection, run_id: str, day: str) -> Spent:
+    """What both accounts hold; nothing where they are missing, as after the run was deleted."""
+    scopes = (run_scope(run_id), _day_scope(day))
+    rows = connection.execute(select(spending).where(spending.c.scope.in_(scopes))).all()
+    found = {row.scope: _amount(row) for row in rows}
+    run, day_sum = (found.get(scope, NOTHING) for scope in scopes)
+    return Spent(run, day_sum)
+
+
+def _held(connection: Connection, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    """The holds to settle, once their accounts are locked; others have settled the rest by then."""
+    rows = connection.execute(select(holds).where(which)).all()
+    if not rows:
+        return rows
+    days = sorted({_today(), *(row.day for row in rows)}, reverse=True)
+    runs = sorted({row.run_id for row in rows})
+    for scope in (*map(_day_scope, days), *map(run_scope, runs)):
+        _row(connection, scope)
+    ids = sorted(row.id for row in rows)
+    return connection.execute(select(holds).where(holds.c.id.in_(ids))).all()
 
 
 def _add(
@@ -103,11 +150,8 @@ def _add(
     )
 
 
-def _settle(connection: Connection, row: Any, used: Amount, *, estimated: bool) -> None:
+def _settle(connection: Connection, row: Row[Any], used: Amount, *, estimated: bool) -> None:
     """Replace the hold by what was used, in the accounts it was counted in."""
-    _locked(connection, row.run_id, row.day)
-    gone = connection.execute(delete(holds).where(holds.c.id == row.id)).rowcount
-    if gone:  # else another transaction has settled it meanwhile
-        more = used.minus(Amount(row.tokens, row.micro_usd))
-        scopes = (run_scope(row.run_id), _day_scope(row.day))
-        _add(connection, scopes, more, used if estimated else NOTHING)
+    connection.execute(delete(holds).where(holds.c.id == row.id))
+    scopes = (run_scope(row.run_id), _day_scope(row.day))
+    _add(connection, scopes, used.minus(_amount(row)), used if estimated else NOTHING)

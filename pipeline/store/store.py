@@ -40,16 +40,14 @@ from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.partial_texts import PartialText
-from pipeline.store.spending import RunLedger, run_scope
+from pipeline.store.spending import RunLedger, forget
 from pipeline.store.tables import (
     checkpoints,
     events,
-    holds,
     installation,
     partial_texts,
     runs,
     shares,
-    spending,
 )
 from pipeline.store.writer import Writer, insert_for
 
@@ -519,11 +517,10 @@ def _deleted(connection: Connection, chosen: Select[Any]) -> int:
     ids = list(connection.execute(chosen).scalars())
     if not ids:
         return 0
-    # what they spent stays in the days' sums; all else goes with its run (ON DELETE CASCADE)
-    connection.execute(delete(holds).where(holds.c.run_id.in_(ids)))
-    scopes = [run_scope(run_id) for run_id in ids]
-    connection.execute(delete(spending).where(spending.c.scope.in_(scopes)))
-    return connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+    # all else goes with its run (ON DELETE CASCADE)
+    count = connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+    forget(connection, ids)
+    return count
 
 
 def _fact_row(run_id: str, fact: AnyEvent) -> dict[str, Any]:

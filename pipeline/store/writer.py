@@ -79,6 +79,7 @@ class _Wanted:
     checkpoint: Checkpoint | None = None
     ending: dict[str, Any] | None = None
     is_repeatable: bool = True
+    is_last: bool = False
     asked_at_s: float = field(default_factory=time.monotonic)
     doubt: StoreUnreachable | None = None
 
@@ -185,14 +186,23 @@ class Writer:
         """Store the run's last columns. Raises as `commit` does."""
         await self._want(_Wanted(self._future(), run_id=run_id, epoch=epoch, ending=ending))
 
-    async def do(self, change: Callable[[Connection], T], *, is_repeatable: bool = False) -> T:
+    async def do(
+        self,
+        change: Callable[[Connection], T],
+        *,
+        is_repeatable: bool = False,
+        is_last: bool = False,
+    ) -> T:
         """Carry out `change` in the next group (maybe in another thread); its result once committed.
 
         It may raise a `GantryError`, but only before it has written anything. `is_repeatable`: it
         may be carried out again when the connection broke and nobody knows whether it was.
-        Otherwise that is said, as a `StoreUnreachable` that is `in_doubt`.
+        Otherwise that is said, as a `StoreUnreachable` that is `in_doubt`. `is_last`: it locks
+        what every process wants, so the others wait least when it comes after all else of its group.
         """
-        wanted = _Wanted(self._future(), change=change, is_repeatable=is_repeatable)
+        wanted = _Wanted(
+            self._future(), change=change, is_repeatable=is_repeatable, is_last=is_last
+        )
         result: T = await self._want(wanted)
         return result
 
@@ -387,9 +397,8 @@ def _carry_out(
     """Write everything; the answer for each of `wanted`, in order: a result or a refusal."""
     verdicts: dict[int, Any] = {}
     for number, one in enumerate(wanted):
-        if one.change is not None:
-            # asked here, with the write lock in hand: waiting for it is where callers give up
-            verdicts[number] = None if one.done.done() else _answer(one.change, connection)
+        if one.change is not None and not one.is_last:
+            verdicts[number] = _answer(one, connection)
     fenced = {one.run_id for one in facts} | {one.run_id for one in wanted if one.run_id}
     fenced |= {row["run_id"] for row in texts}
     fence = _Fence.read(connection, fenced)
@@ -414,12 +423,18 @@ def _carry_out(
     _upsert_texts(connection, [r for r in texts if fence.is_current(r["run_id"], r["epoch"])])
     _upsert_checkpoints(connection, checkpoints, fence)
     _delete_texts(connection, replaced, checkpoints)
+    for number, one in enumerate(wanted):
+        if one.is_last:
+            verdicts[number] = _answer(one, connection)
     return [verdicts[number] for number in range(len(wanted))]
 
 
-def _answer(change: Change, connection: Connection) -> Any:
+def _answer(wanted: _Wanted, connection: Connection) -> Any:
+    # asked here, with the write lock in hand: waiting for it is where callers give up
+    if wanted.change is None or wanted.done.done():
+        return None
     try:
-        return change(connection)
+        return wanted.change(connection)
     except GantryError as refusal:
         return refusal
 

@@ -23,21 +23,22 @@ def settings_for(folder: Path, base_url: str | None) -> Settings:
     )
 
 
-def spec_for(base_url: str | None) -> RunSpec:
+def spec_for(base_url: str | None, max_tokens: int | None = None) -> RunSpec:
     return RunSpec(
         topic="Tidal power",
         provider="openai",
         model="m",
         base_url=base_url,
         key_source="configured",
+        max_tokens=max_tokens,
     )
 
 
-def child(folder: Path, base_url: str) -> None:
+def child(folder: Path, base_url: str, max_tokens: int | None = None) -> None:
     """Start a run, say its id, wait for a line, cancel, and be gone before anything else happens."""
     runtime = build_runtime(settings_for(folder, base_url))
     runtime.start()
-    run_id = runtime.submit(spec_for(base_url))
+    run_id = runtime.submit(spec_for(base_url, max_tokens))
     print(run_id, flush=True)
     sys.stdin.readline()
     runtime.cancel(run_id)
@@ -45,4 +46,4 @@ def child(folder: Path, base_url: str) -> None:
 
 
 if __name__ == "__main__":
-    child(Path(sys.argv[1]), sys.argv[2])
+    child(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -170,6 +172,44 @@ def test_a_run_cancelled_right_before_kill_9_never_resumes(
     assert record.status is RunStatus.CANCELLED
     assert record.epoch in ({1} if streams else {0, 1})  # it may not have begun
     assert starts <= {1}
+
+
+def account(folder: Path) -> tuple[set[tuple[int, int]], dict[str, int]]:
+    """Tokens and the part that is an estimate, of run and day; and what each hold reserves."""
+    with closing(sqlite3.connect(folder / "gantry.sqlite3", isolation_level=None)) as database:
+        database.execute("BEGIN")  # one state for both
+        sums = database.execute("SELECT tokens, estimated_tokens FROM spending").fetchall()
+        held = database.execute("SELECT id, tokens FROM holds").fetchall()
+    assert len(sums) == 2
+    return set(sums), dict(held)
+
+
+def test_what_calls_had_reserved_at_kill_9_is_settled_once_as_an_estimate(
+    tmp_path: Path, loop: LoopThread, server: FaultServer
+) -> None:
+    url = str(server.endpoint.base_url)
+    command = [sys.executable, "-m", "tests.engine.cancelling", str(tmp_path), url, "900000"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            loop.call(within(server.arrived), LIMIT_S)
+        finally:
+            process.kill()
+    sums, left = account(tmp_path)
+    assert left
+    assert sums == {(sum(left.values()), 0)}
+
+    for _ in range(2):  # the first start settles what the crash left; the second finds it done
+        asked = len(server.requests)
+        expected = sum(left.values()) + next(estimate for _, estimate in sums)
+        with build_runtime(settings_for(tmp_path, url)):
+            loop.call(until(lambda n=asked: len(server.requests) > n), LIMIT_S)  # type: ignore[misc]
+            sums, held = account(tmp_path)
+        assert held and not set(held) & set(left)
+        assert sums == {(expected + sum(held.values()), expected)}
+        sums, left = account(tmp_path)
+        assert not left  # a stop in good order settles its calls itself
 
 
 def test_a_derived_run_that_was_cut_off_goes_on_with_what_it_may_take_over(

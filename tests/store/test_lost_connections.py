@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pipeline.errors import StoreUnreachable
+from pipeline.budgets import Amount, Limits
+from pipeline.errors import BudgetExceeded, StoreUnreachable
 from pipeline.events import AgentStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
 from pipeline.settings import Settings
@@ -146,6 +147,26 @@ async def test_a_commit_without_an_answer_is_repeated_where_that_is_the_same(
     assert await cut_store.count("ann") == 1
     assert len(await cut_store.events("r1", "ann")) == 1
     assert list(await cut_store.checkpoints("r1", "ann")) == ["writer"]
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+async def test_a_budget_asked_without_an_answer_counts_once(
+    cut_store: Store, proxy: CuttingProxy, cut: Cut
+) -> None:
+    ledger, limits = cut_store.ledger("r1"), Limits(day_tokens=1_000)
+    proxy.cut = cut
+    reserved = await ledger.reserve("1", Amount(600), limits)
+    proxy.cut = cut
+    settled = await ledger.settle("1", Amount(200), estimated=False)
+    await ledger.reserve("2", Amount(700), limits)
+    proxy.cut = cut
+    adopted = await ledger.adopt()
+
+    assert proxy.cuts == 3
+    assert [reserved.day, settled.day, adopted.day] == [Amount(600), Amount(200), Amount(900)]
+    with pytest.raises(BudgetExceeded):
+        await ledger.reserve("3", Amount(101), limits)
+    assert (await ledger.reserve("4", Amount(100), limits)).day == Amount(1_000)
 
 
 @pytest.mark.parametrize(("cut", "happened"), [("before", False), ("after", True)])
