@@ -63,8 +63,6 @@ _ADVICE = {
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
-
 
 class PostgresDatabase:
     """A `Database` on a pool of connections, owned by the loop it is opened in."""
