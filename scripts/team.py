@@ -139,6 +139,7 @@ def main() -> int:
     environment = os.environ | {"DATABASE_URL": postgres.url(DATABASE)}
     team = Team(postgres, environment, options.port, options.workers, options.concurrency)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us with it ignored
     try:
         team.start()
         while True:
