@@ -22,13 +22,16 @@ MakeRuntime = Callable[..., Runtime]
 
 
 LEASE_S = 3.0
+# a server takes its time to start: `make check` stays with SQLite
+_PARAMETERS = {"embedded": "embedded", "team": pytest.param("team", marks=pytest.mark.slow)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "settings" not in metafunc.fixturenames:
         return
     only = [name for name in ("embedded", "team") if metafunc.definition.get_closest_marker(name)]
-    metafunc.parametrize("settings", only or ["embedded", "team"], indirect=True)
+    chosen = [_PARAMETERS[name] for name in only or _PARAMETERS]
+    metafunc.parametrize("settings", chosen, indirect=True)
 
 
 @pytest.fixture

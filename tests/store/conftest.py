@@ -11,8 +11,11 @@ from pipeline.settings import Settings
 from pipeline.store import Store, database_url
 from tests.store.outside import Outside, OutsidePostgres, OutsideSqlite
 
+# a server takes its time to start: `make check` stays with SQLite
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+
+@pytest.fixture(params=BOTH)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     url = None
     if request.param == "postgresql":
@@ -20,7 +23,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, database_url=url)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=BOTH)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings for a database without a schema."""
     url = None
