@@ -39,3 +39,12 @@ def logging_as_before() -> Iterator[None]:
     sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = [h for h in root.handlers if h in handlers]
     root.setLevel(level)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a PostgreSQL or carries whole runs through faults is slow, wherever it stands."""
+    for item in items:
+        names = {*getattr(item, "fixturenames", ()), item.path.parent.name}
+        if names & {"postgres", "faults"} or "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)

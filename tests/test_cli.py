@@ -310,6 +310,7 @@ def test_a_bad_token_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "GANTRY_TOKENS_PER_MINUTE" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_outline_waits_for_approval_and_is_approved_with_another_one(tmp_path: Path) -> None:
     waits = call("run", TOPIC, "--approve-outline", "--json", "-")
 

@@ -33,6 +33,7 @@ def test_every_name_listed_is_there() -> None:
     assert all(getattr(pipeline, name) for name in pipeline.__all__)
 
 
+@pytest.mark.slow
 def test_the_pipeline_works_without_streamlit() -> None:
     modules = "pipeline.assembly, pipeline.cli, pipeline.export.bundle, pipeline.views.gantt"
     code = f"import sys, {modules}; sys.exit('streamlit' in sys.modules)"
@@ -145,6 +146,7 @@ def test_the_command_line_answers_bad_usage_without_the_engine_or_the_client() -
     assert said.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_demos_server_is_loaded_in_its_own_process_only() -> None:
     code = "import sys, pipeline.assembly; print('pipeline.llm.demo.server' in sys.modules)"
 

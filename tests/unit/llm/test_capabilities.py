@@ -265,6 +265,7 @@ async def test_a_500_on_a_schema_is_taken_for_a_refusal_once(
     assert log.named("parameter_dropped") == [("json_schema",)]
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_simply_down_keeps_its_schema(
     open_caller: OpenCaller, log: Log
 ) -> None:

@@ -117,6 +117,7 @@ def test_the_owner_and_whoever_has_the_link_are_let_in(client: TestClient, their
     assert by_owner[1][0]["type"] == by_link[1][0]["type"] == "snapshot"
 
 
+@pytest.mark.slow
 def test_a_link_that_is_withdrawn_closes_the_sockets_it_opened(client: TestClient) -> None:
     runtime = get_runtime()
     run_id = runtime.submit(RunSpec(topic="Tides", speed="realistic"), owner(THEIRS))

@@ -63,6 +63,7 @@ def test_a_second_process_is_ready_as_a_viewer(runtime: Runtime) -> None:
     assert words["queue"] == "viewer"
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_not_ready(runtime: Runtime, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

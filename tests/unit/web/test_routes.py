@@ -72,6 +72,7 @@ def test_another_sites_page_is_refused(client: TestClient) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient) -> None:
     run_id = get_runtime().submit(RunSpec(topic="Urban bees", speed="fast"))
     messages = []
