@@ -164,11 +164,7 @@ def run(
         typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
         return run_id
 
-    try:
-        code = _run(settings, begin, json_file, markdown_file, cockpit=cockpit)
-    except GantryError as error:
-        _stop(error, FAILED)
-    raise typer.Exit(code)
+    _run_and_exit(settings, begin, json_file, markdown_file, cockpit=cockpit)
 
 
 @app.command()
@@ -199,11 +195,7 @@ def approve(
         runtime.approve(run_id, outline=_edited_outline(runtime, run_id, typed) if typed else None)
         return run_id
 
-    try:
-        code = _run(settings, begin, json_file, markdown_file, cockpit=False)
-    except GantryError as error:
-        _stop(error, FAILED)
-    raise typer.Exit(code)
+    _run_and_exit(settings, begin, json_file, markdown_file, cockpit=False)
 
 
 @app.command()
@@ -515,6 +507,21 @@ def _edited_outline(runtime: Runtime, run_id: str, typed: str) -> AgentOutput:
     if checkpoint is None:
         raise SpecError(f"There is no run {run_id} with an outline.", "Check the id.")
     return edited_output(planner, checkpoint.output, typed)
+
+
+def _run_and_exit(
+    settings: Settings,
+    begin: Callable[[Runtime], str],
+    json_file: str | None,
+    markdown_file: str | None,
+    *,
+    cockpit: bool,
+) -> NoReturn:
+    try:
+        code = _run(settings, begin, json_file, markdown_file, cockpit=cockpit)
+    except GantryError as error:
+        _stop(error, FAILED)
+    raise typer.Exit(code)
 
 
 def _run(

@@ -16,8 +16,9 @@ from pipeline.engine.executor import Executor
 from pipeline.engine.health import Part, queue_part
 from pipeline.engine.in_memory import InMemoryEngine
 from pipeline.engine.lock import EngineLock
+from pipeline.engine.looking import keep_looking
 from pipeline.engine.port import WIND_DOWN_S, Engine, HandOver
-from pipeline.errors import EngineBusy, StoreError
+from pipeline.errors import EngineBusy
 from pipeline.journal import Journal
 from pipeline.store import Store
 
@@ -59,7 +60,7 @@ class EmbeddedExecution:
 
     async def start(self) -> None:
         await self._tick()
-        self._watching = asyncio.create_task(self._watch(), name="engine-watch")
+        self._watching = asyncio.create_task(keep_looking(WATCH_S, self._tick), name="engine-watch")
 
     async def aclose(self) -> None:
         try:
@@ -110,18 +111,6 @@ class EmbeddedExecution:
 
     def journal(self, run_id: str) -> Journal | None:
         return None
-
-    async def _watch(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                await self._tick()
-                failing = False
-            except StoreError as error:
-                if not failing:
-                    logger.error("Cannot look for runs, will keep trying: %s", error)
-                failing = True
 
     async def _tick(self) -> None:
         if self._serving is not None and self._serving.done():

@@ -20,12 +20,12 @@ from sqlalchemy import URL
 from pipeline.engine.executor import Executor
 from pipeline.engine.health import Part, queue_part
 from pipeline.engine.live_link import LiveLink
+from pipeline.engine.looking import keep_looking
 from pipeline.engine.orphans import Orphans
 from pipeline.engine.port import WIND_DOWN_S, HandOver
 from pipeline.engine.postgresql import PLAIN, WORKER, PostgresEngine
 from pipeline.engine.self_fence import SelfFence
 from pipeline.engine.typed_runs import TypedRuns
-from pipeline.errors import StoreError
 from pipeline.journal import Journal
 from pipeline.settings import Settings
 from pipeline.store import Store, Unfinished
@@ -97,7 +97,7 @@ class TeamExecution:
         await self._engine.prepare()
         await self._live.start()
         await self._reconcile()
-        self._begin(self._watch(), "team-watch")
+        self._begin(keep_looking(WATCH_S, self._tick), "team-watch")
         if self._fence is not None:
             self._begin(self._fence.watch(), "self-fence")
         if self._concurrency is not None:
@@ -171,18 +171,6 @@ class TeamExecution:
             if self._serving is not None:
                 self._serving.cancel()
                 await asyncio.wait({self._serving}, timeout=1.0)
-
-    async def _watch(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                await self._tick()
-                failing = False
-            except StoreError as error:
-                if not failing:
-                    logger.error("Cannot look for runs, will keep trying: %s", error)
-                failing = True
 
     async def _tick(self) -> None:
         busy = self._executor.busy
