@@ -14,19 +14,22 @@ import streamlit as st
 import streamlit.logger
 
 from pipeline.errors import SpecError
-from pipeline.logs import adopt, set_up_logging
+from pipeline.logs import LogLevel, adopt, set_up_logging
 from pipeline.redaction import remember_secret
 from pipeline.settings import load_settings
 
 SECRET_NAMES = ("secret", "key", "token", "password")
 FOREIGN = ("streamlit", "uvicorn", "websockets")
+TALKATIVE = ("uvicorn.access", "uvicorn.error")  # a line for every file a page loads
 
 
 def set_up_server_logging() -> None:
     """Call when the server starts. A wrong setting is no reason to stay silent: the page names it."""
+    level: LogLevel = "info"
     try:
         settings = load_settings()
-        set_up_logging(settings.log, settings.log_level or "info")
+        level = settings.log_level or level
+        set_up_logging(settings.log, level)
     except SpecError:
         set_up_logging()
     for secret in _secrets_of_the_server():
@@ -36,6 +39,8 @@ def set_up_server_logging() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in FOREIGN:
             adopt(logging.getLogger(name))
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 
 def _secrets_of_the_server() -> list[str]:

@@ -26,6 +26,8 @@ _SECRETS = re.compile(
     | \bAKIA[A-Z0-9]{12,}
     """
 )
+# what opens a run, in an address: a link others were given, a socket's token
+_PASSES = re.compile(r"(?<=[?&])(token|shared)=[^&\s\"'<>]+")
 # user and password of an address end at the last `@` before the host's end
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 
@@ -73,12 +75,13 @@ def remember_secret(secret: str) -> None:
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without known values, those in `secrets` and anything that looks like a key.
 
-    Of addresses, user and password go too.
+    Of addresses, user, password and whatever opens a run go too.
     """
     for secret in secrets:
         if len(secret) >= _SECRET_MIN_CHARS:
             text = text.replace(secret, HIDDEN)
-    return _CREDENTIALS.sub(f"{HIDDEN}@", _SECRETS.sub(HIDDEN, without_known(text)))
+    text = _SECRETS.sub(HIDDEN, without_known(text))
+    return _CREDENTIALS.sub(f"{HIDDEN}@", _PASSES.sub(rf"\1={HIDDEN}", text))
 
 
 def without_known(text: T) -> T:

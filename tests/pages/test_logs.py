@@ -41,3 +41,18 @@ def test_a_wrong_setting_does_not_silence_the_server(
     logging.getLogger("gantry").warning("still here")
 
     assert "still here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 0), ("debug", 1)])
+def test_a_page_load_is_no_news_and_no_line_opens_a_run(
+    level: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANTRY_LOG", "text")
+    monkeypatch.setenv("GANTRY_LOG_LEVEL", level)
+    set_up_server_logging()
+
+    logging.getLogger("uvicorn.access").info('"GET /?run=r1&shared=%s HTTP/1.1" 200', "pass-word")
+
+    said = capsys.readouterr().err
+    assert said.count("shared=[hidden] HTTP/1.1") == lines
+    assert "pass-word" not in said
