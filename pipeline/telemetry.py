@@ -220,6 +220,11 @@ class _Epoch:
                 self._moment(
                     event.agent, "gantry.retry", at, {**told, ERROR_TYPE: event.error_code}
                 )
+            case facts.ModelFellBack():
+                told = {"call": event.call, "model": event.model, "fallback": event.fallback}
+                self._moment(
+                    event.agent, "gantry.fallback", at, {**told, ERROR_TYPE: event.error_code}
+                )
             case facts.CallAdmitted():
                 told = {"call": event.call, "attempt": event.attempt}
                 self._moment(event.agent, "gantry.admitted", at, told)

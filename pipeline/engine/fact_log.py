@@ -9,7 +9,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.events import AgentFinished, AnyEvent, BackoffStarted, CallFinished
+from pipeline.events import (
+    AgentFinished,
+    AnyEvent,
+    BackoffStarted,
+    CallFinished,
+    ModelFellBack,
+    ParameterDropped,
+)
 from pipeline.models import AgentState
 
 _WELL = (AgentState.DONE.value, AgentState.CANCELLED.value)
@@ -30,6 +37,14 @@ def log_line(event: AnyEvent) -> LogLine | None:
             told = {name: getattr(event, name) for name in ("agent", "call", "attempt", "delay_s")}
             message = f"Attempt failed, the next in {event.delay_s:.1f} s: {event.error}"
             return LogLine(logging.WARNING, message, told | {"error_code": event.error_code})
+        case ModelFellBack():
+            told = {"agent": event.agent, "call": event.call, "model": event.model}
+            message = f"Goes on with {event.fallback}: {event.error}"
+            more = {"fallback": event.fallback, "error_code": event.error_code}
+            return LogLine(logging.WARNING, message, told | more)
+        case ParameterDropped():
+            message = f"The endpoint refused {event.parameter}; it is asked without"
+            return LogLine(logging.INFO, message, {"agent": event.agent})
         case AgentFinished(reused=False):
             told = {"agent": event.agent, "error_code": event.error_code}
             message = f"Agent {event.state}" + (f": {event.error}" if event.error else "")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from logging import WARNING
 
 import pytest
 
 from pipeline.agents.roster import ROSTER
 from pipeline.chat_orchestrator import ChatOrchestrator, RunResult
 from pipeline.engine.continuing import continued_with
+from pipeline.engine.fact_log import log_line
 from pipeline.events import CallSent, ModelFellBack
 from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
+from pipeline.telemetry import trace_of
 from pipeline.views.cards import card_states
 from pipeline.views.progress import progress_line
 from tests.faulty_demo import Answer, FaultyDemo
@@ -111,3 +114,21 @@ async def test_the_key_of_a_checkpoint_names_the_model_that_was_asked_for(demo: 
         result.spec, "third", result.journal.events, dict(result.journal.checkpoints)
     )
     assert spec.model_for(agent) == FIRST  # so that going on does not pay for it again
+
+
+async def test_log_and_trace_name_both_models(demo: FaultyDemo) -> None:
+    demo.script["content_writer"] = [Answer(404, code="model_not_found")]
+
+    result = await run(demo, fallback_model=SECOND)
+
+    lines = [line for e in result.journal.events if (line := log_line(e)) is not None]
+    (told,) = [line for line in lines if "fallback" in line.fields]
+    assert (told.level, told.message.partition(":")[0]) == (WARNING, f"Goes on with {SECOND}")
+    assert told.fields["agent"] == "content_writer"
+    assert (told.fields["model"], told.fields["fallback"]) == (FIRST, SECOND)
+    trace = trace_of("id", result.spec, result.journal.events)
+    assert trace is not None
+    (writer,) = [span for span in trace.children if span.name.endswith("content_writer")]
+    (moment,) = [m for m in writer.moments if m.name == "gantry.fallback"]
+    assert (moment.attributes["model"], moment.attributes["fallback"]) == (FIRST, SECOND)
+    assert moment.attributes["error.type"] == told.fields["error_code"]
