@@ -25,6 +25,7 @@ from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
 
 PLAN_LAB: Final = "plan_lab.py"
+DOCX_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 Colour = Literal["red", "orange", "blue", "green", "gray"]
 STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
@@ -179,6 +180,24 @@ def _downloads(bundle: Bundle) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
+            st.download_button(
+                "Word",
+                bundle.docx,
+                f"{name}.docx",
+                DOCX_TYPE,
+                key="download_docx",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+            st.download_button(
+                "PDF",
+                bundle.pdf,
+                f"{name}.pdf",
+                "application/pdf",
+                key="download_pdf",
+                icon=":material/download:",
+                on_click="ignore",
+            )
         st.download_button(
             "JSON report",
             bundle.json,
@@ -186,5 +205,14 @@ def _downloads(bundle: Bundle) -> None:
             "application/json",
             key="download_json",
             icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "All as ZIP",
+            bundle.zip,
+            f"{name}.zip",
+            "application/zip",
+            key="download_zip",
+            icon=":material/folder_zip:",
             on_click="ignore",
         )

@@ -221,10 +221,7 @@ class _Epoch:
                     event.agent, "gantry.retry", at, {**told, ERROR_TYPE: event.error_code}
                 )
             case facts.ModelFellBack():
-                told = {"call": event.call, "model": event.model, "fallback": event.fallback}
-                self._moment(
-                    event.agent, "gantry.fallback", at, {**told, ERROR_TYPE: event.error_code}
-                )
+                self._fell_back(event, at)
             case facts.CallAdmitted():
                 told = {"call": event.call, "attempt": event.attempt}
                 self._moment(event.agent, "gantry.admitted", at, told)
@@ -236,6 +233,15 @@ class _Epoch:
                 self._agent_finished(event, at)
             case _:
                 pass  # the rest says nothing about time spent
+
+    def _fell_back(self, event: facts.ModelFellBack, at: float) -> None:
+        told: Attributes = {
+            "call": event.call,
+            "model": event.model,
+            "fallback": event.fallback,
+            ERROR_TYPE: event.error_code,
+        }
+        self._moment(event.agent, "gantry.fallback", at, told)
 
     def _sent(self, event: facts.CallSent, at: float) -> None:
         attributes = {

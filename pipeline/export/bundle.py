@@ -12,9 +12,12 @@ from pipeline.agents.roster import ROSTER
 from pipeline.content.article import Article, article_of
 from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
+from pipeline.export.archive import to_zip
 from pipeline.export.html import to_html
 from pipeline.export.json_report import build_report
 from pipeline.export.markdown import to_markdown
+from pipeline.export.pdf import to_pdf
+from pipeline.export.word import to_docx
 from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
 from pipeline.plan import Plan, grown_plan
 from pipeline.prices import PriceTable, load_prices
@@ -83,3 +86,15 @@ class Bundle:
     def html(self) -> str:
         """One self-contained page: article, SEO, summary, posts, timing, Gantt."""
         return to_html(self)
+
+    def docx(self) -> bytes:
+        """The article as a Word document; empty when there is none."""
+        return to_docx(self.run, self.article) if self.article else b""
+
+    def pdf(self) -> bytes:
+        """The article as a PDF; empty when there is none."""
+        return to_pdf(self.run, self.article) if self.article else b""
+
+    def zip(self) -> bytes:
+        """Everything that can be downloaded, in one archive."""
+        return to_zip(self)

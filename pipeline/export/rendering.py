@@ -12,6 +12,7 @@ from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from pipeline.content.inert import INTERNAL_TARGET, SAFE_TARGET, clean_text
 
@@ -54,6 +55,11 @@ class _Renderer(MarkdownIt):
 
 _renderer = _Renderer("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _renderer.disable("image")
+
+
+def parse(markdown: str) -> list[Token]:
+    """The tokens of a Markdown text by a model, without HTML, pictures and unsafe links."""
+    return _renderer.parse(clean_text(markdown))
 
 
 def article_html(markdown: str) -> str:
