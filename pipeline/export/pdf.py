@@ -23,6 +23,7 @@ from pipeline.models import DEMO_LABEL, RunRecord
 TEMPLATE = Path(__file__).with_name("article.typ")
 NAMED_MAX = 8  # signs without a glyph that are named
 _MISSING = re.compile(r'the text `"(.{1,200}?)"` could not be displayed', re.DOTALL)
+_ESCAPE = re.compile(r"\\u\{([0-9a-f]{1,6})\}")  # how Typst writes what is not printable
 
 
 def to_pdf(run: RunRecord, article: Article) -> bytes:
@@ -52,8 +53,10 @@ def missing_signs(given: Mapping[str, Any]) -> str:
             missing = _MISSING.search(str(error))
             if missing is None:
                 break  # it refuses something else; what a plain PDF makes of that will be seen
-            found += missing[1]
-            text = text.replace(missing[1], "")
+            named = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), missing[1])
+            if named not in text:
+                break
+            found, text = found + named, text.replace(named, "")
         else:
             break
     return "".join(dict.fromkeys(found))

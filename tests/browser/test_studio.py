@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
+import docx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from pypdf import PdfReader
 
 from tests.browser.panels import open_panel
 
@@ -70,6 +74,23 @@ def test_a_phase_switched_off_runs_one_after_another_in_the_gantt(page: Page) ->
     assert agents["kb_researcher"]["started_s"] >= agents["web_researcher"]["finished_s"]
     assert report["switches"]["research"] is False
     expect(page.locator(".st-key-run_header")).to_contain_text("research off")
+
+
+def test_every_file_of_the_download_opens_elsewhere(page: Page) -> None:
+    start(page, "Urban bees")
+    finished(page)
+    title = page.locator(".st-key-article h1").inner_text()
+
+    with page.expect_download() as download:
+        page.locator(".st-key-download_zip button").click()
+
+    with ZipFile(download.value.path()) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert title in files["article.md"].decode()
+    assert title in files["article.html"].decode()
+    assert docx.Document(BytesIO(files["article.docx"])).paragraphs[0].text == title
+    assert PdfReader(BytesIO(files["article.pdf"])).metadata["/Title"] == title
+    assert json.loads(files["report.json"])["demo"] is True
 
 
 def test_sections_join_the_view_when_the_outline_is_there(page: Page) -> None:

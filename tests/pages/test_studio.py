@@ -63,7 +63,10 @@ def test_a_run_shows_its_article_figures_and_downloads_when_it_is_done(app: AppT
     assert {b.key for b in app.get("download_button")} == {
         "download_markdown",
         "download_html",
+        "download_docx",
+        "download_pdf",
         "download_json",
+        "download_zip",
     }
 
 
