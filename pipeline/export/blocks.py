@@ -78,6 +78,8 @@ class _Reader:
         position = 0
         while position < len(self._tokens):
             token = self._tokens[position]
+            if self._item is not None and token.type not in ("paragraph_open", "inline"):
+                yield self._begun_item(())  # it has no words of its own before what follows
             if token.type == "table_open":
                 end = _close_of(self._tokens, position, "table_close")
                 yield Block("table", rows=tuple(_rows(self._tokens[position:end])))
@@ -122,11 +124,14 @@ class _Reader:
         spans = tuple(_spans(token.children or ()))
         if opening.type == "heading_open":
             return Block("heading", spans, int(opening.tag[1]))
-        depth = len(self._lists)
         if self._item is not None:
-            (number, first), self._item = self._item, None
-            return Block("item", spans, depth, number, first)
-        return Block("quote" if self._quotes else "paragraph", spans, depth)
+            return self._begun_item(spans)
+        return Block("quote" if self._quotes else "paragraph", spans, len(self._lists))
+
+    def _begun_item(self, spans: tuple[Span, ...]) -> Block:
+        number, first = self._item or (None, False)
+        self._item = None
+        return Block("item", spans, len(self._lists), number, first)
 
 
 def _close_of(tokens: Sequence[Token], start: int, kind: str) -> int:

@@ -10,6 +10,8 @@ from io import BytesIO
 
 import docx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from pipeline.content.article import Article, assemble
@@ -159,6 +161,36 @@ def test_nested_lists_and_quotes_keep_their_depth() -> None:
         ("item", 2, None),
         ("quote", 0, None),
     ]
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "1.\n2. two\n",
+        "1. ```\n   x\n   ```\n2. two\n",
+        "1. - a\n2. # b\n3. two\n",
+        "1. > q\n2. two\n",
+    ],
+)
+def test_an_item_without_words_of_its_own_begins_its_list_all_the_same(markdown: str) -> None:
+    article = assemble(f"# T\n\n{markdown}", None, [], [])
+
+    items = [b for b in blocks_of(article.body_markdown) if b.number is not None]
+    styles = {p.text: p.style.name for p in word(article).paragraphs}
+
+    assert [(b.number, b.first) for b in items][:2] == [(1, True), (2, False)]
+    assert styles["two"] == "List Number"
+
+
+@given(st.text(alphabet="1.-># `*|a\n ", max_size=80))
+def test_every_list_begins_with_its_first_item(markdown: str) -> None:
+    blocks = blocks_of(markdown)
+
+    open_at: set[int] = set()
+    for block in blocks:
+        if block.kind == "item" and block.number is not None:
+            open_at |= {block.level} if block.first else set()
+            assert block.level in open_at
 
 
 def test_the_archive_holds_every_form_under_plain_names() -> None:
