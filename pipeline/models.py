@@ -386,6 +386,10 @@ class Source:
     kind: Literal["sample", "web", "kb", "user"]
     passage: str
     publisher: str = ""
+    published: str = ""  # the date its publisher gives, as found: unverified
+    retrieved_at: str = ""  # UTC, ISO 8601
+    document_id: str = ""  # of a passage from the owner's own documents
+    page: int | None = None  # in a document that has pages, from 1
 
 
 TOKENS_MAX = 10_000_000  # of one call's prompt or reply; a larger count is an error, not a count

@@ -1,10 +1,13 @@
-"""What a tool is: its name, its typed arguments, and how one call of it is run and checked."""
+"""What a tool is: its name, its typed arguments, how one call of it is run and checked.
+
+Beside it the ports of what tools reach for: a search service, a reader of pages, a knowledge base.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,10 +27,67 @@ class ToolError(GantryError):
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """One result of a web search. Everything in it is a stranger's words."""
+
+    url: str
+    title: str
+    snippet: str = ""
+    publisher: str = ""
+    published: str = ""  # ISO date, empty when the service does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """A page as it was read: its main text as Markdown, with headings."""
+
+    url: str  # after redirects
+    title: str
+    text: str
+    publisher: str = ""
+    published: str = ""  # ISO date, empty when the page does not tell
+
+
+class SearchProvider(Protocol):
+    """Finds pages. `name` is shown to people."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def search(self, query: str, *, limit: int, language: str) -> list[Hit]:
+        """At most `limit` hits, best first. Raises `ToolError` when the service does not answer."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class PageReader(Protocol):
+    """Reads one page from the web."""
+
+    async def read(self, url: str) -> WebPage:
+        """Raises `ToolError` for a page that may not or cannot be read."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class KnowledgeBase(Protocol):
+    """Searches an owner's own documents."""
+
+    async def search(self, owner: str, query: str, *, limit: int) -> tuple[Source, ...]:
+        """The passages that fit best, best first; none when no document is about it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool works: decides what it may see."""
+    """For whom a tool works, and with what. `None`: not configured, and the tool says so."""
 
     owner: str = LOCAL_OWNER
+    language: str = "en"
+    web: SearchProvider | None = None
+    pages: PageReader | None = None
+    knowledge: KnowledgeBase | None = None
 
 
 @dataclass(frozen=True, slots=True)
