@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 _AT_REST = """(body) => new Promise((resolve) => {
   let last = "", same = 0;
@@ -22,3 +22,10 @@ def open_panel(page: Page, key: str) -> None:
     panel.locator("summary").first.click()
     page.locator(f".st-key-{key} details[open]").first.wait_for()
     panel.evaluate(_AT_REST)
+
+
+def take_ones_time(page: Page) -> None:
+    """The realistic demo: long enough to do something in the middle of a run."""
+    open_panel(page, "provider_panel")
+    page.locator(".st-key-demo_speed").get_by_text("realistic").click()
+    expect(page.locator(".st-key-demo_speed [aria-checked=true]")).to_have_text("realistic")

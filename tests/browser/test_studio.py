@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from pypdf import PdfReader
 
-from tests.browser.panels import open_panel
+from tests.browser.panels import open_panel, take_ones_time
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -41,6 +41,7 @@ def hostile(name: str, *wanted: str) -> list[str]:
 
 
 def test_a_demo_runs_live_to_its_article(page: Page) -> None:
+    take_ones_time(page)
     start(page, "Heat pumps in old buildings")
 
     expect(page.locator("[data-agent]")).to_have_count(10)
@@ -121,13 +122,6 @@ def test_sections_join_the_view_when_the_outline_is_there(page: Page) -> None:
     expect(page.locator(".st-key-run_header")).to_contain_text("by section")
     expect(page.locator(".st-key-gantt")).to_contain_text("Section writer 5")
     expect(page.get_by_role("heading", name="Sources")).to_be_visible()
-
-
-def take_ones_time(page: Page) -> None:
-    """The realistic demo: long enough to do something in the middle of a run."""
-    open_panel(page, "provider_panel")
-    page.locator(".st-key-demo_speed").get_by_text("realistic").click()
-    expect(page.locator(".st-key-demo_speed [aria-checked=true]")).to_have_text("realistic")
 
 
 def test_reload_and_second_tab_show_the_same_run(page: Page, context: BrowserContext) -> None:
