@@ -25,6 +25,7 @@ from pipeline.llm.admission import GateRegistry
 from pipeline.llm.call import Deadlines
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import AgentState, RunStatus
+from pipeline.tools.samples import sample_research
 from tests.fault_front import Fault, FaultFront, text_of
 from tests.fault_server import SILENCE, Answer, Reset, Step, error, stream, text
 
@@ -105,7 +106,9 @@ async def campaign(runs: int, seed: int, *, fallback: bool) -> Outcome:
         caller = ModelCaller(
             client, gates=GateRegistry(16), deadlines=DEADLINES, rng=random.Random(seed)
         )
-        orchestrator = ChatOrchestrator(client, model=MODEL, caller=caller)
+        orchestrator = ChatOrchestrator(
+            client, model=MODEL, caller=caller, research=sample_research()
+        )
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int) -> None:

@@ -29,6 +29,7 @@ from pipeline.errors import GantryError
 from pipeline.models import (
     FIELD_MAX_CHARS,
     SEED_MAX,
+    URLS_MAX,
     WORDS,
     Length,
     Mode,
@@ -93,6 +94,7 @@ def form_defaults(settings: Settings) -> dict[str, Any]:
         "language": LANGUAGES[0],
         "mode": Mode.PHASES,
         "allow_unsourced": False,
+        "urls": "",
         "seed": 1,
         "max_tokens": settings.run_tokens,
         "max_cost_usd": settings.run_cost_usd,
@@ -112,6 +114,7 @@ def prefill(spec: RunSpec) -> str:
         "language": spec.language,
         "mode": spec.mode,
         "allow_unsourced": spec.allow_unsourced,
+        "urls": "\n".join(spec.urls),
         "seed": spec.seed,
         "max_tokens": spec.max_tokens,
         "max_cost_usd": spec.max_cost_usd,
@@ -221,6 +224,14 @@ def _details() -> None:
         st.selectbox(
             "Language", LANGUAGES, key="language", accept_new_options=True, persist_state=KEEP
         )
+        st.text_area(
+            "Pages to read first",
+            key="urls",
+            height=68,
+            placeholder="https://… one per line",
+            help=f"At most {URLS_MAX} public web pages. The web researcher reads them before it searches.",
+            persist_state=KEEP,
+        )
         st.number_input(
             "Seed",
             min_value=0,
@@ -327,6 +338,7 @@ def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
         "switches": {phase: bool(state[f"parallel_{phase}"]) for phase in phases},
         "options": options,
         "allow_unsourced": state["allow_unsourced"],
+        "urls": tuple((state["urls"] or "").split()),
         "seed": state["seed"],
         "max_tokens": state["max_tokens"],
         "max_cost_usd": state["max_cost_usd"],

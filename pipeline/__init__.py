@@ -3,7 +3,8 @@
 Works without the page:
 
     client = AsyncOpenAI()
-    result = await ChatOrchestrator(client, model="…").run_pipeline("Heat pumps in old buildings")
+    orchestrator = ChatOrchestrator(client, model="…", research=sample_research())
+    result = await orchestrator.run_pipeline("Heat pumps in old buildings")
 
 Names are loaded when first used, so that importing the package stays cheap.
 """
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     )
     from pipeline.plan import Plan, make_plan
     from pipeline.settings import Settings
+    from pipeline.tools.base import Research
+    from pipeline.tools.samples import sample_research
 
 __version__ = "0.1.0"
 
@@ -53,6 +56,7 @@ __all__ = [
     "Need",
     "OnFailure",
     "Plan",
+    "Research",
     "RunOptions",
     "RunResult",
     "RunSpec",
@@ -60,6 +64,7 @@ __all__ = [
     "Settings",
     "Speculation",
     "make_plan",
+    "sample_research",
 ]
 
 _HOME = {
@@ -78,6 +83,7 @@ _HOME = {
     "Need": "pipeline.models",
     "OnFailure": "pipeline.models",
     "Plan": "pipeline.plan",
+    "Research": "pipeline.tools.base",
     "RunOptions": "pipeline.models",
     "RunResult": "pipeline.chat_orchestrator",
     "RunSpec": "pipeline.models",
@@ -85,6 +91,7 @@ _HOME = {
     "Settings": "pipeline.settings",
     "Speculation": "pipeline.models",
     "make_plan": "pipeline.plan",
+    "sample_research": "pipeline.tools.samples",
 }
 
 

@@ -35,7 +35,8 @@ from pipeline.prices import load_prices
 from pipeline.settings import Settings
 from pipeline.store import database_url, is_postgresql
 from pipeline.telemetry import telemetry_from
-from pipeline.tools.samples import warm_samples
+from pipeline.tools import Research
+from pipeline.tools.samples import sample_research, warm_samples
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -129,7 +130,8 @@ class ModelAccess:
             if not self._settings.has_endpoint:
                 # first: it is a process of its own and starts while this one reads on
                 group.create_task(self._warm_demo(), name="warm up the demo")
-            group.create_task(asyncio.to_thread(warm_samples), name="warm up the samples")
+            if not self._settings.has_endpoint or self._settings.search == "samples":
+                group.create_task(asyncio.to_thread(warm_samples), name="warm up the samples")
 
     async def _warm_demo(self) -> None:
         try:
@@ -150,10 +152,17 @@ class ModelAccess:
                     estimates=self._estimates,
                     limits=self._settings.limits,
                     prices=load_prices(self._settings.prices_file),
+                    research=self._research(spec),
                 ).carry_out(spec, journal, owner=context.owner, ledger=context.ledger)
         except GantryError as error:
             return _failed_early(journal, error)
         return _outcome(result)
+
+    def _research(self, spec: RunSpec) -> Research:
+        """What the run's researchers reach for. The collection stands in only where that is said."""
+        if spec.is_demo or self._settings.search == "samples":
+            return sample_research()
+        return Research()
 
     async def endpoint(self, spec: RunSpec, typed: Endpoint | None = None) -> Endpoint:
         """Where a run's calls go. A typed address never gets the configured key.

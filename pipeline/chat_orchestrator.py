@@ -64,6 +64,7 @@ from pipeline.plan import (
 from pipeline.prices import PriceTable, load_prices
 from pipeline.spec import make_spec
 from pipeline.timing import RunTiming, run_timing
+from pipeline.tools import NO_RESEARCH, Research, run_context
 
 LONG_TEXT_CHARS = 4_000  # its facts take 2 ms to compute
 
@@ -92,7 +93,8 @@ class ChatOrchestrator:
 
     `caller` shares admission and deadlines between runs; without one each run has its own.
     `estimates` remember what agents took; they decide which of a run's calls matters most.
-    `limits` are what a run may spend, beside its own; `prices` what tokens cost.
+    `limits` are what a run may spend, beside its own; `prices` what tokens cost. `research` is what
+    researchers reach for: without it the web is not searched, and a run needs `allow_unsourced`.
     Another `roster` is another pipeline: agents, phases and switches follow from it.
     """
 
@@ -106,6 +108,7 @@ class ChatOrchestrator:
         estimates: Estimates | None = None,
         limits: Limits = NO_LIMITS,
         prices: PriceTable | None = None,
+        research: Research = NO_RESEARCH,
     ) -> None:
         self._client = client
         self._model = model
@@ -114,6 +117,7 @@ class ChatOrchestrator:
         self._estimates = estimates or Estimates()
         self._limits = limits
         self._prices = prices
+        self._research = research
 
     async def run_pipeline(
         self, topic: str, *, journal: Journal | None = None, **brief: Any
@@ -158,6 +162,14 @@ class ChatOrchestrator:
             journal=journal,
             caller=self._caller,
             search_topic=spec.topic,
+            context=run_context(
+                self._research,
+                owner=owner,
+                topic=spec.topic,
+                language=spec.language,
+                given=spec.urls,
+            ),
+            given=spec.urls,
         )
         manager.budget = await self._budget(spec, journal, manager.models, ledger)
         async with manager:
@@ -370,17 +382,15 @@ class _Execution:
         if self.spec.allow_unsourced or self.spec.is_demo:
             self.unsourced |= {agent.name, *dependants(self.plan, agent.name)}
             return None
-        return self._why_nobody_looked(agent) or NothingFound(
-            "No source was found for this topic.",
-            "Change the topic, or allow an unsourced draft, which will be labelled as one.",
-        )
-
-    def _why_nobody_looked(self, agent: AgentSpec) -> GantryError | None:
-        """The error that kept everybody from looking; None when somebody looked and found nothing."""
         asked = [need.agent for need in agent.needs if need.kind == "any"]
-        if any(self.settled[name].empty for name in asked):
-            return None
-        return next((self.failures[name] for name in asked if name in self.failures), None)
+        kept_away = next((self.failures[name] for name in asked if name in self.failures), None)
+        if kept_away is not None and not any(self.settled[name].empty for name in asked):
+            return kept_away
+        return NothingFound(
+            "No source was found for this topic.",
+            (f"{kept_away} Otherwise change" if kept_away else "Change")
+            + " the topic, or allow an unsourced draft, which will be labelled as one.",
+        )
 
     def _misses_required(self, agent: AgentSpec) -> bool:
         required = replace(agent, needs=tuple(n for n in agent.needs if n.kind != "any"))

@@ -101,6 +101,10 @@ def run(
     allow_unsourced: Annotated[
         bool, typer.Option("--allow-unsourced", help="Write on, labelled, when nothing is found.")
     ] = False,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Web page to read first (repeatable, at most 10)."),
+    ] = None,
     section_writing: Annotated[
         bool, typer.Option("--section-writing", help="One call per outline section, side by side.")
     ] = False,
@@ -151,6 +155,7 @@ def run(
             length=length,
             language=language,
             allow_unsourced=allow_unsourced,
+            urls=tuple(url or ()),
             options=_options(
                 section_writing, section_editing, speculative_research, approve_outline
             ),

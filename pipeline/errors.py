@@ -20,6 +20,7 @@ GantryError
 │   └── DeadlineExceeded      first token, idle or total deadline
 ├── OutputInvalid             the text does not fit the agent's schema after the repair turns
 ├── BudgetExceeded            the next call may cost more than the run or the day may spend
+├── NotConfigured             an agent has nothing to work with: no search service, no page to read
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
 ├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
@@ -190,6 +191,12 @@ class OutputInvalid(GantryError):
 
 class NothingFound(GantryError):
     code = "nothing_found"
+
+
+class NotConfigured(GantryError):
+    """Raised before the call: nothing was sent."""
+
+    code = "not_configured"
 
 
 class BudgetExceeded(GantryError):

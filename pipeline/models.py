@@ -6,11 +6,12 @@ Plain values only. Imports nothing else of ours; everything else may import this
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -25,6 +26,8 @@ TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
 ADDITION_MAX_CHARS = 2_000
 ADDITIONS_MAX = 40
+URLS_MAX = 10
+URL_MAX_CHARS = 2_000
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
 
@@ -212,7 +215,6 @@ class AgentSpec:
     tools: tuple[str, ...] = ()
     output: type[BaseModel] | None = None  # None: the text itself is the output (Markdown)
     facts: tuple[str, ...] = ()  # sections computed by code for the prompt: `computed`, `limits`
-    shelf: str = ""  # where evidence is prefetched from when the endpoint takes no tools
     max_output_tokens: int = 2_000
     model_setting: str = ""  # name under `agent_models`; empty: the agent's own name
     expansion: Expansion | None = None
@@ -280,6 +282,7 @@ class RunSpec(BaseModel):
         default_factory=dict, max_length=ADDITIONS_MAX
     )
     outline_approved: bool = False  # a person has said yes: the stop is behind this run
+    urls: tuple[str, ...] = ()  # pages the person gave, to be read before others
 
     @field_validator("topic")
     @classmethod
@@ -292,6 +295,11 @@ class RunSpec(BaseModel):
         if info.context is STORED:
             return additions
         return {name: clean_addition(text) for name, text in additions.items()}
+
+    @field_validator("urls")
+    @classmethod
+    def _check_urls(cls, urls: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return urls if info.context is STORED else clean_urls(urls)
 
     @field_validator("audience", "tone", "language")
     @classmethod
@@ -368,6 +376,29 @@ def direction_controls(text: str) -> str:
     """Name the characters that make text read other than it is (embeddings, overrides, isolates)."""
     bad = {c for c in text if "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"}
     return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
+
+
+def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
+    """Addresses as a person gave them, each once. Raises `ValueError` for what is no web address.
+
+    Which addresses may really be read is decided when one is connected to.
+    """
+    kept = tuple(dict.fromkeys(url.strip() for url in urls if url.strip()))
+    if len(kept) > URLS_MAX:
+        raise ValueError(f"has {len(kept)} addresses; {URLS_MAX} is the limit")
+    for url in kept:
+        try:
+            parts = urlsplit(url)
+            is_web = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_web = False
+        if not is_web or len(url) > URL_MAX_CHARS or any(c.isspace() for c in url):
+            raise ValueError(
+                f"has `{url[:80]}`, which is no web address; write it whole, with https:// in front"
+            )
+        if bad := control_characters(url) or direction_controls(url):
+            raise ValueError(f"has an address with characters that cannot be seen ({bad})")
+    return kept
 
 
 def control_characters(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -25,6 +25,8 @@ from pipeline.plan import switchable_phases
 from pipeline.prices import MICRO
 from pipeline.redaction import remember_secret
 
+Search = Literal["searxng", "brave", "tavily", "exa", "serper", "samples"]
+
 
 class Settings(BaseSettings):
     """One instance per process. `GANTRY_` prefixes our own; provider names are the SDK's."""
@@ -36,6 +38,10 @@ class Settings(BaseSettings):
     openai_model: str = Field(default="", validation_alias="OPENAI_MODEL")
     fallback_model: str = ""  # of agents whose model fails for good
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+
+    search: Search | None = None  # which service; None: none, and the samples for the demo
+    search_url: str | None = None  # of one's own SearXNG, or a proxy before a service
+    search_key: SecretStr | None = None
 
     data_dir: Path = Path("data")
     owners: Owners = Owners.AUTO  # who sees which runs
@@ -68,7 +74,9 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("openai_api_key", "openai_base_url", "database_url", "log", "log_level"), mode="before"
+        *("openai_api_key", "openai_base_url", "database_url", "log", "log_level"),
+        *("search", "search_url", "search_key"),
+        mode="before",
     )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
@@ -114,6 +122,8 @@ def load_settings() -> Settings:
         raise _refused(problems) from None
     if settings.openai_api_key is not None:
         remember_secret(settings.openai_api_key.get_secret_value())
+    if settings.search_key is not None:
+        remember_secret(settings.search_key.get_secret_value())
     if settings.database_url is not None and "@" in settings.database_url:
         # the password stands before the last `@`; whatever else is wrong with the address
         user = settings.database_url.rpartition("@")[0].partition("://")[2]

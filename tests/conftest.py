@@ -30,6 +30,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(autouse=True)
+def samples_to_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs on an endpoint of a test's own find sources, as if a search service were configured."""
+    monkeypatch.setenv("GANTRY_SEARCH", "samples")
+
+
+@pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Every command and the server set up logging for their whole process, which here is the tests'."""
     root = logging.getLogger()

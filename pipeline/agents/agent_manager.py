@@ -18,10 +18,12 @@ from openai import AsyncOpenAI
 
 from pipeline.agents.chat_agent import ChatAgent
 from pipeline.agents.roster import ROSTER
+from pipeline.agents.unequipped import without_tools
 from pipeline.errors import (
     EngineBusy,
     GantryError,
     InternalError,
+    NotConfigured,
     SpecError,
     StoreError,
     Superseded,
@@ -31,8 +33,9 @@ from pipeline.llm.admission import Ticket
 from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
+from pipeline.tools import ToolContext, available_tools
 
-PREFETCH_TOOL = "search_samples"
+SEARCHES = ("web_search", "kb_search")  # what code calls where an endpoint takes no tools
 _NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
 
 _logger = logging.getLogger(__name__)
@@ -65,7 +68,9 @@ class AgentManager:
     `model` is used unless `agent_models` names another for an agent; `fallback_model` and
     `fallback_models` say in the same way who takes over when it fails for good. `caller` shares admission,
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
-    it in `aclose`. `search_topic` is what code searches for where an endpoint takes no tools.
+    it in `aclose`. `context` is what tools reach for; an agent none of whose tools has anything to
+    reach for is not asked. Where an endpoint takes no tools, code searches for `search_topic` and reads
+    the `given` pages.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class AgentManager:
         journal: Journal | None = None,
         caller: ModelCaller | None = None,
         search_topic: str = "",
+        context: ToolContext | None = None,
+        given: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._model = model
@@ -93,6 +100,8 @@ class AgentManager:
         self._caller = caller or ModelCaller(client)
         self._owns_caller = caller is None
         self._search_topic = search_topic
+        self._context = context or ToolContext()
+        self._given = tuple(given)
         self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
@@ -146,11 +155,14 @@ class AgentManager:
         nobody's. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
         `EngineBusy` when the journal can no longer be written.
         """
+        spec = self._agent(name)
+        if spec.tools and not available_tools(spec.tools, self._context):
+            return self._unequipped(spec)
         agent = ChatAgent.from_spec(
-            self._agent(name),
+            spec,
             self.model_for(name),
             seed=self._seed,
-            prefetch=self._prefetch(self._agent(name), prompt),
+            prefetch=self._prefetch(spec, prompt),
             sources=tuple(sources),
             fallback_model=self.fallback_for(name),
         )
@@ -162,6 +174,7 @@ class AgentManager:
                 journal=self._journal,
                 ticket=ticket,
                 budget=self.budget,
+                context=self._context,
             )
         except _NOT_THE_AGENTS:
             raise
@@ -195,11 +208,20 @@ class AgentManager:
                 f"There is no agent `{name}`.", f"Known agents: {', '.join(self._roster)}."
             ) from None
 
+    def _unequipped(self, agent: AgentSpec) -> AgentResult:
+        """How an agent ends that has nothing to look at: no call is spent on it."""
+        try:
+            output = without_tools(agent)
+        except NotConfigured as error:
+            return AgentResult(agent.name, error=error)
+        self._journal.add_text(agent.name, output.text)
+        return AgentResult(agent.name, output)
+
     def _prefetch(self, agent: AgentSpec, prompt: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-        if PREFETCH_TOOL not in agent.tools:
-            return ()
-        topic = self._search_topic or prompt
-        return ((PREFETCH_TOOL, {"query": topic[:300], "shelf": agent.shelf}),)
+        topic = {"query": (self._search_topic or prompt)[:300]}
+        searches = [(name, topic) for name in SEARCHES if name in agent.tools]
+        pages = [("fetch_page", {"url": url}) for url in self._given if "fetch_page" in agent.tools]
+        return (*searches, *pages)
 
 
 def _internal(name: str, error: Exception) -> InternalError:

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -28,7 +28,13 @@ from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
 from pipeline.llm.retry import worth_another_model
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
-from pipeline.tools import ToolError, run_tool, tool_definitions
+from pipeline.tools import (
+    ToolContext,
+    ToolError,
+    available_tools,
+    run_tool,
+    tool_definitions,
+)
 
 MAX_REPAIRS = 2
 MAX_TOOL_CALLS = 12  # per agent
@@ -101,32 +107,42 @@ class ChatAgent:
         journal: Journal | None = None,
         ticket: Ticket | None = None,
         budget: Budget | None = None,
+        context: ToolContext | None = None,
     ) -> AgentReply:
         """Do the agent's work on any `AsyncOpenAI` and return its validated output.
 
         `caller` shares admission and what is known of the endpoint with other agents; without
         one this call stands alone. `journal` is told every step. `ticket` says whose work it is, for
-        its calls' places in the queue. `budget` is asked before each call. Raises `CallError` when a call
-        fails for good and `OutputInvalid` when the answer does not fit after the repair turns.
+        its calls' places in the queue. `budget` is asked before each call. `context` is what its tools
+        reach for; those that have nothing to reach for are not offered. Raises `CallError` when a call
+        fails for good, `OutputInvalid` when the answer does not fit after the repair turns, and
+        `ToolError` when nothing was found because no tool worked.
         """
-        reporter = AgentReporter(journal or Journal("library"), self.name)
-        ticket = ticket or Ticket(agent=self.name)
+        work = partial(
+            _Work,
+            agent=self,
+            reporter=AgentReporter(journal or Journal("library"), self.name),
+            user_prompt=user_prompt,
+            context=context or ToolContext(),
+            ticket=ticket or Ticket(agent=self.name),
+            budget=budget,
+        )
         if caller is not None:
-            return await _Work(self, caller, reporter, user_prompt, ticket, budget).run()
+            return await work(caller=caller).run()
         own = ModelCaller(client)
         try:
-            return await _Work(self, own, reporter, user_prompt, ticket, budget).run()
+            return await work(caller=own).run()
         finally:
             await own.aclose()
 
 
 @dataclass(frozen=True, slots=True)
 class _ToolTurn:
-    """What goes back to the model for one tool call; `problem` is empty when it worked."""
+    """What goes back to the model for one tool call; `problem` when it did not work."""
 
     content: str
     sources: tuple[Source, ...] = ()
-    problem: str = ""
+    problem: ToolError | None = None
 
 
 @dataclass(slots=True)
@@ -137,19 +153,24 @@ class _Work:
     caller: ModelCaller
     reporter: AgentReporter
     user_prompt: str
+    context: ToolContext
     ticket: Ticket
     budget: Budget | None = None
+    tools: tuple[str, ...] = ()  # that can work here
     messages: list[Mapping[str, Any]] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     calls: int = 0
     tool_calls: int = 0
+    answered: int = 0  # tool calls that worked
+    tool_error: ToolError | None = None  # of the last one that did not
     repairs: int = 0
     with_tools: bool = True
     model: str = ""  # that is asked now
 
     async def run(self) -> AgentReply:
         self.model = self.agent.model
+        self.tools = available_tools(self.agent.tools, self.context)
         self.sources = {source.id: source for source in self.agent.sources}
         self.messages = [
             {"role": "system", "content": self.agent.instructions},
@@ -162,6 +183,7 @@ class _Work:
                 continue
             checked = self._check(reply)
             if not checked.problem:
+                self._refuse_blind(checked.data)
                 return self._reply(reply, checked)
             self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
@@ -189,7 +211,7 @@ class _Work:
         return True
 
     async def _call_model(self) -> ModelReply:
-        if self.agent.tools and self.with_tools and not self.caller.supports_tools(self.model):
+        if self.tools and self.with_tools and not self.caller.supports_tools(self.model):
             await self._prefetch()
         self.calls += 1
         try:
@@ -209,14 +231,14 @@ class _Work:
 
     @property
     def _offers_tools(self) -> bool:
-        return bool(self.agent.tools) and self.with_tools and self.tool_calls < MAX_TOOL_CALLS
+        return bool(self.tools) and self.with_tools and self.tool_calls < MAX_TOOL_CALLS
 
     def _request(self) -> CallRequest:
         agent = self.agent
         return CallRequest(
             model=self.model,
             messages=tuple(self.messages),
-            tools=tool_definitions(agent.tools) if self._offers_tools else (),
+            tools=tool_definitions(self.tools) if self._offers_tools else (),
             output_schema=_schema_of(agent.output) if agent.output is not None else None,
             max_output_tokens=agent.max_output_tokens,
             seed=agent.seed,
@@ -233,6 +255,12 @@ class _Work:
         if checked.data is not None and "findings" in checked.data:
             return Checked(checked.text, self._only_retrieved(checked.data))
         return checked
+
+    def _refuse_blind(self, data: Mapping[str, Any] | None) -> None:
+        """“Nothing found” is an answer of somebody who could look. Raises what kept them from it."""
+        found_nothing = data is not None and data.get("findings") == [] and not self.answered
+        if found_nothing and self.tool_error is not None:
+            raise self.tool_error
 
     def _only_retrieved(self, data: dict[str, Any]) -> dict[str, Any]:
         """Drop findings whose source no tool returned here: they cannot be checked by anyone."""
@@ -272,11 +300,18 @@ class _Work:
         self.messages.append(_assistant_turn(reply.text, calls))
         self.reporter.tools_started([_describe(call) for call in allowed])
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._run_tool(call)) for call in allowed]
+            tasks = [
+                group.create_task(self._run_tool(call.name, call.arguments)) for call in allowed
+            ]
         results = [task.result() for task in tasks]
-        self.reporter.tools_finished([result.problem for result in results if result.problem])
-        for result in results:  # in the order asked, so that equal runs have equal inputs
-            self.sources.update({source.id: source for source in result.sources})
+        self.reporter.tools_finished(
+            [
+                f"{call.name}: {result.problem}"
+                for call, result in zip(allowed, results, strict=True)
+                if result.problem
+            ]
+        )
+        self._take(results)
         contents = [result.content for result in results]
         contents += [_LIMIT_REACHED] * (len(calls) - len(allowed))
         self.messages += [
@@ -284,23 +319,35 @@ class _Work:
             for call, content in zip(calls, contents, strict=True)
         ]
 
-    async def _run_tool(self, call: ToolCall) -> _ToolTurn:
+    def _take(self, results: Sequence[_ToolTurn]) -> None:
+        for result in results:  # in the order asked, so that equal runs have equal inputs
+            self.sources.update({source.id: source for source in result.sources})
+            self.answered += result.problem is None
+            self.tool_error = result.problem or self.tool_error
+
+    async def _run_tool(self, name: str, arguments: str) -> _ToolTurn:
         try:
-            if call.name not in self.agent.tools:
-                raise ToolError(f"There is no tool `{call.name}`.")
-            result = await run_tool(call.name, call.arguments)
+            if name not in self.tools:
+                raise ToolError(f"There is no tool `{name[:80]}`.")
+            result = await run_tool(name, arguments, self.context)
         except ToolError as error:
-            return _ToolTurn(json.dumps({"error": str(error)}), problem=f"{call.name}: {error}")
+            return _ToolTurn(json.dumps({"error": str(error)}), problem=error)
         return _ToolTurn(result.content, result.sources)
 
     async def _prefetch(self) -> None:
         """The endpoint takes no tools: code searches, and the results join the prompt."""
         self.with_tools = False
-        found = []
-        for name, arguments in self.agent.prefetch:
-            result = await run_tool(name, json.dumps(arguments))
-            self.sources.update({source.id: source for source in result.sources})
-            found.append(result.content)
+        prefetch = [
+            (name, arguments) for name, arguments in self.agent.prefetch if name in self.tools
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._run_tool(name, json.dumps(arguments)))
+                for name, arguments in prefetch
+            ]
+        results = [task.result() for task in tasks]
+        self._take(results)
+        found = [result.content for result in results]
         evidence = section("evidence", "\n".join(found))
         note = "This endpoint has no tools; what a search for the topic returned is in `evidence`."
         self.messages[1] = {
@@ -365,7 +412,7 @@ def _assistant_turn(text: str, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
 
 
 def _describe(call: ToolCall) -> str:
-    """One short line for people, e.g. `search_samples: heat pumps`."""
+    """One short line for people, e.g. `web_search: heat pumps`."""
     try:
         arguments = read_json(call.arguments)
     except ValueError:

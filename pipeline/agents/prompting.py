@@ -59,8 +59,8 @@ def user_prompt(
     date: str,
     unsourced: bool = False,
 ) -> str:
-    """The user message: the brief, one section per need, facts computed by code, and what a
-    person added for this agent.
+    """The user message: the brief, one section per need, the pages to read first for an agent that
+    can, facts computed by code, and what a person added for this agent.
 
     `inputs` has the outputs of the needs that have one; `date` is the day the run was asked for
     (not today's, so that a resumed run asks the same).
@@ -74,6 +74,8 @@ def user_prompt(
             sections.append(section(need.agent, _body(output)))
         else:
             sections.append(section(need.agent, _part_body(agent.part, need, output, inputs)))
+    if spec.urls and "fetch_page" in agent.tools:
+        sections.append(section("pages", _json(list(spec.urls))))
     for fact in agent.facts:
         sections.append(section(fact, _json(_FACTS[fact](agent, spec, inputs))))
     if addition := spec.prompt_additions.get(agent.name):

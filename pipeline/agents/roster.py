@@ -18,7 +18,7 @@ from pipeline.agents.outputs import (
 )
 from pipeline.models import AgentSpec, Expansion, Importance, Need, OnFailure, Speculation
 
-SAMPLE_TOOLS = ("search_samples", "read_sample")
+WEB_TOOLS = ("web_search", "fetch_page")
 
 ROSTER: tuple[AgentSpec, ...] = (
     AgentSpec(
@@ -38,8 +38,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         on_failure=OnFailure.ABSENT,
         prompt_file="web_researcher.md",
         needs=(Need("topic_planner"),),
-        tools=SAMPLE_TOOLS,
-        shelf="web",
+        tools=WEB_TOOLS,
         output=Findings,
         speculation=Speculation(
             option="speculative_research",
@@ -56,8 +55,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         importance=Importance.IMPORTANT,
         on_failure=OnFailure.ABSENT,
         prompt_file="kb_researcher.md",
-        tools=SAMPLE_TOOLS,
-        shelf="knowledge",
+        tools=("kb_search",),
         output=Findings,
     ),
     AgentSpec(

@@ -5,6 +5,7 @@ Beside it the ports of what tools reach for: a search service, a reader of pages
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -80,11 +81,23 @@ class KnowledgeBase(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Research:
+    """What researchers may reach for, shared by all runs. `None`: not configured."""
+
+    search: SearchProvider | None = None
+    pages: PageReader | None = None
+    knowledge: KnowledgeBase | None = None
+
+
+NO_RESEARCH = Research()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool works, and with what. `None`: not configured, and the tool says so."""
+    """For whom a tool works, and with what. `None`: not configured; its tools are not offered."""
 
     owner: str = LOCAL_OWNER
-    language: str = "en"
+    language: str = ""  # as the brief names it
     web: SearchProvider | None = None
     pages: PageReader | None = None
     knowledge: KnowledgeBase | None = None
@@ -98,14 +111,26 @@ class ToolResult:
     sources: tuple[Source, ...] = ()
 
 
+def passage_id(place: str, text: str) -> str:
+    """The id under which `text`, found at `place`, is cited: the same for as long as both are.
+
+    40 bits: among the thousand passages of a long run two are alike once in two million runs.
+    """
+    return "S" + hashlib.sha256(f"{place}\n{text}".encode("utf-8", "replace")).hexdigest()[:10]
+
+
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[ArgumentsT]):
-    """One function tool. `run` may take the arguments as valid and raises `ToolError` itself."""
+    """One function tool. `run` may take the arguments as valid and raises `ToolError` itself.
+
+    `is_available` says whether the context has what the tool reaches for.
+    """
 
     name: str
     description: str
     parameters: type[ArgumentsT]
     run: Callable[[ArgumentsT, ToolContext], Awaitable[ToolResult]]
+    is_available: Callable[[ToolContext], bool] = lambda _: True
 
     @property
     def definition(self) -> dict[str, Any]:

@@ -8,8 +8,6 @@ and text, so that it stays the same for as long as the words do.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,14 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from pipeline.models import Source
-from pipeline.tools.base import Tool, ToolContext, ToolError, ToolResult
+from pipeline.tools.base import Hit, PageReader, Research, ToolError, WebPage, passage_id
 from pipeline.tools.search import PassageIndex
 
 COLLECTION = Path(__file__).parent / "collection"
 PUBLISHER = "Gantry sample collection"
+SCHEME = "sample:"
 TOP_PASSAGES = 5
 
 Shelf = Literal["web", "knowledge"]
@@ -42,46 +39,51 @@ class Document:
     passages: tuple[Source, ...]
 
 
-class SearchArguments(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class SampleWeb:
+    """The shelf `web` in the place of a search service and of a reader of pages.
 
-    query: str = Field(min_length=1, max_length=500, description="Words to look for")
-    shelf: Shelf = Field(description="`web`: published pages; `knowledge`: the knowledge base")
+    Addresses that are none of the collection's are read by `beyond`.
+    """
+
+    name = PUBLISHER
+
+    def __init__(self, beyond: PageReader | None = None) -> None:
+        self._beyond = beyond
+
+    async def search(self, query: str, *, limit: int, language: str) -> list[Hit]:
+        """One hit for each passage that fits, several of one article where several do."""
+        # in a thread: the first search reads the files and builds the index
+        found = await asyncio.to_thread(find_passages, query, "web")
+        return [Hit(s.url, s.title, s.passage, s.publisher) for s in found[:limit]]
+
+    async def read(self, url: str) -> WebPage:
+        if self._beyond is not None and not url.startswith(SCHEME):
+            return await self._beyond.read(url)
+        document = (await asyncio.to_thread(_by_address)).get(url)
+        if document is None or document.shelf != "web":
+            raise ToolError(
+                f"No sample has the address `{url[:200]}`.",
+                "Use an address that `web_search` returned.",
+            )
+        text = "\n\n".join(source.passage for source in document.passages)
+        return WebPage(url, document.title, text, PUBLISHER)
+
+    async def aclose(self) -> None:
+        """Nothing is open here; `beyond` belongs to who made it."""
 
 
-class ReadArguments(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class SampleKnowledge:
+    """The shelf `knowledge` in the place of somebody's own documents."""
 
-    id: str = Field(
-        min_length=1, max_length=40, description="The id of a passage that a search returned"
-    )
-
-
-async def search(arguments: SearchArguments, _: ToolContext) -> ToolResult:
-    # in a thread: the first search reads the files and builds the index
-    found = await asyncio.to_thread(find_passages, arguments.query, arguments.shelf)
-    rows = [
-        {"id": s.id, "title": s.title, "publisher": s.publisher, "passage": s.passage}
-        for s in found
-    ]
-    return ToolResult(_json(rows), tuple(found))
+    async def search(self, owner: str, query: str, *, limit: int) -> tuple[Source, ...]:
+        found = await asyncio.to_thread(find_passages, query, "knowledge")
+        return tuple(found[:limit])
 
 
-async def read(arguments: ReadArguments, _: ToolContext) -> ToolResult:
-    document = (await asyncio.to_thread(_by_passage)).get(arguments.id)
-    if document is None:
-        raise ToolError(
-            f"No sample has the id `{arguments.id}`.", "Use an id that `search_samples` returned."
-        )
-    # each paragraph behind its id, so that it can be cited exactly
-    text = "\n\n".join(f"[{source.id}] {source.passage}" for source in document.passages)
-    content = {
-        "id": arguments.id,
-        "title": document.title,
-        "publisher": PUBLISHER,
-        "text": text,
-    }
-    return ToolResult(_json(content), document.passages)
+def sample_research(beyond: PageReader | None = None) -> Research:
+    """What researchers reach for, from the collection; pages outside it are read by `beyond`."""
+    web = SampleWeb(beyond)
+    return Research(web, web, SampleKnowledge())
 
 
 def find_passages(query: str, shelf: str) -> list[Source]:
@@ -116,8 +118,8 @@ def _shelf(shelf: str) -> tuple[tuple[Source, ...], PassageIndex]:
 
 
 @cache
-def _by_passage() -> Mapping[str, Document]:
-    return {passage.id: document for document in documents() for passage in document.passages}
+def _by_address() -> Mapping[str, Document]:
+    return {document.passages[0].url: document for document in documents()}
 
 
 def _read_document(path: Path) -> Document:
@@ -136,36 +138,12 @@ def _read_document(path: Path) -> Document:
 def _passages(shelf: str, name: str, title: str, body: str) -> Iterable[Source]:
     for block in re.split(r"\n\s*\n", body.strip()):
         text = " ".join(block.split())
-        digest = hashlib.sha256(f"{shelf}/{name}\n{text}".encode()).hexdigest()
+        url = f"{SCHEME}{shelf}/{name}"
         yield Source(
-            id=f"S{digest[:5]}",
+            id=passage_id(url, text),
             title=title,
-            url=f"sample:{shelf}/{name}",
+            url=url,
             kind="sample",
             passage=text,
             publisher=PUBLISHER,
         )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-SEARCH_SAMPLES = Tool(
-    name="search_samples",
-    description=(
-        "Search the sample collection. Returns up to five passages, best first, each with the id "
-        "under which it is cited; an empty list when nothing on that shelf is about the query."
-    ),
-    parameters=SearchArguments,
-    run=search,
-)
-READ_SAMPLE = Tool(
-    name="read_sample",
-    description=(
-        "Read the whole sample document that a passage is from. Each paragraph stands behind "
-        "its own id in square brackets; cite a paragraph by that id."
-    ),
-    parameters=ReadArguments,
-    run=read,
-)

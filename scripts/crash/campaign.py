@@ -19,6 +19,7 @@ from pipeline.models import LOCAL_OWNER, Endpoint, Mode, RunOptions, RunSpec, Ru
 from pipeline.store import Store
 from pipeline.store.database import Database, open_database
 from pipeline.store.tables import checkpoints
+from pipeline.tools.samples import sample_research
 from scripts.crash.judge import KeptText, RunSeen, Verdict, judge
 from scripts.crash.provider import RecordingProvider
 from scripts.crash.targets import Target
@@ -158,6 +159,6 @@ async def undisturbed(
     journal = Journal("reference")
     async with make_client(endpoint) as client:
         plain = spec.model_copy(update={"model": REFERENCE_MODEL})
-        await ChatOrchestrator(client).carry_out(plain, journal)
+        await ChatOrchestrator(client, research=sample_research()).carry_out(plain, journal)
     texts = {name: checkpoint.output.text for name, checkpoint in journal.checkpoints.items()}
     return texts, Counter(e.agent for e in journal.events if isinstance(e, CallSent))

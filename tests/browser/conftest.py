@@ -46,6 +46,7 @@ def served(folders: pytest.TempPathFactory, port: int, **settings: str) -> Itera
     environment |= {
         "GANTRY_DATA_DIR": str(folders.mktemp("data")),
         "GANTRY_DEMO_SPEED": "fast",
+        "GANTRY_SEARCH": "samples",  # for runs on an endpoint of a test's own
         **settings,
     }
     log = folders.mktemp("log") / "server.txt"

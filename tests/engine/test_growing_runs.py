@@ -17,6 +17,7 @@ from pipeline.models import LOCAL_OWNER, Mode, RunOptions, RunSpec, RunStatus
 from pipeline.plan import grown_plan
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
+from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
 SPEC = RunSpec(
@@ -44,7 +45,9 @@ async def one_epoch(store: Store, demo: FaultyDemo) -> RunResult:
     record = await store.begin("r1")
     assert record is not None
     journal = await DurableJournal.open(store, record)
-    result = await ChatOrchestrator(demo.client).carry_out(record.spec, journal)
+    result = await ChatOrchestrator(demo.client, research=sample_research()).carry_out(
+        record.spec, journal
+    )
     await store.finish("r1", record.epoch, result.status, error=str(result.error or ""))
     await store.writer.flush()
     return result

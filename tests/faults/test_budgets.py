@@ -18,6 +18,7 @@ from pipeline.events import CallFinished
 from pipeline.models import RunRecord, RunSpec, RunStatus
 from pipeline.prices import load_prices
 from pipeline.settings import Settings
+from pipeline.tools.samples import sample_research
 from tests.faulty_demo import FaultyDemo
 
 TOPIC = "Heat pumps in old buildings"
@@ -112,7 +113,9 @@ def test_a_budget_in_money_refuses_a_model_without_a_price_before_the_first_call
 def test_a_library_run_keeps_its_budget_too() -> None:
     async def run() -> None:
         async with FaultyDemo() as demo:
-            orchestrator = ChatOrchestrator(demo.client, model="gantry-demo-instant")
+            orchestrator = ChatOrchestrator(
+                demo.client, model="gantry-demo-instant", research=sample_research()
+            )
             result = await orchestrator.run_pipeline(TOPIC, max_tokens=12_000)
             assert result.error is not None
             assert result.error.code == "budget"

@@ -16,6 +16,7 @@ from pipeline.llm.admission import CircuitRules, GateRegistry
 from pipeline.llm.client import ModelCaller
 from pipeline.models import Mode, RunStatus
 from pipeline.plan import make_plan
+from pipeline.tools.samples import sample_research
 from pipeline.views.admission_panel import admission_message
 from pipeline.views.cards import card_states
 from pipeline.views.cockpit import cockpit_lines
@@ -38,7 +39,9 @@ def gates_with(patience_s: float = 60.0) -> GateRegistry:
 
 
 async def run(demo: FaultyDemo, caller: ModelCaller, journal: Journal) -> RunResult:
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, caller=caller)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, caller=caller, research=sample_research()
+    )
     return await orchestrator.run_pipeline(TOPIC, journal=journal)
 
 

@@ -16,6 +16,7 @@ from pipeline.events import CallSent, ModelFellBack
 from pipeline.export.bundle import Bundle
 from pipeline.models import RunRecord, RunStatus
 from pipeline.telemetry import trace_of
+from pipeline.tools.samples import sample_research
 from pipeline.views.cards import card_states
 from pipeline.views.progress import progress_line
 from tests.faulty_demo import Answer, FaultyDemo
@@ -42,7 +43,7 @@ async def demo() -> AsyncIterator[FaultyDemo]:
 
 
 async def run(demo: FaultyDemo, **brief: object) -> RunResult:
-    orchestrator = ChatOrchestrator(demo.client, model=FIRST)
+    orchestrator = ChatOrchestrator(demo.client, model=FIRST, research=sample_research())
     return await orchestrator.run_pipeline(TOPIC, **brief)
 
 

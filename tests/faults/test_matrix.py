@@ -24,6 +24,7 @@ from pipeline.llm.admission import CircuitRules, GateRegistry
 from pipeline.llm.call import Deadlines
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import AgentState, RunStatus
+from pipeline.tools.samples import sample_research
 from tests.fault_front import TOKEN, Fault, FaultFront, events_of, text_of
 from tests.fault_server import (
     DONE,
@@ -206,7 +207,11 @@ async def place(deadlines: Deadlines) -> AsyncIterator[Place]:
             client, gates=gates, deadlines=deadlines, rng=random.Random(1), sleep=at_once
         )
         try:
-            yield Place(front, gates, ChatOrchestrator(client, model=MODEL, caller=caller))
+            yield Place(
+                front,
+                gates,
+                ChatOrchestrator(client, model=MODEL, caller=caller, research=sample_research()),
+            )
         finally:
             await caller.aclose()
 

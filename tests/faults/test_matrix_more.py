@@ -25,12 +25,13 @@ from pipeline.llm.client import make_client
 from pipeline.models import AgentState, Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.settings import Settings
 from pipeline.store import database_file, database_url
+from pipeline.tools.samples import sample_research
 from tests.fault_front import FaultFront
 from tests.fault_server import DONE, Answer, data, error, finish, stream
 from tests.faults.test_matrix import IN_TIME, TOPIC, check_texts, place
 
-QUERY = json.dumps({"query": "heat pumps", "shelf": "knowledge"})
-TOOL = "search_samples"
+QUERY = json.dumps({"query": "heat pumps"})
+TOOL = "web_search"
 
 
 def call(**fields: Any) -> dict[str, Any]:
@@ -65,7 +66,9 @@ async def test_19_a_closed_port_ends_the_run_in_two_attempts_or_three(tmp_path: 
     async with FaultFront() as front:
         endpoint = front.endpoint
     async with make_client(endpoint) as client:  # nobody listens there any more
-        result = await ChatOrchestrator(client, model="m").run_pipeline("Tidal power")
+        result = await ChatOrchestrator(client, model="m", research=sample_research()).run_pipeline(
+            "Tidal power"
+        )
 
     assert result.status is RunStatus.FAILED
     assert result.error is not None
@@ -76,7 +79,9 @@ async def test_19_a_closed_port_ends_the_run_in_two_attempts_or_three(tmp_path: 
 
 async def test_19_an_unknown_name_ends_the_run(tmp_path: Path) -> None:
     async with make_client(Endpoint("http://no-such-host.invalid/v1", "sk-1234567")) as client:
-        result = await ChatOrchestrator(client, model="m").run_pipeline("Tidal power")
+        result = await ChatOrchestrator(client, model="m", research=sample_research()).run_pipeline(
+            "Tidal power"
+        )
 
     assert result.status is RunStatus.FAILED
     assert result.error is not None

@@ -15,6 +15,7 @@ from pipeline.llm.admission import GateRegistry
 from pipeline.llm.client import ModelCaller
 from pipeline.models import Mode, RunStatus
 from pipeline.timing import run_timing
+from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
 MODEL = "gantry-demo-instant"
@@ -30,7 +31,9 @@ async def demo() -> AsyncIterator[FaultyDemo]:
 async def test_a_continued_run_keeps_its_age(demo: FaultyDemo) -> None:
     gates = GateRegistry(1)
     caller = ModelCaller(demo.client, gates=gates)
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, caller=caller)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, caller=caller, research=sample_research()
+    )
     gate = gates.gate_for(caller.base_url, MODEL)
     held = await gate.acquire()
     earlier = Journal("continued")
@@ -60,7 +63,9 @@ async def test_a_continued_run_keeps_its_age(demo: FaultyDemo) -> None:
 async def test_of_two_runs_that_wait_the_older_is_admitted_first(demo: FaultyDemo) -> None:
     gates = GateRegistry(1)
     caller = ModelCaller(demo.client, gates=gates)
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, caller=caller)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, caller=caller, research=sample_research()
+    )
     gate = gates.gate_for(caller.base_url, MODEL)
     held = await gate.acquire()  # nobody gets in before both runs wait with two calls each
     order: list[tuple[str, str]] = []
@@ -97,7 +102,9 @@ async def test_of_two_runs_that_wait_the_older_is_admitted_first(demo: FaultyDem
 
 async def test_a_run_teaches_what_its_agents_took_to_the_next(demo: FaultyDemo) -> None:
     estimates = Estimates()
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, estimates=estimates)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, estimates=estimates, research=sample_research()
+    )
     seed_s = estimates.service_s("content_writer", MODEL)
 
     result = await orchestrator.run_pipeline(TOPIC)
@@ -110,7 +117,9 @@ async def test_a_run_teaches_what_its_agents_took_to_the_next(demo: FaultyDemo) 
 async def test_a_run_survives_more_refusals_than_a_call_may_fail(demo: FaultyDemo) -> None:
     demo.script["editor"] = [Answer(429, code="rate_limit_exceeded")] * 3
 
-    result = await ChatOrchestrator(demo.client, model=MODEL).run_pipeline(TOPIC)
+    result = await ChatOrchestrator(
+        demo.client, model=MODEL, research=sample_research()
+    ).run_pipeline(TOPIC)
 
     assert result.status is RunStatus.DONE
     refused = [e for e in result.journal.events if isinstance(e, BackoffStarted)]
@@ -124,7 +133,9 @@ async def test_a_run_with_limits_known_beforehand_never_meets_a_refusal(demo: Fa
     gates = GateRegistry(4, requests_per_minute=1_200, tokens_per_minute=2_000_000)
     caller = ModelCaller(demo.client, gates=gates)
 
-    result = await ChatOrchestrator(demo.client, model=MODEL, caller=caller).run_pipeline(TOPIC)
+    result = await ChatOrchestrator(
+        demo.client, model=MODEL, caller=caller, research=sample_research()
+    ).run_pipeline(TOPIC)
     await caller.aclose()
 
     assert result.status is RunStatus.DONE
@@ -141,7 +152,9 @@ async def test_a_thousand_calls_leave_no_task_timer_or_slot_behind(demo: FaultyD
     gates = GateRegistry(16)
     caller = ModelCaller(demo.client, gates=gates)
     before = asyncio.all_tasks()
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, caller=caller)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, caller=caller, research=sample_research()
+    )
 
     for _ in range(10):
         async with asyncio.TaskGroup() as group:

@@ -27,6 +27,7 @@ from pipeline.models import (
     RunSpec,
     RunStatus,
 )
+from pipeline.tools.samples import sample_research
 from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import headlines, state_words
 from tests.faulty_demo import Answer, FaultyDemo
@@ -48,7 +49,9 @@ async def run(
 ) -> RunResult:
     spec = spec or RunSpec(topic=TOPIC, **brief)
     journal = journal or Journal("first")
-    return await ChatOrchestrator(demo.client, model=MODEL).carry_out(spec, journal)
+    return await ChatOrchestrator(demo.client, model=MODEL, research=sample_research()).carry_out(
+        spec, journal
+    )
 
 
 def parent_of(result: RunResult) -> Parent:

@@ -30,6 +30,7 @@ from pipeline.models import (
 )
 from pipeline.plan import grown_plan
 from pipeline.timing import run_timing
+from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
 TOPIC = "Heat pumps in old buildings"
@@ -51,7 +52,7 @@ async def demo() -> AsyncIterator[FaultyDemo]:
 async def run(demo: FaultyDemo, journal: Journal | None = None, **brief: object) -> RunResult:
     brief.setdefault("options", WRITING)
     brief.setdefault("mode", Mode.DATAFLOW)
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL)
+    orchestrator = ChatOrchestrator(demo.client, model=MODEL, research=sample_research())
     return await orchestrator.run_pipeline(TOPIC, journal=journal, **brief)
 
 
@@ -174,7 +175,7 @@ async def test_each_section_sees_its_own_evidence_and_cites_nothing_else(demo: F
     cited: list[str] = []
     for name in WRITERS:
         output = result.outputs[name]
-        own = set(re.findall(r"\[(S[0-9a-f]{5})\]", output.text))
+        own = set(re.findall(r"\[(S[0-9a-f]{5,12})\]", output.text))
         assert all(f'"source_id": "{identity}"' in output.prompt for identity in own)
         cited += own
     assert len(cited) == len(set(cited)) >= 5
@@ -192,7 +193,7 @@ async def test_the_demo_writes_sections_of_the_length_asked_for_in_its_own_voice
     assert article.count(DEMO_LABEL) == 1
     assert first.outputs["editor"].text != article
     sources = {s.id: s.passage for o in first.outputs.values() for s in o.sources}
-    for match in re.finditer(r"([^.!?\]]+) \[(S[0-9a-f]{5})\][.!?]", article):
+    for match in re.finditer(r"([^.!?\]]+) \[(S[0-9a-f]{5,12})\][.!?]", article):
         assert match[1].strip() in sources[match[2]]
     assert first.outputs["editor"].text == second.outputs["editor"].text
 

@@ -27,3 +27,31 @@ def test_what_turns_text_around_is_refused_by_name(sign: str) -> None:
         clean_topic(f"bees {sign} seeb")
     with pytest.raises(ValueError, match="tone"):
         RunSpec(topic="bees", tone=f"calm{sign}")
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ["file:///etc/passwd"],
+        ["example.org"],
+        ["https://"],
+        ["javascript:alert(1)"],
+        ["https://a b"],
+        ["https://example.org/\u202e"],
+        ["http://[::1"],
+        [f"https://example.org/{n}" for n in range(11)],
+        ["https://example.org/" + "x" * 2_000],
+    ],
+)
+def test_what_is_no_web_address_is_refused(urls: list[str]) -> None:
+    with pytest.raises(ValueError):
+        RunSpec(topic="Bees", urls=tuple(urls))
+
+
+def test_addresses_are_kept_each_once_in_order() -> None:
+    urls = (" https://example.org/b ", "HTTP://example.org/a", "", "https://example.org/b")
+
+    assert RunSpec(topic="Bees", urls=urls).urls == (
+        "https://example.org/b",
+        "HTTP://example.org/a",
+    )

@@ -30,6 +30,9 @@ from pipeline.models import (
 )
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.spec import make_spec
+from pipeline.tools import Research, ToolError
+from pipeline.tools.base import Hit
+from pipeline.tools.samples import SampleWeb, sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
 TOPIC = "Heat pumps in old buildings"
@@ -45,7 +48,7 @@ async def demo() -> AsyncIterator[FaultyDemo]:
 
 
 async def run(demo: FaultyDemo, journal: Journal | None = None, **brief: object) -> RunResult:
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL)
+    orchestrator = ChatOrchestrator(demo.client, model=MODEL, research=sample_research())
     return await orchestrator.run_pipeline(TOPIC, journal=journal, **brief)
 
 
@@ -59,6 +62,51 @@ async def test_a_run_ends_done_with_an_output_of_every_agent(demo: FaultyDemo) -
     assert result.status is RunStatus.DONE
     assert list(result.outputs) and set(result.outputs) == {agent.name for agent in ROSTER}
     assert result.outputs["web_researcher"].sources
+
+
+async def test_nothing_to_search_costs_no_call_and_says_what_to_set(demo: FaultyDemo) -> None:
+    result = await ChatOrchestrator(demo.client, model=MODEL).run_pipeline(TOPIC)
+
+    assert result.status is RunStatus.FAILED
+    assert result.error is not None and result.error.code == "nothing_found"
+    assert "GANTRY_SEARCH" in result.error.hint
+    assert states(result)["web_researcher"] == "absent"
+    assert result.outputs["kb_researcher"].data == {
+        "findings": [],
+        "gaps": ["There are no documents of your own to search."],
+        "conflicts": [],
+    }
+    assert demo.requests == {"topic_planner": 1}
+
+
+async def test_nothing_to_search_and_an_unsourced_draft_allowed_is_written_and_marked(
+    demo: FaultyDemo,
+) -> None:
+    orchestrator = ChatOrchestrator(demo.client, model=MODEL)
+
+    result = await orchestrator.run_pipeline(TOPIC, allow_unsourced=True)
+
+    assert result.status is RunStatus.DEGRADED
+    assert result.degraded[0] == UNSOURCED_LABEL
+    assert "Web search is not configured" in result.degraded[1]
+
+
+class Failing(SampleWeb):
+    """A search service that is down."""
+
+    async def search(self, query: str, *, limit: int, language: str) -> list[Hit]:
+        raise ToolError("The search service does not answer.", "Try again later.")
+
+
+async def test_a_search_that_fails_is_not_told_as_nothing_found(demo: FaultyDemo) -> None:
+    samples = sample_research()
+    research = Research(Failing(), samples.pages, samples.knowledge)
+
+    result = await ChatOrchestrator(demo.client, model=MODEL, research=research).run_pipeline(TOPIC)
+
+    assert result.status is RunStatus.DEGRADED
+    assert states(result)["web_researcher"] == "absent"
+    assert "The search service does not answer" in result.degraded[0]
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -339,7 +387,7 @@ async def test_cancelling_closes_the_call_and_starts_nothing_more(demo: FaultyDe
 
 
 async def test_a_bad_brief_is_refused_before_the_first_call(demo: FaultyDemo) -> None:
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL)
+    orchestrator = ChatOrchestrator(demo.client, model=MODEL, research=sample_research())
 
     with pytest.raises(SpecError, match="empty"):
         await orchestrator.run_pipeline("  ")
@@ -370,7 +418,9 @@ async def test_a_new_agent_is_an_entry_in_the_roster_and_a_prompt_file(
         )
     roster = (*ROSTER, *entries)
 
-    orchestrator = ChatOrchestrator(demo.client, model=MODEL, roster=roster)
+    orchestrator = ChatOrchestrator(
+        demo.client, model=MODEL, roster=roster, research=sample_research()
+    )
     result = await orchestrator.run_pipeline(TOPIC)
 
     assert switchable_phases(roster) == ("research", "enhancement", "distribution", "translation")

@@ -18,6 +18,7 @@ from pipeline.errors import InternalError, SpecError, Superseded
 from pipeline.events import AnyEvent, Event
 from pipeline.journal import Journal
 from pipeline.models import AgentState, RunStatus
+from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
 MODEL = "gantry-demo-instant"
@@ -103,9 +104,9 @@ async def test_a_defect_is_the_result_of_one_agent_and_logged(
 async def test_a_defect_settles_by_the_agents_rule(demo: FaultyDemo) -> None:
     roster = [replace(a, output=Defective) if a.name == "kb_researcher" else a for a in ROSTER]
 
-    result = await ChatOrchestrator(demo.client, model=MODEL, roster=roster).run_pipeline(
-        "Heat pumps in old buildings"
-    )
+    result = await ChatOrchestrator(
+        demo.client, model=MODEL, roster=roster, research=sample_research()
+    ).run_pipeline("Heat pumps in old buildings")
 
     assert result.status is RunStatus.DEGRADED
     assert result.settled["kb_researcher"].state is AgentState.ABSENT

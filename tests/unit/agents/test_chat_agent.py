@@ -11,6 +11,8 @@ import pytest
 from pipeline.agents.chat_agent import AgentReply, ChatAgent
 from pipeline.errors import OutputInvalid
 from pipeline.llm.client import make_client
+from pipeline.tools import run_context
+from pipeline.tools.samples import sample_research
 from tests.fault_server import DONE, Answer, FaultServer, completion, delta, finish, stream
 
 
@@ -28,16 +30,17 @@ def asks(*calls: dict[str, Any]) -> Answer:
 
 async def talk(server: FaultServer, *answers: Answer) -> AgentReply:
     server.script = list(answers)
-    agent = ChatAgent("x", "Agent: x", "m", tools=("search_samples", "read_sample"))
+    agent = ChatAgent("x", "Agent: x", "m", tools=("web_search", "fetch_page"))
+    context = run_context(sample_research(), owner="local", topic="Bees", language="English")
     async with asyncio.timeout(30), make_client(server.endpoint) as client:
-        return await agent.run_async(client, "Bees?")
+        return await agent.run_async(client, "Bees?", context=context)
 
 
 @pytest.mark.parametrize("depth", [300, 950, 50_000])
 async def test_tool_arguments_nested_without_end_go_back_as_an_error(
     server: FaultServer, depth: int
 ) -> None:
-    function = {"name": "search_samples", "arguments": '{"query":' + "[" * depth + "]" * depth}
+    function = {"name": "web_search", "arguments": '{"query":' + "[" * depth + "]" * depth}
 
     reply = await talk(server, asks({"index": 0, "id": "c", "function": function}), completion("a"))
 
@@ -45,7 +48,7 @@ async def test_tool_arguments_nested_without_end_go_back_as_an_error(
     assert "not JSON" in server.requests[1].json["messages"][-1]["content"]
 
 
-SEARCH = {"name": "search_samples", "arguments": '{"query": "bees", "shelf": "web"}'}
+SEARCH = {"name": "web_search", "arguments": '{"query": "bees"}'}
 
 
 def turns(server: FaultServer) -> tuple[list[Any], list[Any]]:
@@ -79,7 +82,7 @@ async def test_ids_of_the_provider_are_kept(server: FaultServer) -> None:
 
 @pytest.mark.parametrize("blank", ["", "  ", None])
 async def test_blank_arguments_are_an_empty_object(server: FaultServer, blank: str | None) -> None:
-    function = {"name": "search_samples", "arguments": blank}
+    function = {"name": "web_search", "arguments": blank}
 
     await talk(server, asks({"index": 0, "id": "c", "function": function}), completion("a"))
 

@@ -11,7 +11,8 @@ from openai import AsyncOpenAI
 from pipeline.agents.prompting import instructions, user_prompt
 from pipeline.agents.roster import ROSTER
 from pipeline.models import AgentOutput, AgentSpec, RunSpec, Source
-from pipeline.tools import run_tool, tool_definitions
+from pipeline.tools import run_context, run_tool, tool_definitions
+from pipeline.tools.samples import sample_research
 
 
 @dataclass
@@ -57,6 +58,7 @@ async def _converse(
         {"tools": tool_definitions(agent.tools)} if tools and agent.tools else {}
     )
     sources: dict[str, Source] = {}
+    context = run_context(sample_research(), owner="local", topic=spec.topic, language="English")
     while True:
         completion = await client.chat.completions.create(
             model="gantry-demo", messages=messages, seed=spec.seed, **offered
@@ -68,7 +70,7 @@ async def _converse(
             break
         messages.append(message.model_dump(exclude_none=True))
         for call in message.tool_calls:
-            result = await run_tool(call.function.name, call.function.arguments)
+            result = await run_tool(call.function.name, call.function.arguments, context)
             sources |= {source.id: source for source in result.sources}
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result.content})
     text = message.content or ""

@@ -22,7 +22,7 @@ RESEARCHER = [
     {"role": "system", "content": "Agent: kb_researcher\nYou collect evidence."},
     {"role": "user", "content": '<section name="brief">\n{"topic": "Home composting"}\n</section>'},
 ]
-SEARCH = tool_definitions(["search_samples"])
+SEARCH = tool_definitions(["web_search"])
 
 
 async def post(
@@ -144,7 +144,7 @@ async def test_tool_calls_come_in_parallel_unless_the_caller_forbids_it(
 
     calls = both.choices[0].message.tool_calls or []
     assert both.choices[0].finish_reason == "tool_calls"
-    assert [json.loads(call.function.arguments)["shelf"] for call in calls] == ["knowledge"] * 2
+    assert all(json.loads(call.function.arguments)["query"] for call in calls)
     assert len({call.id for call in calls}) == 2
     assert len(one.choices[0].message.tool_calls or []) == 1
 
@@ -159,7 +159,7 @@ async def test_tool_choice_none_is_obeyed(client: AsyncOpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice", ["required", {"type": "function", "function": {"name": "search_samples"}}]
+    "choice", ["required", {"type": "function", "function": {"name": "web_search"}}]
 )
 async def test_an_insisting_caller_gets_a_call_with_fitting_arguments(
     client: AsyncOpenAI, choice: Any
@@ -169,7 +169,7 @@ async def test_an_insisting_caller_gets_a_call_with_fitting_arguments(
     )
 
     (call,) = reply.choices[0].message.tool_calls or []
-    assert json.loads(call.function.arguments) == {"query": "Offline demo", "shelf": "web"}
+    assert json.loads(call.function.arguments) == {"query": "Offline demo"}
 
 
 @pytest.mark.parametrize("parameter", ["max_tokens", "max_completion_tokens"])

@@ -11,9 +11,24 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pipeline.agents.roster import ROSTER
-from pipeline.tools import TOOLS, Tool, ToolContext, ToolError, run_tool, tool_definitions
+from pipeline.tools import (
+    TOOLS,
+    Research,
+    Tool,
+    ToolContext,
+    ToolError,
+    available_tools,
+    run_context,
+    run_tool,
+    tool_definitions,
+)
+from pipeline.tools.samples import SampleWeb, sample_research
 
-SOURCE_ID = re.compile(r"S[0-9a-f]{5}")
+SOURCE_ID = re.compile(r"S[0-9a-f]{10}")
+
+
+def context() -> ToolContext:
+    return run_context(sample_research(), owner="local", topic="Compost", language="English")
 
 
 def test_every_tool_of_the_roster_exists() -> None:
@@ -21,14 +36,13 @@ def test_every_tool_of_the_roster_exists() -> None:
 
 
 def test_a_definition_has_the_form_of_the_protocol() -> None:
-    (definition,) = tool_definitions(["search_samples"])
+    (definition,) = tool_definitions(["web_search"])
 
     function = definition["function"]
     assert definition["type"] == "function"
-    assert function["name"] == "search_samples"
-    assert function["parameters"]["required"] == ["query", "shelf"]
+    assert function["name"] == "web_search"
+    assert function["parameters"]["required"] == ["query"]
     assert function["parameters"]["additionalProperties"] is False
-    assert function["parameters"]["properties"]["shelf"]["enum"] == ["web", "knowledge"]
 
 
 def test_an_unknown_tool_cannot_be_offered() -> None:
@@ -36,45 +50,67 @@ def test_an_unknown_tool_cannot_be_offered() -> None:
         tool_definitions(["launch"])
 
 
-async def test_a_search_gives_passages_and_the_sources_to_cite() -> None:
-    result = await run_tool("search_samples", '{"query": "home composting", "shelf": "web"}')
+def test_only_tools_that_have_something_to_reach_for_are_offered() -> None:
+    web = SampleWeb()
 
-    rows = json.loads(result.content)
-    assert rows and {"id", "title", "publisher", "passage"} == rows[0].keys()
+    def offered(research: Research, *urls: str) -> tuple[str, ...]:
+        return available_tools(
+            TOOLS, run_context(research, owner="o", topic="", language="", given=urls)
+        )
+
+    assert offered(Research()) == offered(Research(pages=web)) == ()
+    assert offered(Research(pages=web), "https://example.org/") == ("fetch_page",)
+    assert offered(Research(search=web)) == ("web_search",)
+    assert offered(sample_research()) == ("web_search", "fetch_page", "kb_search")
+
+
+@pytest.mark.parametrize(("name", "shelf"), [("web_search", "web"), ("kb_search", "knowledge")])
+async def test_a_search_gives_passages_and_the_sources_to_cite(name: str, shelf: str) -> None:
+    result = await run_tool(name, '{"query": "home composting"}', context())
+
+    rows = json.loads(result.content)["results"]
+    assert rows and {"id", "url", "title", "publisher", "passage"} == rows[0].keys()
     assert [row["id"] for row in rows] == [source.id for source in result.sources]
     assert all(SOURCE_ID.fullmatch(row["id"]) for row in rows)
-    assert result.sources[0].url.startswith("sample:web/")
+    assert result.sources[0].url.startswith(f"sample:{shelf}/")
     assert result.sources[0].publisher == "Gantry sample collection"
 
 
-async def test_reading_gives_each_paragraph_behind_its_own_id() -> None:
-    found = await run_tool("search_samples", '{"query": "worm bin", "shelf": "knowledge"}')
-    identity = found.sources[0].id
+async def test_a_page_that_is_read_gives_the_same_ids_as_the_search_that_found_it() -> None:
+    run = context()
+    found = await run_tool("web_search", '{"query": "home composting"}', run)
 
-    result = await run_tool("read_sample", json.dumps({"id": identity}))
+    result = await run_tool("fetch_page", json.dumps({"url": found.sources[0].url}), run)
 
-    document = json.loads(result.content)
-    assert document["id"] == identity
-    assert identity in {source.id for source in result.sources}
-    assert document["text"] == "\n\n".join(f"[{s.id}] {s.passage}" for s in result.sources)
+    page = json.loads(result.content)
+    assert page["title"] == found.sources[0].title
+    assert [p["id"] for p in page["passages"]] == [source.id for source in result.sources]
+    assert found.sources[0] in result.sources
+
+
+async def test_nothing_found_is_an_answer() -> None:
+    result = await run_tool("web_search", '{"query": "medieval falconry"}', context())
+
+    assert json.loads(result.content)["results"] == []
+    assert result.sources == ()
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
         ("launch", "{}", "no tool `launch`"),
-        ("search_samples", "{query:", "not JSON"),
-        ("search_samples", "[1]", "do not fit"),
-        ("search_samples", "", "query: Field required"),
-        ("search_samples", '{"query": "x", "shelf": "attic"}', "shelf"),
-        ("search_samples", '{"query": "", "shelf": "web"}', "query"),
-        ("search_samples", '{"query": "x", "shelf": "web", "more": 1}', "more"),
-        ("read_sample", '{"id": "S00000"}', "No sample has the id `S00000`"),
+        ("web_search", "{query:", "not JSON"),
+        ("web_search", "[1]", "do not fit"),
+        ("web_search", "", "query: Field required"),
+        ("web_search", '{"query": ""}', "query"),
+        ("web_search", '{"query": "x", "more": 1}', "more"),
+        ("fetch_page", '{"url": "sample:web/composting-at-home"}', "no address that a search"),
+        ("fetch_page", '{"url": "https://example.org/"}', "no address that a search"),
     ],
 )
 async def test_a_call_that_does_not_fit_says_why(name: str, arguments: str, said: str) -> None:
     with pytest.raises(ToolError) as caught:
-        await run_tool(name, arguments)
+        await run_tool(name, arguments, context())
 
     assert said in str(caught.value)
 
@@ -83,7 +119,7 @@ async def test_a_call_that_does_not_fit_says_why(name: str, arguments: str, said
 async def test_any_arguments_give_a_result_or_a_reason(arguments: str) -> None:
     for name in TOOLS:
         try:
-            await run_tool(name, arguments)
+            await run_tool(name, arguments, context())
         except ToolError as error:
             assert error.message
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-MARKER = re.compile(r"\s*\[S[0-9a-f]{5}\]")
+MARKER = re.compile(r"\s*\[S[0-9a-f]{5,12}\]")
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[”’\")]*\s+(?=[“\"(A-Z0-9])")
 _POINTS_BACK = re.compile(

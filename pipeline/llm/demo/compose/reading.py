@@ -24,8 +24,7 @@ _DEFUSED = re.compile(r"(<\s*)\\/(?=\s*section)", re.I)
 _SECTION = re.compile(
     r'<section name="([^"]{1,80})"(?: state="absent")?>(.*?)</section>', re.DOTALL
 )
-_ID = re.compile(r"S[0-9a-f]{5}")
-_PARAGRAPH = re.compile(r"^\[(S[0-9a-f]{5})\][ ]+(\S.*)$", re.MULTILINE)
+_ID = re.compile(r"S[0-9a-f]{5,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class Passage:
     title: str
     text: str
     publisher: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,25 +159,22 @@ def _results(messages: Iterable[Message]) -> Iterable[ToolResult]:
 def _passages(value: object) -> Iterable[Passage]:
     if isinstance(value, dict):
         for key in ("sources", "results", "passages"):
-            yield from _passages(value.get(key))
-        yield from _paragraphs(value)
+            for item in dicts(value.get(key)):
+                yield from _passage({**_about(value), **item})
     for item in dicts(value):
-        identity, text = item.get("id"), text_of(item.get("passage"), 4_000)
-        if isinstance(identity, str) and _ID.fullmatch(identity) and text:
-            yield Passage(
-                identity, text_of(item.get("title"), 200), text, text_of(item.get("publisher"), 200)
-            )
+        yield from _passage(item)
 
 
-def _paragraphs(document: Mapping[str, Any]) -> Iterable[Passage]:
-    """A document read whole gives each paragraph behind its own id: `[S1a2b3] …`."""
-    if isinstance(document.get("text"), str):
-        title, publisher = (
-            text_of(document.get("title"), 200),
-            text_of(document.get("publisher"), 200),
-        )
-        for identity, text in _PARAGRAPH.findall(document["text"]):
-            yield Passage(identity, title, text_of(text, 4_000), publisher)
+def _about(page: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page that was read says once for all its passages."""
+    return {name: page[name] for name in ("title", "publisher", "url") if name in page}
+
+
+def _passage(item: Mapping[str, Any]) -> Iterable[Passage]:
+    identity, text = item.get("id"), text_of(item.get("passage"), 4_000)
+    if isinstance(identity, str) and _ID.fullmatch(identity) and text:
+        title, publisher = text_of(item.get("title"), 200), text_of(item.get("publisher"), 200)
+        yield Passage(identity, title, text, publisher, text_of(item.get("url"), 2_000))
 
 
 def _json_values(text: str) -> Iterable[Any]:

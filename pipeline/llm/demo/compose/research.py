@@ -16,6 +16,7 @@ from pipeline.llm.demo.latency import stable_random
 from pipeline.llm.demo.wire import CalledFunction, CalledTool
 
 SHELVES: Mapping[str, str] = {"web_researcher": "web", "kb_researcher": "knowledge"}
+SEARCHES = ("web_search", "kb_search")
 QUERIES = 2
 QUOTE_WORDS = range(10, 40)
 
@@ -23,26 +24,28 @@ QUOTE_WORDS = range(10, 40)
 def tool_calls(task: Task) -> tuple[CalledTool, ...]:
     """What to call next; empty when it is time to answer.
 
-    Searches go out together unless the caller forbids parallel calls; then the document behind
-    the best passage is read whole.
+    Given pages and searches go out together unless the caller forbids parallel calls; where no page
+    was given, the one behind the best passage is read then.
     """
     if task.request.tool_choice == "none":
         return ()
     offered = {tool.function.name for tool in task.request.tools}
+    search = next((name for name in SEARCHES if name in offered), "")
+    wanted = [(search, {"query": query}) for query in _queries(task)] if search else []
+    if "fetch_page" in offered:
+        wanted = [("fetch_page", {"url": url}) for url in _given(task)] + wanted
     done = [result.call.function for result in task.results]
-    if "search_samples" in offered:
-        queries = _queries(task)[sum(f.name == "search_samples" for f in done) :]
-        if queries:
-            together = 1 if task.request.parallel_tool_calls is False else len(queries)
-            shelf = SHELVES[task.family]
-            return tuple(
-                called(task, index, "search_samples", {"query": query, "shelf": shelf})
-                for index, query in enumerate(queries[:together])
-            )
-    if _tops_up(task):
+    if left := wanted[len(done) :]:
+        together = 1 if task.request.parallel_tool_calls is False else len(left)
+        return tuple(
+            called(task, index, name, arguments)
+            for index, (name, arguments) in enumerate(left[:together])
+        )
+    if _tops_up(task) or "fetch_page" not in offered:
         return ()
-    if "read_sample" in offered and task.passages and all(f.name != "read_sample" for f in done):
-        return (called(task, 0, "read_sample", {"id": task.passages[0].id}),)
+    best = next((passage.url for passage in task.passages if passage.url), "")
+    if best and all(f.name != "fetch_page" for f in done):
+        return (called(task, 0, "fetch_page", {"url": best}),)
     return ()
 
 
@@ -100,6 +103,15 @@ def _queries(task: Task) -> list[str]:
     return (queries if len(queries) >= QUERIES else own)[:QUERIES]
 
 
+def _given(task: Task) -> list[str]:
+    """The pages the person wants read first."""
+    try:
+        urls = json.loads(task.text("pages") or "[]")
+    except ValueError:
+        return []
+    return [url for url in urls if isinstance(url, str)][:8] if isinstance(urls, list) else []
+
+
 def _early(task: Task) -> list[Finding]:
     """What a colleague found before there was a plan."""
     found = []
@@ -143,7 +155,7 @@ def _gaps(task: Task, found: bool) -> list[str]:
         searched = "; ".join(
             text_of(_argument(result.call, "query"), 120)
             for result in task.results
-            if result.call.function.name == "search_samples"
+            if result.call.function.name in SEARCHES
         )
         looked = f" Searched for: {searched}." if searched else ""
         return [f"Nothing about {task.brief.topic.about} was found on {where}.{looked}"]
