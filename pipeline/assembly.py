@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from pipeline.store.shared_limits import PostgresLimits
+    from pipeline.tools.web import GuardedReader
 
 DEMO_MODEL = "gantry-demo"
 KEPT_LINES = 8  # open lines; more only while more are in use
@@ -94,6 +95,7 @@ class ModelAccess:
         self._capabilities = Capabilities()
         self._lines: dict[str, Line] = {}
         self._demo: DemoProcess | None = None
+        self._pages: GuardedReader | None = None
         self._opening = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
@@ -161,8 +163,16 @@ class ModelAccess:
     def _research(self, spec: RunSpec) -> Research:
         """What the run's researchers reach for. The collection stands in only where that is said."""
         if spec.is_demo or self._settings.search == "samples":
-            return sample_research()
-        return Research()
+            return sample_research(beyond=self._page_reader())
+        return Research(pages=self._page_reader())
+
+    def _page_reader(self) -> GuardedReader:
+        """One for all runs: it remembers what sites allow, and is polite to each of them."""
+        if self._pages is None:
+            from pipeline.tools.web import GuardedReader
+
+            self._pages = GuardedReader()
+        return self._pages
 
     async def endpoint(self, spec: RunSpec, typed: Endpoint | None = None) -> Endpoint:
         """Where a run's calls go. A typed address never gets the configured key.
@@ -255,6 +265,8 @@ class ModelAccess:
         for line in self._lines.values():
             await line.aclose()
         self._lines.clear()
+        if self._pages is not None:
+            await self._pages.aclose()
         await self._gates.aclose()
         if self._limits is not None:
             await self._limits.aclose()
