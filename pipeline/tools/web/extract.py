@@ -6,6 +6,7 @@ Slow and synchronous; `reader.py` runs it in a thread. What comes out is inert t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 TEXT_MAX_CHARS = 200_000
 TITLE_MAX_CHARS = 300
+# Elements. trafilatura's time grows with their square on hostile pages, and a thread cannot be ended:
+# larger pages get the plain walk, whose time grows with their length.
+PARTS_MAX = 4_000
 MIN_CHARS = 80  # less than this is no article: the plain walk may find more
 
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -59,12 +63,14 @@ def page_from_html(html: str, url: str) -> WebPage:
         tree = document_fromstring(html.encode("utf-8", "replace"), HTMLParser(encoding="utf-8"))
     except (etree.ParserError, etree.XMLSyntaxError) as error:
         raise _no_text() from error
+    plain = _plain_walk(tree)
+    if sum(1 for _ in zip(tree.iter(), range(PARTS_MAX + 1), strict=False)) > PARTS_MAX:
+        return _page(url, tree.findtext(".//title") or "", plain)
     told = trafilatura.extract_metadata(html, default_url=url)
     text = trafilatura.extract(
         html, url=url, output_format="markdown", include_formatting=True, include_comments=False
     )
     title = (told and told.title) or tree.findtext(".//title") or ""
-    plain = _plain_walk(tree)
     if len(text or "") < MIN_CHARS or (_HEADING.search(plain) and not _HEADING.search(text or "")):
         text = plain if len(plain) >= len(text or "") / 2 else text
     return _page(url, title, text or "", (told and told.sitename) or "", (told and told.date) or "")
@@ -75,11 +81,22 @@ def _plain_walk(tree: HtmlElement) -> str:
     body = tree.find("body")
     if body is None:
         return ""
-    for element in list(body.iter(*_LEFT_OUT)):
-        element.drop_tree()
-    innermost = (e for e in body.iter(*_BLOCKS) if next(e.iterdescendants(*_BLOCKS), None) is None)
-    blocks = [_block(str(element.tag), element.text_content()) for element in innermost]
-    return "\n\n".join(filter(None, blocks)) or " ".join(body.text_content().split())
+    blocks: list[str] = []
+    for element in body.iter(*_BLOCKS):
+        if next(element.iterdescendants(*_BLOCKS), None) is None and not _is_left_out(element):
+            blocks.append(_block(str(element.tag), element.text_content()))
+    return "\n\n".join(filter(None, blocks)) or " ".join(_loose_words(body))
+
+
+def _is_left_out(element: HtmlElement) -> bool:
+    return next(element.iterancestors(*_LEFT_OUT), None) is not None
+
+
+def _loose_words(body: HtmlElement) -> Iterator[str]:
+    """The words of a page that marks no paragraphs."""
+    inside = " or ".join(f"ancestor::{tag}" for tag in _LEFT_OUT)
+    for text in body.xpath(f".//text()[not({inside})]", smart_strings=False):
+        yield from text.split()
 
 
 def _block(tag: str, content: str) -> str:
