@@ -1,4 +1,4 @@
-"""The six readability formulas for English, as published, and what they are computed from.
+"""The six readability formulas for English and Gulpease for Italian, as published.
 
 `readability.py` counts and decides whether a formula applies; nothing here looks at text.
 """
@@ -90,6 +90,20 @@ FORMULAS: Mapping[str, Formula] = {
 def formulas(counts: Counts, obstacle: str) -> dict[str, Metric]:
     """Each formula's value; None with `obstacle` as the note when there is one."""
     return {name: _metric(name, formula, counts, obstacle) for name, formula in FORMULAS.items()}
+
+
+def gulpease(counts: Counts, obstacle: str) -> Metric:
+    """Readability of Italian; `counts.words` has elided words (l'acqua) as two.
+
+    Lucisano and Piemontese, "GULPEASE: una formula per la predizione della difficoltà dei testi in
+    lingua italiana", Scuola e città 3, 1988. Kept within the 0 to 100 of its scale.
+    """
+    value = None
+    if not obstacle:
+        raw = 89 + (300 * counts.sentences - 10 * counts.letters) / counts.words
+        value = round(min(100.0, max(0.0, raw)), 1)
+    text = "89 + (300 sentences − 10 characters)/words"
+    return Metric("Gulpease", value, "points, 0 hard to 100 easy", text, obstacle)
 
 
 def _metric(name: str, formula: Formula, counts: Counts, obstacle: str) -> Metric:

@@ -1,14 +1,15 @@
 """Count a text and compute how hard it is to read. Numbers by code; what they mean is for others.
 
 Counted is prose only: paragraphs, list items and quotations. Headings, code, tables, addresses
-and citations are left out. The formulas were fitted to English and are given for nothing else.
+and citations are left out. The formulas were fitted to one language each, English or Italian, and
+are given for no other.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.content.citations import drop_markers, strip_references
-from pipeline.content.formulas import Counts, Metric, formulas
+from pipeline.content.formulas import Counts, Metric, formulas, gulpease
 from pipeline.content.syllables import syllables
 
 KEPT_TEXTS = 16
@@ -82,6 +83,11 @@ def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
     metrics = _lengths(counts, words, is_cjk=is_cjk)
     metrics.update(formulas(counts, _obstacle(counts, english=english)))
     note = "" if english else f"{language}: lengths only, the formulas are for English"
+    if is_italian(language) and not is_cjk:
+        parts = sum(len(re.split("['’]", word)) for word in words)
+        too_short = TOO_SHORT if counts.words < LEAST_WORDS else ""
+        metrics["gulpease"] = gulpease(replace(counts, words=parts), too_short)
+        note = f"{language}: lengths and Gulpease, the other formulas are for English"
     return ComputedMetrics(language, note, metrics)
 
 
@@ -89,6 +95,12 @@ def is_english(language: str) -> bool:
     """From a name or a tag: "English", "British English", "en", "en-GB"."""
     language = language.strip().lower()
     return "english" in language or bool(re.fullmatch(r"en(?:[-_].*)?", language))
+
+
+def is_italian(language: str) -> bool:
+    """From a name or a tag: "Italian", "italiano", "it", "it-CH"."""
+    language = language.strip().lower()
+    return language in ("italian", "italiano") or bool(re.fullmatch(r"it(?:[-_].*)?", language))
 
 
 def has_cjk(text: str) -> bool:

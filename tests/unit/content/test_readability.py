@@ -157,3 +157,26 @@ def test_every_word_has_a_syllable(word: str) -> None:
 )
 def test_a_figure_is_said_with_its_unit(value: float | None, unit: str, said: str) -> None:
     assert figure_words({"value": value, "unit": unit}) == said
+
+
+def test_italian_gets_gulpease_with_elided_words_as_two() -> None:
+    # a sentence of 6 words (l' acqua è molto fredda oggi) and 22 letters
+    article = "L'acqua è molto fredda oggi. " * 30
+
+    metrics = computed_metrics(article, "Italian")
+
+    assert metrics.value("gulpease") == 100.0  # 89 + (300 - 220) / 6 = 102.3, and the scale ends
+    assert metrics.value("flesch_reading_ease") is None
+
+
+def test_gulpease_follows_its_published_coefficients() -> None:
+    article = ("parola " * 19 + "parola. ") * 6
+
+    metrics = computed_metrics(article, "it-IT")
+
+    assert metrics.value("gulpease") == 44.0  # 89 + (300 * 6 - 10 * 720) / 120
+    assert "gulpease" not in computed_metrics(article, "English").metrics
+
+
+def test_a_short_italian_text_gets_no_gulpease() -> None:
+    assert computed_metrics("Ciao a tutti.", "it").value("gulpease") is None
