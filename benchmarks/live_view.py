@@ -202,6 +202,7 @@ def measure(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {
             "OPENAI_BASE_URL": provider_url,
+            "GANTRY_SEARCH": "samples",
             "OPENAI_API_KEY": "benchmark",
             "OPENAI_MODEL": "paced",
             "GANTRY_DATA_DIR": folder,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from pipeline.store.shared_limits import PostgresLimits
     from pipeline.tools.web import GuardedReader
+    from pipeline.tools.web_search import SearchService
 
 DEMO_MODEL = "gantry-demo"
 KEPT_LINES = 8  # open lines; more only while more are in use
@@ -96,6 +97,7 @@ class ModelAccess:
         self._lines: dict[str, Line] = {}
         self._demo: DemoProcess | None = None
         self._pages: GuardedReader | None = None
+        self._search: SearchService | None = None
         self._opening = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
@@ -164,7 +166,20 @@ class ModelAccess:
         """What the run's researchers reach for. The collection stands in only where that is said."""
         if spec.is_demo or self._settings.search == "samples":
             return sample_research(beyond=self._page_reader())
-        return Research(pages=self._page_reader())
+        return Research(search=self._search_service(), pages=self._page_reader())
+
+    def _search_service(self) -> SearchService | None:
+        """The configured one, for all runs; None when there is none."""
+        name, key = self._settings.search, self._settings.search_key
+        if self._search is None and name is not None:
+            from pipeline.tools.web_search import SearchService
+
+            self._search = SearchService(
+                name,
+                base=self._settings.search_url or "",
+                key=key.get_secret_value() if key else "",
+            )
+        return self._search
 
     def _page_reader(self) -> GuardedReader:
         """One for all runs: it remembers what sites allow, and is polite to each of them."""
@@ -267,6 +282,8 @@ class ModelAccess:
         self._lines.clear()
         if self._pages is not None:
             await self._pages.aclose()
+        if self._search is not None:
+            await self._search.aclose()
         await self._gates.aclose()
         if self._limits is not None:
             await self._limits.aclose()

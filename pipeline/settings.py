@@ -128,7 +128,11 @@ def load_settings() -> Settings:
         # the password stands before the last `@`; whatever else is wrong with the address
         user = settings.database_url.rpartition("@")[0].partition("://")[2]
         remember_secret(unquote(user.partition(":")[2]))
-    problems = [*_wrong_base_url(settings), *_unknown_phases(settings)]
+    problems = [
+        *_wrong_base_url(settings),
+        *_incomplete_search(settings),
+        *_unknown_phases(settings),
+    ]
     if problems:
         raise _refused(problems)
     return settings
@@ -153,6 +157,21 @@ def _wrong_base_url(settings: Settings) -> list[str]:
         check_base_url(settings.openai_base_url)
     except SpecError as error:
         return [f"OPENAI_BASE_URL: {error}"]
+    return []
+
+
+def _incomplete_search(settings: Settings) -> list[str]:
+    """A service that cannot be asked would fail in the middle of a run."""
+    if settings.search_url is not None:
+        try:
+            check_base_url(settings.search_url)
+        except SpecError:
+            return ["GANTRY_SEARCH_URL: Write it like https://host, without user name and query."]
+    if settings.search == "searxng" and settings.search_url is None:
+        return ["GANTRY_SEARCH_URL: SearXNG needs the address of your instance."]
+    needs_key = settings.search not in (None, "samples", "searxng")
+    if needs_key and settings.search_key is None:
+        return [f"GANTRY_SEARCH_KEY: {settings.search} needs a key."]
     return []
 
 

@@ -33,6 +33,7 @@ def run(config: Config, body: Body) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="gantry-bench-", dir=config.folder or None) as folder:
         settings = Settings(
             openai_base_url=config.base_url,
+            search="samples",
             openai_api_key=KEY,
             openai_model=MODEL,
             database_url=None,

@@ -67,6 +67,7 @@ class Child:
             **kept,
             **settings,
             "OPENAI_BASE_URL": endpoint.base_url or "",
+            "GANTRY_SEARCH": "samples",
             "OPENAI_API_KEY": endpoint.api_key,
         }
         self._process: asyncio.subprocess.Process | None = None
