@@ -338,7 +338,7 @@ def spec_from(state: Mapping[str, Any], **over: Any) -> RunSpec:
         "switches": {phase: bool(state[f"parallel_{phase}"]) for phase in phases},
         "options": options,
         "allow_unsourced": state["allow_unsourced"],
-        "urls": tuple((state["urls"] or "").split()),
+        "urls": tuple((state["urls"] or "").splitlines()),
         "seed": state["seed"],
         "max_tokens": state["max_tokens"],
         "max_cost_usd": state["max_cost_usd"],

@@ -385,7 +385,7 @@ def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
     """
     kept = tuple(dict.fromkeys(url.strip() for url in urls if url.strip()))
     if len(kept) > URLS_MAX:
-        raise ValueError(f"has {len(kept)} addresses; {URLS_MAX} is the limit")
+        raise ValueError(f"{len(kept)} pages to read are too many; {URLS_MAX} is the limit.")
     for url in kept:
         try:
             parts = urlsplit(url)
@@ -394,10 +394,10 @@ def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
             is_web = False
         if not is_web or len(url) > URL_MAX_CHARS or any(c.isspace() for c in url):
             raise ValueError(
-                f"has `{url[:80]}`, which is no web address; write it whole, with https:// in front"
+                f"“{url[:80]}” is no address of a web page. Write it whole, with https:// in front."
             )
         if bad := control_characters(url) or direction_controls(url):
-            raise ValueError(f"has an address with characters that cannot be seen ({bad})")
+            raise ValueError(f"A page's address has characters that cannot be seen ({bad}).")
     return kept
 
 

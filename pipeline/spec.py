@@ -21,4 +21,4 @@ def make_spec(**fields: Any) -> RunSpec:
 def _sentence(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     name = ".".join(str(part) for part in item["loc"])
-    return message if name == "topic" else f"{name}: {message}"
+    return message if name in ("topic", "urls") else f"{name}: {message}"

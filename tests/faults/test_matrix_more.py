@@ -31,7 +31,7 @@ from tests.fault_server import DONE, Answer, data, error, finish, stream
 from tests.faults.test_matrix import IN_TIME, TOPIC, check_texts, place
 
 QUERY = json.dumps({"query": "heat pumps"})
-TOOL = "web_search"
+TOOL = "kb_search"
 
 
 def call(**fields: Any) -> dict[str, Any]:

@@ -370,3 +370,14 @@ def test_a_run_under_way_is_shown_whatever_its_id(app: AppTest, run_id: str) -> 
     assert not app.exception
     app.button(key="cancel").click().run()
     assert not app.exception
+
+
+def test_what_is_no_page_to_read_is_said_and_keeps_the_form(app: AppTest) -> None:
+    app.run()
+
+    app.text_area(key="topic").input("Bees")
+    app.text_area(key="urls").input("https://example.org/a\nnot an address")
+    app.button(key="run").click().run()
+
+    assert "“not an address” is no address of a web page" in app.error[0].value
+    assert app.text_area(key="urls").value == "https://example.org/a\nnot an address"
