@@ -14,7 +14,7 @@ from hypothesis import settings
 from tests.postgres import PostgresServer
 
 settings.register_profile("untimed", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=15, derandomize=True, database=None)
+settings.register_profile("quick", deadline=None, max_examples=8, derandomize=True, database=None)
 settings.load_profile("untimed")
 
 

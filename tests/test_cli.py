@@ -109,6 +109,7 @@ def test_a_demo_run_reports_every_name_that_others_rely_on() -> None:
     }
 
 
+@pytest.mark.slow
 def test_modes_and_switches_stand_in_the_report() -> None:
     report = report_of("--mode", "dataflow", "--sequential-phase", "research")
 
@@ -116,6 +117,7 @@ def test_modes_and_switches_stand_in_the_report() -> None:
     assert report["switches"] == {"research": False, "enhancement": True, "distribution": True}
 
 
+@pytest.mark.slow
 def test_the_options_stand_in_the_report_with_what_they_changed() -> None:
     report = report_of("--section-writing", "--section-editing", "--mode", "dataflow")
 
@@ -135,6 +137,7 @@ def test_the_options_stand_in_the_report_with_what_they_changed() -> None:
         assert sum(agent["segments"].values()) == pytest.approx(agent["finished_s"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_speculation_is_reported_with_what_was_wasted() -> None:
     speculation = report_of("--speculative-research")["speculation"]
 
@@ -146,6 +149,7 @@ def test_speculation_is_reported_with_what_was_wasted() -> None:
     assert 0 < speculation["wasted_tokens"] <= speculation["output_tokens"]
 
 
+@pytest.mark.slow
 def test_a_sequential_run_is_measured_and_saves_nothing() -> None:
     timing = report_of("--mode", "sequential")["timing"]
 
@@ -153,6 +157,7 @@ def test_a_sequential_run_is_measured_and_saves_nothing() -> None:
     assert timing["saved_s"] == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_article() -> None:
     first, second, other = (report_of("--seed", seed)["article"] for seed in ("7", "7", "8"))
 

@@ -86,6 +86,7 @@ def test_tests_and_app_agree_on_every_version() -> None:
     assert {n: (app[n], dev[n]) for n in app.keys() & dev.keys() if app[n] != dev[n]} == {}
 
 
+@pytest.mark.slow
 def test_the_app_imports_only_what_it_asks_for() -> None:
     provided_by = packages_distributions()
     wanted = {

@@ -144,6 +144,7 @@ def test_a_run_arrives_as_run_agents_and_calls_and_says_nothing_of_what_was_aske
     assert not [t for t in texts if t.encode()[:60] in receiver.raw]
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_cancelled_arrives_too(receiver: Receiver, tmp_path: Path) -> None:
     with build_runtime(settings_in(tmp_path)) as runtime:
         run_id = runtime.submit(RunSpec(topic=TOPIC, speed="realistic"))

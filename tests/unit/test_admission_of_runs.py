@@ -114,6 +114,7 @@ async def test_a_run_teaches_what_its_agents_took_to_the_next(demo: FaultyDemo) 
     assert learned_s == timing.agent("content_writer").service_s != seed_s
 
 
+@pytest.mark.slow
 async def test_a_run_survives_more_refusals_than_a_call_may_fail(demo: FaultyDemo) -> None:
     demo.script["editor"] = [Answer(429, code="rate_limit_exceeded")] * 3
 

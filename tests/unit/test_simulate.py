@@ -184,6 +184,7 @@ def calls_of(schedule: Schedule) -> list[PlacedStep]:
     return sorted(placed, key=lambda p: p.start_s)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(work() | crowds(), limits())
 def test_it_equals_brute_force(given: tuple[Plan, dict[str, Workload]], limits: Limits) -> None:
