@@ -29,3 +29,11 @@ def take_ones_time(page: Page) -> None:
     open_panel(page, "provider_panel")
     page.locator(".st-key-demo_speed").get_by_text("realistic").click()
     expect(page.locator(".st-key-demo_speed [aria-checked=true]")).to_have_text("realistic")
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a result's tab once the page is drawn: a tab opened while it is being drawn falls shut."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    tab = page.get_by_role("tab", name=name)
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true")

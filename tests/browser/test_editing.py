@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.panels import open_panel
+from tests.browser.panels import open_panel, open_tab
 from tests.browser.test_contrast import too_pale
 from tests.browser.test_studio import DONE_MS, finished, start
 
@@ -21,7 +21,7 @@ WIDTHS = """() => Math.max(...[document.documentElement,
 
 
 def open_editor(page: Page, agent: str) -> Locator:
-    page.get_by_role("tab", name="Agents").click()
+    open_tab(page, "Agents")
     open_panel(page, f"agent_{agent}")
     panel = page.locator(f".st-key-agent_{agent}")
     panel.get_by_role("button", name="Edit and re-run from here").press("Enter")
@@ -50,7 +50,7 @@ def test_an_edited_article_is_run_from_there(page: Page) -> None:
     finished(page)
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator(".st-key-article")).to_contain_text("One more paragraph.")
-    page.get_by_role("tab", name="Agents").click()
+    open_tab(page, "Agents")
     expect(page.locator(".st-key-agent_editor summary").first).to_contain_text("edited by you")
     expect(page.locator(".st-key-agent_content_writer summary").first).to_contain_text("taken over")
     page.get_by_role("button", name="Began with an earlier run").first.click()

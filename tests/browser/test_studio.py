@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from pypdf import PdfReader
 
-from tests.browser.panels import open_panel, take_ones_time
+from tests.browser.panels import open_panel, open_tab, take_ones_time
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -55,7 +55,7 @@ def test_a_demo_runs_live_to_its_article(page: Page) -> None:
     expect(page.locator(".st-key-headline")).to_contain_text("measured")
 
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.get_by_role("tab", name="Timing").click()
+    open_tab(page, "Timing")
     table = page.locator(".st-key-timing_agents table")
     last = table.locator("tr").nth(1).locator("td").last
     box = last.bounding_box()
@@ -332,7 +332,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None
 def test_without_a_mouse_what_copies_is_always_to_be_seen(page: Page) -> None:
     start(page, "Urban bees")
     finished(page)
-    page.get_by_role("tab", name="Social posts").click()
+    open_tab(page, "Social posts")
 
     button = page.locator(".st-key-posts .stCode button").first
     seen = button.evaluate(
