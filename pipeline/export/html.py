@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.content.article import Article, first_words, plain_line
 from pipeline.content.citations import render_links
-from pipeline.content.readability import figure_words, is_english
+from pipeline.content.languages import language_code
+from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
 from pipeline.content.social import platforms
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
@@ -43,7 +44,7 @@ def to_html(bundle: Bundle) -> str:
         _timing(bundle.timing),
         _facts(report),
     ]
-    language = "en" if is_english(bundle.run.spec.language) else ""
+    language = language_code(bundle.run.spec.language)
     return "\n".join(
         [
             "<!doctype html>",

@@ -1,0 +1,1 @@
+"""The knowledge base: a person's own documents, as text that can be searched and cited."""
