@@ -39,7 +39,7 @@ def to_html(bundle: Bundle) -> str:
     body = [
         _article(article) if article else element("h1", text(title)),
         _summary(report["summary"]),
-        _posts(report["posts"]),
+        _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
         _timing(bundle.timing),
@@ -123,16 +123,33 @@ def _summary(summary: Mapping[str, Any] | None) -> str:
     )
 
 
-def _posts(posts: list[dict[str, Any]]) -> str:
+def _posts(posts: list[dict[str, Any]], series: list[dict[str, Any]]) -> str:
     if not posts:
         return ""
-    return _section("Posts", "".join(_post(post) for post in posts))
+    shown = "".join(_post(post) for post in posts)
+    return _section("Posts", shown + "".join(_series(one) for one in series))
+
+
+def _series(series: Mapping[str, Any]) -> str:
+    posts = "".join(
+        element("div", text(post["text"]))
+        + element(
+            "div", text(f"{post['count']['used']} of {post['count']['limit']}"), class_="facts"
+        )
+        for post in series["posts"]
+    )
+    title = f"{_post_title(series)}, as a series"
+    return element("div", element("h3", text(title)) + posts, class_="post")
+
+
+def _post_title(post: Mapping[str, Any]) -> str:
+    return f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
 
 
 def _post(post: Mapping[str, Any]) -> str:
     count = post["count"]
     said = f"{count['used']} of {count['limit']} ({count['method']})"
-    title = f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
+    title = _post_title(post)
     lines = "".join(element("div", text(line), class_="facts") for line in (said, *post["notes"]))
     return element(
         "div",
