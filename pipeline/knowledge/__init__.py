@@ -1,0 +1,1 @@
+"""Own documents: from a file to passages that researchers find and cite."""
