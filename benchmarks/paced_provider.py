@@ -51,7 +51,10 @@ _PACED = {
     ),
     "metrics_analyzer": ('{"interpretation":"', '","audience_fit":"a","recommendations":[]}'),
     "summary_writer": ('{"tldr":"t","abstract":"a","key_points":["b","c","', '"]}'),
-    "social_promoter": ('{"posts":[{"platform":"linkedin","hashtags":[],"text":"', '"}]}'),
+    "social_promoter": (
+        '{"posts":[{"platform":"linkedin","variant":"a","hashtags":[],"text":"',
+        '"}]}',
+    ),
 }
 
 

@@ -174,15 +174,16 @@ def _post(post: Mapping[str, Any]) -> None:
     rule, count = platforms().get(post["platform"]), post["count"]
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{escaped(rule.title if rule else post['platform'])}**")
+            title = rule.title if rule else post["platform"]
+            st.markdown(f"**{escaped(title)}**, variant {escaped(post['variant'].upper())}")
             st.space("stretch")
             st.badge(
                 f"{count['used']:,} of {count['limit']:,}" + ("" if count["ok"] else ", too long"),
                 color="green" if count["ok"] else "red",
             )
         _copyable(post["text"])
-        if post["cut"]:
-            st.caption("Cut to fit.")
+        for note in post["notes"]:
+            st.caption(escaped(note))
 
 
 def _unfinished(text: str) -> None:

@@ -22,6 +22,7 @@ GantryError
 ├── BudgetExceeded            the next call may cost more than the run or the day may spend
 ├── NotConfigured             an agent has nothing to work with: no search service, no page to read
 ├── NothingFound              no evidence, and the brief does not allow an unsourced draft
+├── DocumentError             an uploaded document cannot be made text of; carries `reason`
 ├── InternalError             a defect of Gantry stopped one agent; the log has its traceback
 ├── StoreError                the data folder or database cannot be used
 │   ├── StoreBusy             another program holds the database
@@ -35,7 +36,24 @@ GantryError
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pipeline.models import ToldLimit
+
+# Why a document cannot be made text of. Stored: never rename.
+DocumentReason = Literal[
+    "encrypted",
+    "broken",
+    "scanned_only",
+    "too_large",
+    "too_many_pages",
+    "timed_out",
+    "out_of_memory",
+    "unsupported",
+    "bomb",
+    "empty",
+    "mislabelled",
+]
 
 
 class GantryError(Exception):
@@ -197,6 +215,16 @@ class NotConfigured(GantryError):
     """Raised before the call: nothing was sent."""
 
     code = "not_configured"
+
+
+class DocumentError(GantryError):
+    """An uploaded document cannot be made text of."""
+
+    code = "document"
+
+    def __init__(self, reason: DocumentReason, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
 
 
 class BudgetExceeded(GantryError):

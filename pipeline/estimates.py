@@ -33,7 +33,7 @@ _SEED_TOKENS: Mapping[str, float] = {
     "metrics_analyzer": 180,
     "publisher": 150,
     "summary_writer": 250,
-    "social_promoter": 300,
+    "social_promoter": 950,
 }
 
 _Key = tuple[str, str]  # agent, model

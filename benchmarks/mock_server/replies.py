@@ -134,7 +134,7 @@ def _social(filler: str, _sections: int) -> dict[str, object]:
     platforms = ("linkedin", "mastodon")
     return {
         "posts": [
-            {"platform": p, "text": t, "hashtags": []}
+            {"platform": p, "variant": "a", "text": t, "hashtags": []}
             for p, t in zip(platforms, texts, strict=True)
         ]
     }

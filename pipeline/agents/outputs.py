@@ -7,9 +7,9 @@ matter to readers are checked here, so that a repair turn can name them. No defa
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Output(BaseModel):
@@ -108,16 +108,35 @@ class Summary(Output):
     key_points: list[str] = Field(min_length=3, max_length=5)
 
 
-Platform = Literal["x", "linkedin", "bluesky", "mastodon"]
+Platform = Literal["x", "linkedin", "bluesky", "mastodon", "threads", "facebook", "instagram"]
+Variant = Literal["a", "b"]
 
 
 class Post(Output):
     platform: Platform
+    variant: Variant
     text: str = Field(min_length=1, max_length=3_000)
     hashtags: list[str] = Field(max_length=6)
 
 
 class SocialPosts(Output):
-    """social_promoter: one post per platform."""
+    """social_promoter: two posts for each network, different in what they tell."""
 
-    posts: list[Post] = Field(min_length=1, max_length=8)
+    posts: list[Post] = Field(min_length=1, max_length=14)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_variants(cls, value: Any) -> Any:
+        """A post that names no variant (stored before there were any) gets it by its order."""
+        posts = value.get("posts") if isinstance(value, dict) else None
+        if not isinstance(posts, list):
+            return value
+        seen: set[str] = set()
+        named: list[object] = []
+        for post in posts:
+            if isinstance(post, dict):
+                platform = str(post.get("platform"))
+                post = {"variant": "b" if platform in seen else "a"} | post
+                seen.add(platform)
+            named.append(post)
+        return {**value, "posts": named}

@@ -168,6 +168,7 @@ ROSTER: tuple[AgentSpec, ...] = (
         prompt_file="social_promoter.md",
         needs=(Need("editor"),),
         facts=("limits",),
+        max_output_tokens=5_000,  # fourteen posts, in any script
         output=SocialPosts,
     ),
 )

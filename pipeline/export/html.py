@@ -127,14 +127,11 @@ def _posts(posts: list[dict[str, Any]]) -> str:
 def _post(post: Mapping[str, Any]) -> str:
     count = post["count"]
     said = f"{count['used']} of {count['limit']} ({count['method']})"
-    if not count["ok"]:
-        said += ", too long"
-    elif post["cut"]:
-        said += ", cut to fit"
-    heading = element("h3", text(platforms()[post["platform"]].title))
+    title = f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
+    lines = "".join(element("div", text(line), class_="facts") for line in (said, *post["notes"]))
     return element(
         "div",
-        heading + element("div", text(post["text"])) + element("div", text(said), class_="facts"),
+        element("h3", text(title)) + element("div", text(post["text"])) + lines,
         class_="post",
     )
 

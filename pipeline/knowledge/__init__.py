@@ -1,1 +1,1 @@
-"""Own documents: from a file to passages that researchers find and cite."""
+"""The knowledge base: a person's own documents, as text that can be searched and cited."""

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.agents.outputs import Platform, SocialPosts
 from pipeline.content.social import (
     LINK_SLOT,
     checked_on,
@@ -19,7 +21,7 @@ from pipeline.content.social import (
 CASES = json.loads(
     (Path(__file__).parents[2] / "data" / "x-weighted-length.json").read_text(encoding="utf-8")
 )["cases"]
-PLATFORMS = ("x", "linkedin", "bluesky", "mastodon")
+PLATFORMS = ("x", "linkedin", "bluesky", "mastodon", "threads", "facebook", "instagram")
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["description"] for case in CASES])
@@ -41,6 +43,10 @@ def test_x_counts_as_its_published_cases_say(case: dict[str, object]) -> None:
         ("x", f"read {LINK_SLOT}", 28),
         ("x", "read example.com/page", 28),
         ("x", "file.txt and 3.5", 16),
+        ("threads", "ab👍", 6),  # an emoji counts its bytes
+        ("threads", "a👨‍👩‍👧‍👦é", 27),  # four people of 4 bytes, three joiners of 3
+        ("facebook", "a👍", 3),
+        ("instagram", "a👍", 3),
     ],
 )
 def test_each_platform_counts_its_own_way(platform: str, text: str, used: int) -> None:
@@ -94,8 +100,65 @@ def test_hashtags_go_before_words_do() -> None:
     (finished,) = finished_posts({"posts": [post]})
 
     assert finished["text"] == "a" * 270 + "\n\n#one"
-    assert finished["cut"] is True
+    assert finished["cut"] is False
+    assert finished["hashtags_left_out"] == ["#muchtoolong"]
+    assert finished["notes"] == ["Hashtags left out: #muchtoolong. There was no room."]
     assert finished["count"] == {"used": 276, "limit": 280, "method": "weighted", "ok": True}
+
+
+def test_a_network_gets_no_more_hashtags_than_it_takes() -> None:
+    tags = ["one", "two", "three", "four", "five", "six"]
+    posts = [
+        {"platform": "instagram", "variant": "a", "text": "A #zero b.", "hashtags": tags},
+        {"platform": "threads", "variant": "a", "text": "Words.", "hashtags": ["one", "two"]},
+    ]
+
+    instagram, threads = finished_posts({"posts": posts})
+
+    assert instagram["text"] == "A #zero b.\n\n#one #two #three #four"
+    assert instagram["notes"] == ["Hashtags left out: #five, #six. Instagram takes 5 in a post."]
+    assert threads["text"] == "Words.\n\n#one"
+    assert threads["hashtags_left_out"] == ["#two"]
+
+
+def test_what_code_cannot_mend_is_said() -> None:
+    links = " ".join(f"https://example.com/{n}" for n in range(6))
+    posts = [
+        {"platform": "threads", "variant": "a", "text": f"#a #b {links}", "hashtags": []},
+        {"platform": "instagram", "variant": "a", "text": "See {link}", "hashtags": []},
+    ]
+
+    threads, instagram = finished_posts({"posts": posts})
+
+    assert threads["notes"] == [
+        "It has 2 hashtags; Threads takes 1.",
+        "It has 6 links; Threads takes 5.",
+    ]
+    assert instagram["notes"] == ["Instagram does not make links clickable."]
+
+
+def test_a_cut_post_says_how_long_it_was() -> None:
+    post = {"platform": "x", "variant": "b", "text": "One sentence here. " * 20, "hashtags": []}
+
+    (finished,) = finished_posts({"posts": [post]})
+
+    assert finished["cut"] is True
+    assert finished["notes"] == ["Cut to fit: it had 379, X takes 280."]
+
+
+def test_posts_stored_before_there_were_variants_get_theirs_by_order() -> None:
+    old = [{"platform": p, "text": "Words.", "hashtags": []} for p in ("x", "linkedin", "x")]
+
+    assert [post["variant"] for post in finished_posts({"posts": old})] == ["a", "a", "b"]
+    assert [post.variant for post in SocialPosts.model_validate({"posts": old}).posts] == [
+        "a",
+        "a",
+        "b",
+    ]
+
+
+def test_every_network_of_the_schema_has_limits() -> None:
+    assert get_args(Platform) == tuple(platforms())
 
 
 def test_a_citation_never_leaves_in_a_post() -> None:

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from pipeline.agents.outputs import Findings
 from pipeline.agents.prompting import instructions, section
 from pipeline.agents.roster import ROSTER
-from pipeline.content.social import counted
+from pipeline.content.social import counted, platforms
 from pipeline.llm.demo.latency import draw_pace
 from pipeline.models import DEMO_LABEL, WORDS, Length, RunSpec
 from pipeline.tools import run_context, run_tool
@@ -97,11 +97,14 @@ async def test_posts_and_summary_keep_their_limits(client: AsyncOpenAI, topic: s
     run = await run_agents(client, RunSpec(topic=topic))
 
     posts = run.data("social_promoter")["posts"]
-    assert [post["platform"] for post in posts] == ["x", "linkedin", "bluesky", "mastodon"]
+    assert [(post["platform"], post["variant"]) for post in posts] == [
+        (platform, variant) for platform in platforms() for variant in "ab"
+    ]
+    assert len({(post["platform"], post["text"]) for post in posts}) == len(posts)
     for post in posts:
         tags = "".join(f" #{tag}" for tag in post["hashtags"])
         assert counted(post["platform"], post["text"] + tags).ok
-        assert post["text"].count("{link}") == 1
+        assert post["text"].count("{link}") == platforms()[post["platform"]].clickable
         assert not MARKER.search(post["text"])
     summary = run.data("summary_writer")
     assert 80 <= len(summary["abstract"].split()) <= 120

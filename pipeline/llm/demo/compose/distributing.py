@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.agents.outputs import Platform, Post, SocialPosts, Summary
+from pipeline.agents.outputs import Platform, Post, SocialPosts, Summary, Variant
 from pipeline.llm.demo.compose.prose import (
     Article,
     cited_sentences,
@@ -26,9 +26,18 @@ POINT_CHARS = 300
 POINT_WORDS = range(9, 36)
 LINK = "{link}"
 LINK_WEIGHT = 23
-DEFAULT_LIMITS: dict[Platform, int] = {"x": 280, "linkedin": 3_000, "bluesky": 300, "mastodon": 500}
+DEFAULT_LIMITS: dict[Platform, int] = {
+    "x": 280,
+    "linkedin": 3_000,
+    "bluesky": 300,
+    "mastodon": 500,
+    "threads": 500,
+    "facebook": 3_000,
+    "instagram": 2_200,
+}
 SHARE_USED = 0.9  # of a platform's limit
-LINKEDIN_CHARS = 900
+LONG_CHARS: dict[Platform, int] = {"linkedin": 900, "facebook": 400, "instagram": 400}
+TAGS: dict[Platform, int] = {"linkedin": 3, "instagram": 3, "threads": 1}  # 2 elsewhere
 
 _ABOUT_SOURCED = (
     "The text begins with the ideas that everything else builds on.",
@@ -93,7 +102,11 @@ def _abstract(lead: str, facts: Sequence[str], about: Sequence[str]) -> str:
 def posts(task: Task) -> str:
     article, topic = read_article(task.text("editor")), task.brief.topic
     limits = _limits(task)
-    written = [_post(platform, limit, article, topic) for platform, limit in limits.items()]
+    written = [
+        _post(platform, variant, limit, article, topic)
+        for platform, limit in limits.items()
+        for variant in VARIANTS
+    ]
     return SocialPosts(posts=written).model_dump_json(indent=1)
 
 
@@ -108,40 +121,70 @@ def _limits(task: Task) -> dict[Platform, int]:
     return found
 
 
-def _post(platform: Platform, limit: int, article: Article, topic: Topic) -> Post:
+def _post(platform: Platform, variant: Variant, limit: int, article: Article, topic: Topic) -> Post:
     facts = _key_facts(article) or [_lead(article, topic)]
     title = plain(article.title) or topic.title
-    tags = hashtags(topic)[: 3 if platform == "linkedin" else 2]
+    tags = hashtags(topic)[: TAGS.get(platform, 2)]
     room = int(limit * SHARE_USED) - LINK_WEIGHT - 2 - sum(weight(tag) + 2 for tag in tags)
-    invitation = _INVITATIONS[platform] if cited_sentences(article) else _UNSOURCED_INVITATION
-    if platform == "linkedin":
-        return Post(
-            platform=platform, text=_long_post(title, facts, invitation, room), hashtags=tags
-        )
-    pick = {"x": 0, "bluesky": 1, "mastodon": 2}[platform] % len(facts)
-    hook = fit(f"{title}{'' if title.endswith('?') else '.'}", room)
-    rest = room - weight(hook) - 1
-    fact = facts[pick] if weight(facts[pick]) <= rest else ""
-    rest -= weight(fact) + 1
-    parts = [hook, fact, invitation if weight(invitation) <= rest else ""]
-    return Post(platform=platform, text=" ".join([*filter(None, parts), LINK]), hashtags=tags)
+    room = min(room, LONG_CHARS.get(platform, room))
+    sourced = bool(cited_sentences(article))
+    invitation = _invitation(platform, sourced=sourced)
+    if platform == "linkedin" and variant == "a":
+        text = _list_post(title, facts, invitation, room)
+    else:
+        first = (list(DEFAULT_LIMITS).index(platform) + VARIANTS.index(variant)) % len(facts)
+        count = 2 if platform in LONG_CHARS else 1
+        chosen = [facts[(first + n) % len(facts)] for n in range(min(count, len(facts)))]
+        hook = _heading(title) if variant == "a" else _QUESTIONS[sourced]
+        text = _short_post(hook, chosen, invitation, room)
+    link = "" if platform == "instagram" else f" {LINK}"
+    return Post(platform=platform, variant=variant, text=text + link, hashtags=tags)
 
 
+VARIANTS: tuple[Variant, Variant] = ("a", "b")
+_QUESTIONS = {
+    True: "What is worth knowing first?",
+    False: "Which questions would an article have to answer?",
+}
 _UNSOURCED_INVITATION = "An outline, still without sources:"
 _INVITATIONS: dict[Platform, str] = {
     "linkedin": "The article puts this in context and names its sources:",
     "x": "More, with sources:",
     "bluesky": "The rest, with sources:",
     "mastodon": "The whole text names its sources and ends with small next steps:",
+    "threads": "The article says where this comes from:",
+    "facebook": "The whole text, with its sources and small next steps:",
+}
+_PROFILE_INVITATIONS = {
+    True: "The whole text, with its sources: link in the profile.",
+    False: "An outline, still without sources: link in the profile.",
 }
 
 
-def _long_post(title: str, facts: list[str], invitation: str, room: int) -> str:
+def _invitation(platform: Platform, *, sourced: bool) -> str:
+    if platform == "instagram":
+        return _PROFILE_INVITATIONS[sourced]
+    return _INVITATIONS[platform] if sourced else _UNSOURCED_INVITATION
+
+
+def _heading(title: str) -> str:
+    return f"{title}{'' if title.endswith('?') else '.'}"
+
+
+def _short_post(hook: str, facts: Sequence[str], invitation: str, room: int) -> str:
+    """Hook, then the facts and the invitation there is room for, on one line."""
+    parts = [fit(hook, room)]
+    for part in (*facts, invitation):
+        if weight(" ".join([*parts, part])) <= room:
+            parts.append(part)
+    return " ".join(parts)
+
+
+def _list_post(title: str, facts: list[str], invitation: str, room: int) -> str:
     lines = [title, "", "Three things worth knowing:", *(f"• {fact}" for fact in facts[:3])]
     if len(facts) < 3:
         lines = [title, "", *facts]
-    text = "\n".join([*lines, "", invitation])
-    return fit(text, min(room, LINKEDIN_CHARS)) + f" {LINK}"
+    return fit("\n".join([*lines, "", invitation]), room)
 
 
 def hashtags(topic: Topic) -> list[str]:

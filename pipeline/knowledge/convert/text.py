@@ -1,0 +1,98 @@
+"""Read plain text and Markdown: which bytes mean which characters, and what is cleaned away.
+
+Pure. A byte order mark decides; without one it is UTF-8 when it is valid UTF-8, else Windows-1252,
+where all but five bytes mean something. Guessing libraries are wrong on short files.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import PurePath, PureWindowsPath
+
+from pipeline.errors import DocumentError
+from pipeline.knowledge.convert.model import Converted, Kind, Limits, PageText
+
+TITLE_MAX_CHARS = 300
+MARKDOWN_NAMES = (".md", ".markdown", ".mdown", ".mkd")
+
+# A BOM of UTF-32 begins with that of UTF-16: the longer one first.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LINE_END = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+
+
+def read_text(data: bytes, name: str, limits: Limits) -> Converted:
+    """A text file as it stands. Raises `DocumentError` when there is nothing in it, or too much."""
+    kind: Kind = "md" if suffix_of(name) in MARKDOWN_NAMES else "txt"
+    text, warnings = decoded(data)
+    text = clean(text)
+    title = _HEADING.search(text) if kind == "md" else None
+    return Converted(
+        title=one_line(title[1]) if title else title_of(name),
+        kind=kind,
+        pages=bounded((PageText(None, text),), limits),
+        warnings=warnings,
+    )
+
+
+def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The characters of `data`, and what a person should know about how they were read.
+
+    What no encoding explains becomes U+FFFD, with a warning.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            text = data[len(mark) :].decode(encoding, "replace")
+            return text, _damage(text)
+    try:
+        return data.decode("utf-8"), ()
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    return text, ("It is not UTF-8; it was read as Windows-1252.", *_damage(text))
+
+
+def _damage(text: str) -> tuple[str, ...]:
+    lost = text.count("\ufffd")
+    return (f"{lost} characters could not be read and show as \ufffd.",) if lost else ()
+
+
+def clean(text: str) -> str:
+    """Without control characters, with "\\n" between lines; lone surrogates become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", _LINE_END.sub("\n", text)))
+
+
+def bounded(pages: tuple[PageText, ...], limits: Limits) -> tuple[PageText, ...]:
+    """The pages, if there is text on them and not too much. Raises `DocumentError` otherwise."""
+    if sum(len(page.markdown) for page in pages) > limits.max_text_chars:
+        raise DocumentError(
+            "too_large",
+            f"The document has more than {limits.max_text_chars:,} characters of text.",
+            "Split it, or upload only the part you need.",
+        )
+    if not any(page.markdown.strip() for page in pages):
+        raise DocumentError(
+            "empty", "There is no text in the file.", "Upload a document that has some."
+        )
+    return pages
+
+
+def title_of(name: str) -> str:
+    """A title made of a file name, whatever is in it. It is shown, never opened."""
+    return one_line(PureWindowsPath(PurePath(name).name).stem) or "Untitled document"
+
+
+def suffix_of(name: str) -> str:
+    return PurePath(name).suffix.lower()
+
+
+def one_line(text: str) -> str:
+    return " ".join(clean(text).split())[:TITLE_MAX_CHARS]
