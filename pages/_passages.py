@@ -18,30 +18,22 @@ from pipeline.store.documents import Document, StoredChunk
 
 def draw_found(found: Found, query: str, languages: Iterable[str]) -> None:
     """A passage a search found, with the words it was found by."""
-    marks = matches(found.passage.text, query, languages)
-    place = _place(found.document, found.passage)
-    _draw(
-        found.document, found.passage, f"**{escaped(clipped(found.document.title))}**", place, marks
-    )
+    document, passage = found.document, found.passage
+    marks = matches(passage.text, query, languages)
+    with st.container(border=True, gap="xsmall", key=f"found_{document.id}_{passage.position}"):
+        st.markdown(f"**{escaped(clipped(document.title))}**")
+        _draw(document, passage, marks)
 
 
 def draw_passage(document: Document, passage: StoredChunk) -> None:
     """A passage within its document."""
-    _draw(document, passage, "", _place(document, passage), ())
-
-
-def _draw(
-    document: Document,
-    passage: StoredChunk,
-    title: str,
-    place: str,
-    marks: Sequence[tuple[int, int]],
-) -> None:
     with st.container(border=True, gap="xsmall", key=f"passage_{document.id}_{passage.position}"):
-        if title:
-            st.markdown(title)
-        st.caption(place)
-        st.html(f'<p class="passage">{_marked(passage.text, marks)}</p>')
+        _draw(document, passage, ())
+
+
+def _draw(document: Document, passage: StoredChunk, marks: Sequence[tuple[int, int]]) -> None:
+    st.caption(_place(document, passage))
+    st.html(f'<p class="passage">{_marked(passage.text, marks)}</p>')
 
 
 def _place(document: Document, passage: StoredChunk) -> str:

@@ -158,8 +158,14 @@ def _confirm_delete(document: Document) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it", key="delete_no"):
             st.rerun()
-        if st.button("Delete", key="delete_yes", type="primary", icon=":material/delete:"):
-            get_runtime().documents.delete(owner(), document.id)
+        if st.button(
+            "Delete",
+            key="delete_yes",
+            type="primary",
+            icon=":material/delete:",
+            on_click=_delete,
+            args=(document.id,),
+        ):
             st.rerun()
 
 
@@ -172,9 +178,22 @@ def _confirm_delete_all(total: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep them", key="delete_all_no"):
             st.rerun()
-        if st.button("Delete all", key="delete_all_yes", type="primary", icon=":material/delete:"):
-            get_runtime().documents.delete_all(owner())
+        if st.button(
+            "Delete all",
+            key="delete_all_yes",
+            type="primary",
+            icon=":material/delete:",
+            on_click=_delete_all,
+        ):
             st.rerun()
+
+
+def _delete(document_id: str) -> None:
+    get_runtime().documents.delete(owner(), document_id)
+
+
+def _delete_all() -> None:
+    get_runtime().documents.delete_all(owner())
 
 
 knowledge_base()

@@ -97,8 +97,9 @@ def _matrix(client: AsyncOpenAI, rows: Sequence[Sequence[float]]) -> npt.NDArray
 
     if len({len(row) for row in rows}) != 1 or not rows[0]:
         raise _odd(client, "its vectors differ in length")
-    matrix = np.asarray(rows, dtype=np.float32)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        matrix = np.asarray(rows, dtype=np.float32)
+        lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
         raise _odd(client, "it gave vectors without direction")
     unit: npt.NDArray[np.float32] = matrix / lengths
