@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.content.article import Article, first_words, plain_line
 from pipeline.content.citations import render_links
-from pipeline.content.readability import figure_words, is_english
+from pipeline.content.languages import language_code
+from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
 from pipeline.content.social import platforms
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
@@ -37,13 +38,13 @@ def to_html(bundle: Bundle) -> str:
     body = [
         _article(article) if article else element("h1", text(title)),
         _summary(report["summary"]),
-        _posts(report["posts"]),
+        _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
         _timing(bundle.timing),
         _facts(report),
     ]
-    language = "en" if is_english(bundle.run.spec.language) else ""
+    language = language_code(bundle.run.spec.language)
     return "\n".join(
         [
             "<!doctype html>",
@@ -118,16 +119,33 @@ def _summary(summary: Mapping[str, Any] | None) -> str:
     )
 
 
-def _posts(posts: list[dict[str, Any]]) -> str:
+def _posts(posts: list[dict[str, Any]], series: list[dict[str, Any]]) -> str:
     if not posts:
         return ""
-    return _section("Posts", "".join(_post(post) for post in posts))
+    shown = "".join(_post(post) for post in posts)
+    return _section("Posts", shown + "".join(_series(one) for one in series))
+
+
+def _series(series: Mapping[str, Any]) -> str:
+    posts = "".join(
+        element("div", text(post["text"]))
+        + element(
+            "div", text(f"{post['count']['used']} of {post['count']['limit']}"), class_="facts"
+        )
+        for post in series["posts"]
+    )
+    title = f"{_post_title(series)}, as a series"
+    return element("div", element("h3", text(title)) + posts, class_="post")
+
+
+def _post_title(post: Mapping[str, Any]) -> str:
+    return f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
 
 
 def _post(post: Mapping[str, Any]) -> str:
     count = post["count"]
     said = f"{count['used']} of {count['limit']} ({count['method']})"
-    title = f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
+    title = _post_title(post)
     lines = "".join(element("div", text(line), class_="facts") for line in (said, *post["notes"]))
     return element(
         "div",

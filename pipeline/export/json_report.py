@@ -15,7 +15,7 @@ from pipeline.content.article import Article, article_of
 from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
-from pipeline.content.social import finished_posts
+from pipeline.content.social import finished_posts, finished_series
 from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
@@ -212,6 +212,7 @@ def _results(
         "metrics": _metrics(run, outputs, checkpoints),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
+        "series": finished_series(_data(outputs, "social_promoter")),
     }
 
 
