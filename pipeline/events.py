@@ -162,6 +162,14 @@ class RepairRequested(Event, frozen=True, tag="repair_requested"):
     problem: str
 
 
+class RemarksMade(Event, frozen=True, tag="remarks_made"):
+    """The output fits, and code found faults in it; the model is told and may send a better one."""
+
+    agent: str
+    turn: int
+    remarks: str
+
+
 class ParameterDropped(Event, frozen=True, tag="parameter_dropped"):
     """The endpoint refused a parameter; it is left out from now on for this endpoint and model."""
 
@@ -241,6 +249,7 @@ AnyEvent = (
     | ToolsStarted
     | ToolsFinished
     | RepairRequested
+    | RemarksMade
     | ParameterDropped
     | ModelFellBack
     | PlanGrown

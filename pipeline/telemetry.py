@@ -227,6 +227,8 @@ class _Epoch:
                 self._moment(event.agent, "gantry.admitted", at, told)
             case facts.ToolsStarted():
                 self._moment(event.agent, "gantry.tools", at, {"calls": len(event.calls)})
+            case facts.RemarksMade():
+                self._moment(event.agent, "gantry.remarks", at, {"turn": event.turn})
             case facts.RepairRequested():
                 self._moment(event.agent, "gantry.repair", at, {"repair": event.repair})
             case facts.AgentFinished():

@@ -1,7 +1,8 @@
 """One agent at work: calls to a model, the tools it asks for, the check of its answer.
 
 `llm` carries out a single call with its retries; this module decides what the next call is:
-tool results go back, an answer that does not fit its schema gets at most two repair turns.
+tool results go back, an answer that does not fit its schema gets at most two repair turns, one that
+fits but has faults the turns of `remark_turns`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from pipeline.agents.prompting import instructions, section
+from pipeline.agents.remark_turns import Answer, NoAnswer, best_answer
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
-from pipeline.errors import CallError, OutputInvalid, ParameterRefused
+from pipeline.agents.reviews import review_of
+from pipeline.content.remarks import Review
+from pipeline.errors import BudgetExceeded, CallError, OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
 from pipeline.llm.admission import Ticket
@@ -59,7 +63,8 @@ class ChatAgent:
 
     `prefetch` are the tool calls made by code when the endpoint takes no tools:
     `(tool name, arguments)`. `sources` are passages that its prompt holds already.
-    `fallback_model` takes over for good when a call on `model` failed for good.
+    `fallback_model` takes over for good when a call on `model` failed for good. `review` says what
+    an answer that fits should have done better.
     """
 
     name: str
@@ -72,6 +77,7 @@ class ChatAgent:
     prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     sources: tuple[Source, ...] = ()
     fallback_model: str = ""
+    review: Review | None = None
 
     @classmethod
     def from_spec(
@@ -96,6 +102,7 @@ class ChatAgent:
             prefetch=prefetch,
             sources=sources,
             fallback_model=fallback_model,
+            review=review_of(spec),
         )
 
     async def run_async(
@@ -184,7 +191,7 @@ class _Work:
             checked = self._check(reply)
             if not checked.problem:
                 self._refuse_blind(checked.data)
-                return self._reply(reply, checked)
+                return self._reply(await self._reviewed(Answer(reply, checked)))
             self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
             f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
@@ -292,6 +299,44 @@ class _Work:
             },
         ]
 
+    async def _reviewed(self, first: Answer) -> Answer:
+        """`first`, or what came of the remarks on it."""
+        if self.agent.review is None:
+            return first
+        asked, calls = self.messages, self.calls
+
+        async def ask(answer: Answer, remarks: str, turn: int) -> Answer:
+            self.reporter.remarks_made(turn, remarks)
+            self.messages = [
+                *asked,
+                {"role": "assistant", "content": answer.checked.text},
+                {"role": "user", "content": f"{remarks}\n\nSend your reply again, whole."},
+            ]
+            return await self._answer_once()
+
+        best = await best_answer(first, self.agent.review, self.sources, ask)
+        self.messages = asked
+        if self.calls > calls:  # what a turn streamed may not be what is kept
+            self.reporter.kept(best.checked.text)
+        return best
+
+    async def _answer_once(self) -> Answer:
+        """One more call; what goes wrong in it leaves the answer there is. No other model is asked."""
+        if self.calls >= MAX_CALLS:
+            raise NoAnswer(final=True)
+        try:
+            reply = await self._call_model()
+        except (CallError, BudgetExceeded) as error:
+            raise NoAnswer(final=True) from error
+        self.usage = self.usage.plus(reply.usage)
+        try:
+            checked = self._check(reply)
+        except OutputInvalid as error:  # declined
+            raise NoAnswer(final=True) from error
+        if checked.problem or reply.tool_calls:
+            raise NoAnswer(final=False)
+        return Answer(reply, checked)
+
     async def _run_tools(self, reply: ModelReply) -> None:
         """Run what the model asked for, all at once, and give it the results."""
         calls = _answerable(reply.tool_calls, self.tool_calls)
@@ -355,7 +400,8 @@ class _Work:
             "content": f"{self.user_prompt}\n\n{evidence}\n\n{note}",
         }
 
-    def _reply(self, reply: ModelReply, checked: Checked) -> AgentReply:
+    def _reply(self, answer: Answer) -> AgentReply:
+        reply, checked = answer.reply, answer.checked
         prompt = f"{self.agent.instructions}\n\n{self.messages[1]['content']}"
         output = AgentOutput(
             text=checked.text,

@@ -13,6 +13,7 @@ from pipeline.events import (
     FirstToken,
     ModelFellBack,
     ParameterDropped,
+    RemarksMade,
     RepairRequested,
     ToolsFinished,
     ToolsStarted,
@@ -162,3 +163,11 @@ class AgentReporter:
 
     def repair_requested(self, repair: int, problem: str) -> None:
         self._journal.record(RepairRequested, agent=self._agent, repair=repair, problem=problem)
+
+    def remarks_made(self, turn: int, remarks: str) -> None:
+        self._journal.record(RemarksMade, agent=self._agent, turn=turn, remarks=remarks)
+
+    def kept(self, text: str) -> None:
+        """An earlier answer stands: it is on the screen again, not the last one streamed."""
+        self._journal.discard_text(self._agent)
+        self._journal.add_text(self._agent, text)

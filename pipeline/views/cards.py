@@ -18,6 +18,7 @@ from pipeline.events import (
     AnyEvent,
     BackoffStarted,
     ModelFellBack,
+    RemarksMade,
     RepairRequested,
     SpeculationJudged,
     ToolsStarted,
@@ -86,6 +87,7 @@ class _Note:
     reason: str = ""
     expected_s: float | None = None
     repair: int = 0
+    remarks: int = 0
     failed_attempt: int = 0
     backoff_until_s: float | None = None
     speculation: str = ""
@@ -111,7 +113,7 @@ class CardNotes:
 def _started(note: _Note, event: AgentStarted) -> None:
     note.mark = note.error = note.hint = note.tools_line = note.reason = note.speculation = ""
     note.fallback = ""
-    note.repair, note.backoff_until_s = 0, None
+    note.repair, note.remarks, note.backoff_until_s = 0, 0, None
 
 
 def _queued(note: _Note, event: Any) -> None:
@@ -133,6 +135,10 @@ def _tools(note: _Note, event: ToolsStarted) -> None:
 
 def _repair(note: _Note, event: RepairRequested) -> None:
     note.repair = event.repair
+
+
+def _remarks(note: _Note, event: RemarksMade) -> None:
+    note.remarks = event.turn
 
 
 def _finished(note: _Note, event: AgentFinished) -> None:
@@ -157,6 +163,7 @@ _STEPS: dict[str, Any] = {
     "backoff_started": _backed_off,
     "tools_started": _tools,
     "repair_requested": _repair,
+    "remarks_made": _remarks,
     "model_fell_back": _fell_back,
     "speculation_judged": _judged,
     "agent_finished": _finished,
@@ -305,6 +312,8 @@ def _streaming(track: Track, note: _Note) -> str:
     if track.rival:
         again = ", asked a second time because the first is late"
     repair = f", repairs its answer (turn {note.repair})" if note.repair else ""
+    if note.remarks:
+        repair = f", mends its answer (turn {note.remarks})"
     fallback = f", {note.fallback}" if note.fallback else ""
     if track.segment is Segment.FIRST_TOKEN:
         return f"asked the model, waits for the first word{again}{repair}{fallback}"

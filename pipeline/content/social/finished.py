@@ -36,8 +36,7 @@ def finished_series(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     It is the network's own post where that is too long for one, else the longest post of the same
     variant, `made_from` says whose. No series where even that fits into one post.
     """
-    posts = list((data or {}).get("posts", []))
-    named = list(zip(posts, _variants(posts), strict=True))
+    named = named_posts(data)
     found = []
     for post, variant in named:
         rule = platforms()[str(post["platform"])]
@@ -76,6 +75,12 @@ def with_hashtags(text: str, hashtags: Sequence[str]) -> str:
 def post_words(post: Mapping[str, Any]) -> str:
     """What a post says, before its hashtags: no control characters, no citations."""
     return drop_markers(clean_text(str(post["text"]))).strip()
+
+
+def named_posts(data: Mapping[str, Any] | None) -> list[tuple[Mapping[str, Any], str]]:
+    """The posts of a reply, each with its variant."""
+    posts = list((data or {}).get("posts", []))
+    return list(zip(posts, _variants(posts), strict=True))
 
 
 def _variants(posts: Sequence[Mapping[str, Any]]) -> Iterable[str]:

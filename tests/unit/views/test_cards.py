@@ -19,6 +19,7 @@ from pipeline.events import (
     CallSent,
     Event,
     FirstToken,
+    RemarksMade,
     RepairRequested,
     RunFinished,
     RunStarted,
@@ -94,6 +95,11 @@ def test_names_are_listed_as_people_do() -> None:
             (STARTED, SENT, FIRST, (RepairRequested, {"repair": 1, "problem": "no title"})),
             AgentState.STREAMING,
             "writes, repairs its answer (turn 1)",
+        ),
+        (
+            (STARTED, SENT, FIRST, (RemarksMade, {"turn": 2, "remarks": "too long"})),
+            AgentState.STREAMING,
+            "writes, mends its answer (turn 2)",
         ),
         (
             (STARTED, SENT, FIRST, (ToolsStarted, {"calls": ["searches: tides"]})),
