@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.content.article import Article, first_words, plain_line
+from pipeline.content.article import Article, first_words, plain_line, source_name
 from pipeline.content.citations import render_links
 from pipeline.content.languages import language_code
 from pipeline.content.readability import figure_words
@@ -106,9 +106,8 @@ def _labels(article: Article) -> str:
 def _sources(article: Article) -> Iterator[str]:
     for entry in article.sources:
         source = entry.source
-        words = ", ".join(part for part in (source.title, source.publisher) if part)
         said = text(f": “{first_words(source)}”") if source.passage else ""
-        name = link(source.url, words or source.id)
+        name = link(source.url, source_name(source))
         yield element("li", name + said, id=f"source-{entry.number}")
 
 
