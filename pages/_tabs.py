@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages._editing import draw_editor, edit_button
 from pages._posts_tab import draw_posts
+from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
 from pipeline.content.readability import figure_words
@@ -40,7 +41,7 @@ def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     with article:
         _article(bundle)
     with seo:
-        _seo(report["seo"])
+        draw_seo(report["seo"])
     with metrics:
         _metrics(report["metrics"])
     with summary:
@@ -66,48 +67,6 @@ def _article(bundle: Bundle) -> None:
         return
     with st.container(width=READING_WIDTH, key="article"):
         st.markdown(safe_markdown(bundle.article.markdown))
-
-
-def _seo(view: Mapping[str, Any] | None) -> None:
-    if view is None:
-        _absent("SEO report")
-        return
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**Title**")
-        _copyable(view["title"])
-        st.markdown("**Meta description**")
-        _copyable(view["meta_description"])
-        st.markdown("**Slug**")
-        _copyable(view["slug"])
-        st.markdown(f"**Search intent** {escaped(view['search_intent'] or '–')}")
-        st.markdown(f"**Focus keyword** {escaped(view['focus_keyword'] or '–')}")
-        _line("Secondary keywords", view["secondary_keywords"])
-        _line("Tags", view["tags"])
-        _list("Suggestions", view["suggestions"])
-    with right:
-        if view["score"] is not None:
-            st.metric("Checks passed, by weight", f"{view['score']} / 100", border=True)
-        st.table(_checks(view["checks"]), border="horizontal", hide_index=True)
-    with st.expander("Structured data (JSON-LD)", key="json_ld"):
-        st.code(view["json_ld"], language="json", wrap_lines=True)
-
-
-def _checks(checks: list[dict[str, Any]]) -> pd.DataFrame:
-    def found(check: dict[str, Any]) -> str:
-        return escaped(check["value"])
-
-    def advice(check: dict[str, Any]) -> str:
-        return f":orange[{escaped(check['advice'])}]" if check["ok"] is False else ""
-
-    words = {True: "✓\u00a0good", False: "✕\u00a0improve", None: "–\u00a0not\u00a0checked"}
-    return pd.DataFrame(
-        {
-            "Check": [escaped(check["label"]) for check in checks],
-            "Result": [words[check["ok"]] for check in checks],
-            "Found": [" ".join(filter(None, (found(check), advice(check)))) for check in checks],
-        }
-    )
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> None:
@@ -202,13 +161,3 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
 def _copyable(text: str) -> None:
     """Plain text with a copy button in its corner."""
     st.code(text or "–", language=None, wrap_lines=True)
-
-
-def _line(title: str, items: list[str]) -> None:
-    if items:
-        st.markdown(f"**{title}** {escaped(', '.join(items))}")
-
-
-def _list(title: str, items: list[str]) -> None:
-    if items:
-        st.markdown(f"**{title}**\n\n" + "\n".join(f"- {escaped(item)}" for item in items))

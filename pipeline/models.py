@@ -421,6 +421,7 @@ class Source:
     retrieved_at: str = ""  # UTC, ISO 8601
     document_id: str = ""  # of a passage from the owner's own documents
     page: int | None = None  # in a document that has pages, from 1
+    section: str = ""  # the headings above the passage
 
 
 TOKENS_MAX = 10_000_000  # of one call's prompt or reply; a larger count is an error, not a count

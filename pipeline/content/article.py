@@ -36,6 +36,7 @@ PASSAGE_MAX_CHARS = 100  # of a cited passage, in the list of sources
 UNCITED_LABEL = "No statement in this text names a source"
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n\1\s*", re.DOTALL)
 _TITLE = re.compile(r"\s*#[ \t]+(.+)\n?")
+_HEADING_LINES = re.compile(r"^ {0,3}#{1,6}[ \t].*$", re.MULTILINE)
 _SECOND_TITLE = re.compile(r"^ {0,3}#(?=[ \t])", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.{1,400}?)(?<=\S)\1")
 
@@ -163,22 +164,30 @@ def plain_line(text: str) -> str:
 
 
 def source_line(source: Source) -> str:
-    """Title, publisher, address and the first words of the passage, as Markdown.
+    """Title, publisher, page, address and the first words of the passage, as Markdown.
 
     Only the address is live. The words tell passages of one document apart.
     """
-    words = ", ".join(escape_markdown(part) for part in (source.title, source.publisher) if part)
+    words = escape_markdown(source_name(source))
     url = (
         source.url if is_safe_target(source.url) and not re.search(r"[\s<>()]", source.url) else ""
     )
-    name = f"[{words or escape_markdown(url)}]({url})" if url else words or source.id
+    name = f"[{words}]({url})" if url else words
     said = first_words(source)
     return f"{name}: “{escape_markdown(said)}”" if said else name
 
 
+def source_name(source: Source) -> str:
+    """Title, publisher and page, as far as they are known; its address or id where none is."""
+    page = f"page {source.page}" if source.page is not None else ""
+    known = ", ".join(part for part in (source.title, source.publisher, page) if part.strip())
+    return known or source.url or source.id
+
+
 def first_words(source: Source) -> str:
-    """How the cited passage begins, on one line."""
-    return shorten(plain_line(source.passage), PASSAGE_MAX_CHARS, placeholder="…")
+    """How the cited passage begins, on one line; headings in it are not its words."""
+    words = _HEADING_LINES.sub("", source.passage)
+    return shorten(plain_line(words), PASSAGE_MAX_CHARS, placeholder="…")
 
 
 def _none(_url: str) -> bool:

@@ -78,7 +78,9 @@ class Bundle:
 
     def markdown(self) -> str:
         """The article with its front matter; empty when there is none."""
-        return to_markdown(self.run, self.article, self.edited) if self.article else ""
+        if self.article is None:
+            return ""
+        return to_markdown(self.run, self.article, self.edited, self.report["seo"])
 
     @property
     def edited(self) -> tuple[str, ...]:

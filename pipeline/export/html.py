@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.content.article import Article, first_words, plain_line
+from pipeline.content.article import Article, first_words, plain_line, source_name
 from pipeline.content.citations import render_links
 from pipeline.content.languages import language_code
 from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
+from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
@@ -66,8 +67,10 @@ def _css() -> str:
 
 
 def _head(title: str, report: Mapping[str, Any]) -> str:
+    """`title` is the article's; the one for search, where there is one, is what a browser shows."""
+    seo = report["seo"]
     generator = f"Gantry: {DEMO_LABEL}" if report["demo"] else "Gantry"
-    description = (report["seo"] or {}).get("meta_description") or report["topic"]
+    description = (seo or {}).get("meta_description") or report["topic"]
     metas = {"generator": generator, "description": plain_line(description)[:300]}
     return element(
         "head",
@@ -76,7 +79,8 @@ def _head(title: str, report: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
         + "".join(f'<meta name="{name}" content="{text(value)}">' for name, value in metas.items())
-        + element("title", text(title))
+        + element("title", text(seo["title"] if seo else title))
+        + (meta_properties(seo["open_graph"]) + data_block(seo["json_ld"]) if seo else "")
         + element("style", _css()),
     )
 
@@ -102,9 +106,8 @@ def _labels(article: Article) -> str:
 def _sources(article: Article) -> Iterator[str]:
     for entry in article.sources:
         source = entry.source
-        words = ", ".join(part for part in (source.title, source.publisher) if part)
         said = text(f": “{first_words(source)}”") if source.passage else ""
-        name = link(source.url, words or source.id)
+        name = link(source.url, source_name(source))
         yield element("li", name + said, id=f"source-{entry.number}")
 
 
@@ -173,7 +176,11 @@ def _seo(seo: Mapping[str, Any] | None) -> str:
     score = "not scored" if seo["score"] is None else f"{seo['score']} of 100"
     return _section(
         "Search",
-        table(("Field", "Value"), [row for row in given if row[1]], "Written by the SEO specialist")
+        table(
+            ("Field", "Value"),
+            [row for row in given if row[1]],
+            "Written by the SEO specialist" if seo["by_model"] else "Made by code from the article",
+        )
         + table(
             ("Check", "Result", "Value", "Weight", "Advice"),
             checks,

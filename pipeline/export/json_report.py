@@ -208,7 +208,9 @@ def _results(
     """What the finishing agents made; None (or no posts) for one that is absent."""
     seo = _data(outputs, "seo_specialist")
     return {
-        "seo": seo_view(seo, article) if seo and article else None,
+        "seo": seo_view(seo, article, language=run.spec.language, created=run.created_at)
+        if article
+        else None,
         "metrics": _metrics(run, outputs, checkpoints),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
