@@ -28,7 +28,7 @@ from pipeline.models import (
 )
 from pipeline.plan import Plan
 from pipeline.prices import MICRO
-from pipeline.timing import AgentTiming, CallTiming, RunTiming
+from pipeline.timing import AgentTiming, CallTiming, RunTiming, ToolSpan
 
 SCHEMA_VERSION = 1
 
@@ -123,6 +123,7 @@ def _agent(
         "output_tokens": timing.usage.output_tokens,
         "segments": asdict(timing.segments),
         "calls": [_call(call) for call in timing.calls],
+        "tool_calls": [_tool_call(tool) for tool in timing.tools],
         "text": output.text if output else texts.get(timing.agent, ""),
         "text_is_partial": output is None and bool(texts.get(timing.agent)),
         "output": output.data if output else None,
@@ -177,6 +178,19 @@ def _call(call: CallTiming) -> dict[str, Any]:
         "first_token_s": call.first_token_s,
         "finished_s": call.finished_s,
         "outcome": call.outcome or None,
+    }
+
+
+def _tool_call(tool: ToolSpan) -> dict[str, Any]:
+    return {
+        "number": tool.number,
+        "tool": tool.tool,
+        "about": tool.about,
+        "started_s": tool.start_s,
+        "finished_s": tool.end_s,
+        "passages": tool.passages,
+        "error": tool.error or None,
+        "used": tool.used,
     }
 
 
