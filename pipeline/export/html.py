@@ -18,6 +18,7 @@ from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
 from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
+from pipeline.export.changes_html import changes_html
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
@@ -42,6 +43,7 @@ def to_html(bundle: Bundle) -> str:
         _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
+        _section("Changes", changes_html(bundle.changes)) if bundle.changes else "",
         _timing(bundle.timing),
         _facts(report),
     ]
