@@ -13,11 +13,11 @@ import streamlit as st
 
 from pages._changes_tab import draw_changes
 from pages._editing import draw_editor, edit_button
+from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
 from pipeline.content.readability import figure_words
-from pipeline.content.social import LINK_SLOT, checked_on, platforms
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
 from pipeline.models import AgentState
@@ -54,7 +54,10 @@ def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     with summary:
         _summary(report["summary"])
     with posts:
-        _posts(report["posts"])
+        if report["posts"]:
+            draw_posts(bundle)
+        else:
+            _absent("social posts")
     with agents:
         draw_agents(bundle, read_only=read_only)
     with timing:
@@ -119,37 +122,6 @@ def _summary(summary: Mapping[str, Any] | None) -> None:
         _copyable(summary["abstract"])
         st.markdown("**Key points**")
         _copyable("\n".join(f"- {point}" for point in summary["key_points"]))
-
-
-def _posts(posts: list[dict[str, Any]]) -> None:
-    if not posts:
-        _absent("social posts")
-        return
-    st.caption(f"Counted the way each platform counts; limits as of {escaped(checked_on())}.")
-    if any(LINK_SLOT in post["text"] for post in posts):
-        st.caption(
-            f"Put the article's address in place of “{LINK_SLOT}”. It is counted as each platform "
-            "counts an address."
-        )
-    with st.grid(min_column_width=340, key="posts"):
-        for post in posts:
-            _post(post)
-
-
-def _post(post: Mapping[str, Any]) -> None:
-    rule, count = platforms().get(post["platform"]), post["count"]
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            title = rule.title if rule else post["platform"]
-            st.markdown(f"**{escaped(title)}**, variant {escaped(post['variant'].upper())}")
-            st.space("stretch")
-            st.badge(
-                f"{count['used']:,} of {count['limit']:,}" + ("" if count["ok"] else ", too long"),
-                color="green" if count["ok"] else "red",
-            )
-        _copyable(post["text"])
-        for note in post["notes"]:
-            st.caption(escaped(note))
 
 
 def _unfinished(text: str) -> None:

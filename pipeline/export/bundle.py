@@ -18,11 +18,13 @@ from pipeline.export.html import to_html
 from pipeline.export.json_report import build_report
 from pipeline.export.markdown import to_markdown
 from pipeline.export.pdf import to_pdf
+from pipeline.export.posts import to_posts_markdown
 from pipeline.export.word import to_docx
 from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
 from pipeline.plan import Plan, grown_plan
 from pipeline.prices import PriceTable, load_prices
 from pipeline.timing import RunTiming, run_timing
+from pipeline.views.posts import post_cards
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ class Bundle:
     def pdf(self) -> bytes:
         """The article as a PDF; empty when there is none."""
         return to_pdf(self.run, self.article) if self.article else b""
+
+    def posts_markdown(self) -> str:
+        """The social posts, each ready to be copied; empty when there are none."""
+        cards = post_cards(self.report["posts"], self.report["series"])
+        title = self.article.title if self.article else self.run.spec.topic
+        return to_posts_markdown(self.run, title, cards) if cards else ""
 
     def zip(self) -> bytes:
         """Everything that can be downloaded, in one archive."""
