@@ -16,7 +16,9 @@ from pipeline.content.citations import render_links
 from pipeline.content.languages import language_code
 from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
+from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
+from pipeline.export.changes_html import changes_html
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
@@ -41,6 +43,7 @@ def to_html(bundle: Bundle) -> str:
         _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
+        _section("Changes", changes_html(bundle.changes)) if bundle.changes else "",
         _timing(bundle.timing),
         _facts(report),
     ]
@@ -66,8 +69,10 @@ def _css() -> str:
 
 
 def _head(title: str, report: Mapping[str, Any]) -> str:
+    """`title` is the article's; the one for search, where there is one, is what a browser shows."""
+    seo = report["seo"]
     generator = f"Gantry: {DEMO_LABEL}" if report["demo"] else "Gantry"
-    description = (report["seo"] or {}).get("meta_description") or report["topic"]
+    description = (seo or {}).get("meta_description") or report["topic"]
     metas = {"generator": generator, "description": plain_line(description)[:300]}
     return element(
         "head",
@@ -76,7 +81,8 @@ def _head(title: str, report: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
         + "".join(f'<meta name="{name}" content="{text(value)}">' for name, value in metas.items())
-        + element("title", text(title))
+        + element("title", text(seo["title"] if seo else title))
+        + (meta_properties(seo["open_graph"]) + data_block(seo["json_ld"]) if seo else "")
         + element("style", _css()),
     )
 
@@ -172,7 +178,11 @@ def _seo(seo: Mapping[str, Any] | None) -> str:
     score = "not scored" if seo["score"] is None else f"{seo['score']} of 100"
     return _section(
         "Search",
-        table(("Field", "Value"), [row for row in given if row[1]], "Written by the SEO specialist")
+        table(
+            ("Field", "Value"),
+            [row for row in given if row[1]],
+            "Written by the SEO specialist" if seo["by_model"] else "Made by code from the article",
+        )
         + table(
             ("Check", "Result", "Value", "Weight", "Advice"),
             checks,

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.content.article import Article, article_of
+from pipeline.content.changes import Changes, changes_of
 from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
@@ -222,11 +223,30 @@ def _results(
     """What the finishing agents made; None (or no posts) for one that is absent."""
     seo = _data(outputs, "seo_specialist")
     return {
-        "seo": seo_view(seo, article) if seo and article else None,
+        "seo": seo_view(seo, article, language=run.spec.language, created=run.created_at)
+        if article
+        else None,
         "metrics": _metrics(run, outputs, checkpoints),
+        "changes": _changes(changes_of(run.spec, outputs)),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
         "series": finished_series(_data(outputs, "social_promoter")),
+    }
+
+
+def _changes(changes: Changes | None) -> dict[str, Any] | None:
+    """Edits and advice with what became of them; the words that changed are counted only."""
+    if changes is None:
+        return None
+    return {
+        "headline_before": changes.headline_before,
+        "headline": changes.headline,
+        "standfirst": changes.standfirst,
+        "edits": [asdict(edit) for edit in changes.edits],
+        "advice": [asdict(advice) for advice in changes.advice],
+        "not_applied": list(changes.left),
+        "words_added": changes.text.words("added"),
+        "words_removed": changes.text.words("removed"),
     }
 
 
