@@ -1,4 +1,4 @@
-"""The results of a run in tabs: article, SEO, metrics, summary, posts, agents.
+"""The results of a run in tabs: article, SEO, metrics, changes, summary, posts, agents.
 
 Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from pages._changes_tab import draw_changes
 from pages._editing import draw_editor, edit_button
 from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
@@ -36,8 +37,10 @@ AGENT_ICONS: Final = {
 
 def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     """`read_only`: without what acts on the run."""
-    titles = ("Article", "SEO", "Metrics", "Summary", "Social posts", "Agents", "Timing")
-    article, seo, metrics, summary, posts, agents, timing = st.tabs(titles, key="result_tabs")
+    titles = ("Article", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing")
+    article, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
+        titles, key="result_tabs"
+    )
     report = bundle.report
     with article:
         _article(bundle)
@@ -45,6 +48,10 @@ def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
         draw_seo(report["seo"])
     with metrics:
         _metrics(report["metrics"])
+    with changes:
+        publisher = bundle.checkpoints.get("publisher")
+        replaced = publisher is not None and publisher.state is AgentState.SUBSTITUTED
+        draw_changes(bundle.changes, substituted=replaced)
     with summary:
         _summary(report["summary"])
     with posts:

@@ -75,19 +75,24 @@ def article_of(
     spec: RunSpec, outputs: Mapping[str, AgentOutput], marks: Sequence[str] = ()
 ) -> Article | None:
     """The article as far as the run got: the edited text, else the draft; None before a draft."""
-    text = next(
-        (outputs[name].text for name in ("editor", "content_writer") if name in outputs), None
-    )
+    text = text_to_publish(outputs)
     if text is None:
         return None
     labels = [DEMO_LABEL] if spec.is_demo else []
     if not _has_evidence(outputs):
         labels.append(UNSOURCED_LABEL)
-    notes = _publisher_notes(outputs.get("publisher"))
+    notes = publisher_notes(outputs.get("publisher"))
     title = _planned_title(outputs) or spec.topic
     own = [link.url for link in spec.voice.links] if spec.voice else []
     sources, labels = _all_sources(outputs), [*labels, *marks]
     return assemble(text, notes, sources, labels, fallback_title=title, own_pages=own)
+
+
+def text_to_publish(outputs: Mapping[str, AgentOutput]) -> str | None:
+    """The edited text, else the draft, as it was written; None before a draft."""
+    return next(
+        (outputs[name].text for name in ("editor", "content_writer") if name in outputs), None
+    )
 
 
 def assemble(
@@ -105,7 +110,7 @@ def assemble(
     addresses that stay.
     """
     known = tuple(sources)
-    text = strip_references(unwrap(text))
+    text = without_wrapping(text)
     if notes is not None:
         text = apply_edits(text, notes.edits).text
     own_title, body = split_title(text)
@@ -147,6 +152,21 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> EditResult:
             text = text.replace(edit.find, edit.replace, 1)
             applied.append(edit)
     return EditResult(text, tuple(applied), tuple(rejected))
+
+
+def publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
+    """The notes, or None when there are none or an older Gantry stored them in another shape."""
+    if output is None or output.data is None:
+        return None
+    try:
+        return PublisherNotes.model_validate(output.data)
+    except ValidationError:
+        return None
+
+
+def without_wrapping(text: str) -> str:
+    """The text that edits apply to: no fence around it, no list of sources by the model."""
+    return strip_references(unwrap(text))
 
 
 def unwrap(text: str) -> str:
@@ -273,13 +293,3 @@ def _all_sources(outputs: Mapping[str, AgentOutput]) -> tuple[Source, ...]:
 def _planned_title(outputs: Mapping[str, AgentOutput]) -> str:
     planner = outputs.get("topic_planner")
     return str((planner.data or {}).get("title", "")) if planner else ""
-
-
-def _publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
-    """The notes, or None when there are none or an older Gantry stored them in another shape."""
-    if output is None or output.data is None:
-        return None
-    try:
-        return PublisherNotes.model_validate(output.data)
-    except ValidationError:
-        return None

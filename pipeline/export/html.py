@@ -19,6 +19,7 @@ from pipeline.content.seo import make_slug
 from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
 from pipeline.content.voice_review import voice_headline, voice_lines
+from pipeline.export.changes_html import changes_html
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
@@ -44,6 +45,7 @@ def to_html(bundle: Bundle) -> str:
         _seo(report["seo"]),
         _metrics(report["metrics"]),
         _voice(report["voice"]),
+        _section("Changes", changes_html(bundle.changes)) if bundle.changes else "",
         _timing(bundle.timing),
         _facts(report),
     ]
