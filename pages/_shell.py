@@ -18,6 +18,12 @@ _PAGES = [
     st.Page(_HERE / "studio.py", title="Studio", icon=":material/bolt:", default=True),
     st.Page(_HERE / "history.py", title="History", icon=":material/history:", url_path="history"),
     st.Page(
+        _HERE / "knowledge.py",
+        title="Knowledge base",
+        icon=":material/library_books:",
+        url_path="knowledge",
+    ),
+    st.Page(
         _HERE / "plan_lab.py", title="Plan lab", icon=":material/experiment:", url_path="plan_lab"
     ),
 ]

@@ -1,4 +1,4 @@
-"""The results of a run in tabs: article, SEO, metrics, summary, posts, agents.
+"""The results of a run in tabs: article, SEO, metrics, changes, summary, posts, agents.
 
 Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
 """
@@ -11,11 +11,14 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from pages._changes_tab import draw_changes
 from pages._editing import draw_editor, edit_button
+from pages._posts_tab import draw_posts
+from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
+from pages._voice_checks import draw_voice_checks
 from pipeline.content.readability import figure_words
-from pipeline.content.social import LINK_SLOT, checked_on, platforms
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
 from pipeline.models import AgentState
@@ -34,19 +37,28 @@ AGENT_ICONS: Final = {
 
 def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     """`read_only`: without what acts on the run."""
-    titles = ("Article", "SEO", "Metrics", "Summary", "Social posts", "Agents", "Timing")
-    article, seo, metrics, summary, posts, agents, timing = st.tabs(titles, key="result_tabs")
+    titles = ("Article", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing")
+    article, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
+        titles, key="result_tabs"
+    )
     report = bundle.report
     with article:
         _article(bundle)
     with seo:
-        _seo(report["seo"])
+        draw_seo(report["seo"])
     with metrics:
         _metrics(report["metrics"])
+    with changes:
+        publisher = bundle.checkpoints.get("publisher")
+        replaced = publisher is not None and publisher.state is AgentState.SUBSTITUTED
+        draw_changes(bundle.changes, substituted=replaced)
     with summary:
         _summary(report["summary"])
     with posts:
-        _posts(report["posts"])
+        if report["posts"]:
+            draw_posts(bundle)
+        else:
+            _absent("social posts")
     with agents:
         draw_agents(bundle, read_only=read_only)
     with timing:
@@ -63,48 +75,7 @@ def _article(bundle: Bundle) -> None:
         return
     with st.container(width=READING_WIDTH, key="article"):
         st.markdown(safe_markdown(bundle.article.markdown))
-
-
-def _seo(view: Mapping[str, Any] | None) -> None:
-    if view is None:
-        _absent("SEO report")
-        return
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**Title**")
-        _copyable(view["title"])
-        st.markdown("**Meta description**")
-        _copyable(view["meta_description"])
-        st.markdown("**Slug**")
-        _copyable(view["slug"])
-        st.markdown(f"**Search intent** {escaped(view['search_intent'] or '–')}")
-        st.markdown(f"**Focus keyword** {escaped(view['focus_keyword'] or '–')}")
-        _line("Secondary keywords", view["secondary_keywords"])
-        _line("Tags", view["tags"])
-        _list("Suggestions", view["suggestions"])
-    with right:
-        if view["score"] is not None:
-            st.metric("Checks passed, by weight", f"{view['score']} / 100", border=True)
-        st.table(_checks(view["checks"]), border="horizontal", hide_index=True)
-    with st.expander("Structured data (JSON-LD)", key="json_ld"):
-        st.code(view["json_ld"], language="json", wrap_lines=True)
-
-
-def _checks(checks: list[dict[str, Any]]) -> pd.DataFrame:
-    def found(check: dict[str, Any]) -> str:
-        return escaped(check["value"])
-
-    def advice(check: dict[str, Any]) -> str:
-        return f":orange[{escaped(check['advice'])}]" if check["ok"] is False else ""
-
-    words = {True: "✓\u00a0good", False: "✕\u00a0improve", None: "–\u00a0not\u00a0checked"}
-    return pd.DataFrame(
-        {
-            "Check": [escaped(check["label"]) for check in checks],
-            "Result": [words[check["ok"]] for check in checks],
-            "Found": [" ".join(filter(None, (found(check), advice(check)))) for check in checks],
-        }
-    )
+        draw_voice_checks(bundle.report["voice"])
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> None:
@@ -155,37 +126,6 @@ def _summary(summary: Mapping[str, Any] | None) -> None:
         _copyable("\n".join(f"- {point}" for point in summary["key_points"]))
 
 
-def _posts(posts: list[dict[str, Any]]) -> None:
-    if not posts:
-        _absent("social posts")
-        return
-    st.caption(f"Counted the way each platform counts; limits as of {escaped(checked_on())}.")
-    if any(LINK_SLOT in post["text"] for post in posts):
-        st.caption(
-            f"Put the article's address in place of “{LINK_SLOT}”. It is counted as each platform "
-            "counts an address."
-        )
-    with st.grid(min_column_width=340, key="posts"):
-        for post in posts:
-            _post(post)
-
-
-def _post(post: Mapping[str, Any]) -> None:
-    rule, count = platforms().get(post["platform"]), post["count"]
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            title = rule.title if rule else post["platform"]
-            st.markdown(f"**{escaped(title)}**, variant {escaped(post['variant'].upper())}")
-            st.space("stretch")
-            st.badge(
-                f"{count['used']:,} of {count['limit']:,}" + ("" if count["ok"] else ", too long"),
-                color="green" if count["ok"] else "red",
-            )
-        _copyable(post["text"])
-        for note in post["notes"]:
-            st.caption(escaped(note))
-
-
 def _unfinished(text: str) -> None:
     if not text:
         st.caption("Nothing was kept of this agent.")
@@ -230,13 +170,3 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
 def _copyable(text: str) -> None:
     """Plain text with a copy button in its corner."""
     st.code(text or "–", language=None, wrap_lines=True)
-
-
-def _line(title: str, items: list[str]) -> None:
-    if items:
-        st.markdown(f"**{title}** {escaped(', '.join(items))}")
-
-
-def _list(title: str, items: list[str]) -> None:
-    if items:
-        st.markdown(f"**{title}**\n\n" + "\n".join(f"- {escaped(item)}" for item in items))

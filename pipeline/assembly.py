@@ -24,18 +24,21 @@ from pipeline.errors import DemoUnavailable, GantryError, SpecError
 from pipeline.estimates import Estimates
 from pipeline.events import RunFinished, RunStarted
 from pipeline.journal import Journal, wall_now
+from pipeline.knowledge.service import ByWords
+from pipeline.knowledge.vectors import Embedder
 from pipeline.llm.admission import CircuitReading, CircuitRules, GateRegistry, GateSnapshot
 from pipeline.llm.call import Deadlines
 from pipeline.llm.capabilities import Capabilities
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.llm.demo.process import DemoProcess
+from pipeline.llm.embeddings import EndpointEmbedder
 from pipeline.llm.endpoint import list_models
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.prices import load_prices
 from pipeline.settings import Settings
 from pipeline.store import database_url, is_postgresql
 from pipeline.telemetry import telemetry_from
-from pipeline.tools import Research
+from pipeline.tools import KnowledgeBase, Research
 from pipeline.tools.samples import sample_research, warm_samples
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ def build_runtime(settings: Settings, concurrency: int | None = None) -> Runtime
         concurrency=concurrency,
         circuits=access.circuits,
         on_run_ended=telemetry.run_ended if telemetry is not None else None,
+        embedder=access.embedder(),
     )
 
 
@@ -147,6 +151,7 @@ class ModelAccess:
         """Carry out one epoch of a run and say how it ended; expected failures are outcomes."""
         try:
             endpoint = await self.endpoint(spec, context.typed_endpoint)
+            research = await self.research(spec, context)
             async with self._borrowed(endpoint) as line:
                 model = spec.model or await self._model(spec, line)
                 result = await ChatOrchestrator(
@@ -156,17 +161,31 @@ class ModelAccess:
                     estimates=self._estimates,
                     limits=self._settings.limits,
                     prices=load_prices(self._settings.prices_file),
-                    research=self._research(spec),
+                    research=research,
                 ).carry_out(spec, journal, owner=context.owner, ledger=context.ledger)
         except GantryError as error:
             return _failed_early(journal, error)
         return _outcome(result)
 
-    def _research(self, spec: RunSpec) -> Research:
+    async def research(self, spec: RunSpec, context: RunContext) -> Research:
         """What the run's researchers reach for. The collection stands in only where that is said."""
+        own: KnowledgeBase | None = None
+        if context.knowledge is not None and await context.knowledge.has_documents(context.owner):
+            own = ByWords(context.knowledge) if spec.is_demo else context.knowledge
         if spec.is_demo or self._settings.search == "samples":
-            return sample_research(beyond=self._page_reader())
-        return Research(search=self._search_service(), pages=self._page_reader())
+            return sample_research(beyond=self._page_reader(), own=own)
+        return Research(self._search_service(), self._page_reader(), own)
+
+    def embedder(self) -> Embedder | None:
+        """What makes vectors of own documents, on the configured endpoint; None: ranked by words."""
+        model = self._settings.embedding_model
+        if not model or not self._settings.has_endpoint:
+            return None
+
+        async def client() -> AsyncOpenAI:
+            return (await self.line(self._settings.configured_endpoint())).client
+
+        return EndpointEmbedder(model, client)
 
     def _search_service(self) -> SearchService | None:
         """The configured one, for all runs; None when there is none."""

@@ -154,12 +154,41 @@ class ToolsFinished(Event, frozen=True, tag="tools_finished"):
     failed: list[str] = msgspec.field(default_factory=list)
 
 
+class ToolCallStarted(Event, frozen=True, tag="tool_call_started"):
+    """One function tool runs. `number` counts the agent's tool calls from 1; `about` is for people.
+
+    A model wrote `tool` and `about`: they are drawn as text, and `tool` need not exist.
+    """
+
+    agent: str
+    number: int
+    tool: str
+    about: str = ""
+
+
+class ToolCallFinished(Event, frozen=True, tag="tool_call_finished"):
+    """It ended: with so many passages that may be cited now, or with an `error`."""
+
+    agent: str
+    number: int
+    passages: int = 0
+    error: str = ""
+
+
 class RepairRequested(Event, frozen=True, tag="repair_requested"):
     """The output did not fit the schema; the model is told why and tries again."""
 
     agent: str
     repair: int
     problem: str
+
+
+class RemarksMade(Event, frozen=True, tag="remarks_made"):
+    """The output fits, and code found faults in it; the model is told and may send a better one."""
+
+    agent: str
+    turn: int
+    remarks: str
 
 
 class ParameterDropped(Event, frozen=True, tag="parameter_dropped"):
@@ -240,7 +269,10 @@ AnyEvent = (
     | BackoffStarted
     | ToolsStarted
     | ToolsFinished
+    | ToolCallStarted
+    | ToolCallFinished
     | RepairRequested
+    | RemarksMade
     | ParameterDropped
     | ModelFellBack
     | PlanGrown

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     openai_model: str = Field(default="", validation_alias="OPENAI_MODEL")
     fallback_model: str = ""  # of agents whose model fails for good
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    embedding_model: str = ""  # of the configured endpoint; empty: documents are ranked by words
 
     search: Search | None = None  # which service; None: none, and the samples for the demo
     search_url: str | None = None  # of one's own SearXNG, or a proxy before a service

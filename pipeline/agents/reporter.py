@@ -13,7 +13,10 @@ from pipeline.events import (
     FirstToken,
     ModelFellBack,
     ParameterDropped,
+    RemarksMade,
     RepairRequested,
+    ToolCallFinished,
+    ToolCallStarted,
     ToolsFinished,
     ToolsStarted,
     UsageUpdated,
@@ -146,6 +149,16 @@ class AgentReporter:
     def tools_started(self, calls: list[str]) -> None:
         self._journal.record(ToolsStarted, agent=self._agent, calls=calls)
 
+    def tool_call_started(self, number: int, tool: str, about: str) -> None:
+        self._journal.record(
+            ToolCallStarted, agent=self._agent, number=number, tool=tool, about=about
+        )
+
+    def tool_call_finished(self, number: int, passages: int, error: str) -> None:
+        self._journal.record(
+            ToolCallFinished, agent=self._agent, number=number, passages=passages, error=error
+        )
+
     def tools_finished(self, failed: list[str]) -> None:
         self._journal.record(ToolsFinished, agent=self._agent, failed=failed)
 
@@ -162,3 +175,11 @@ class AgentReporter:
 
     def repair_requested(self, repair: int, problem: str) -> None:
         self._journal.record(RepairRequested, agent=self._agent, repair=repair, problem=problem)
+
+    def remarks_made(self, turn: int, remarks: str) -> None:
+        self._journal.record(RemarksMade, agent=self._agent, turn=turn, remarks=remarks)
+
+    def kept(self, text: str) -> None:
+        """An earlier answer stands: it is on the screen again, not the last one streamed."""
+        self._journal.discard_text(self._agent)
+        self._journal.add_text(self._agent, text)

@@ -36,6 +36,7 @@ PASSAGE_MAX_CHARS = 100  # of a cited passage, in the list of sources
 UNCITED_LABEL = "No statement in this text names a source"
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n\1\s*", re.DOTALL)
 _TITLE = re.compile(r"\s*#[ \t]+(.+)\n?")
+_HEADING_LINES = re.compile(r"^ {0,3}#{1,6}[ \t].*$", re.MULTILINE)
 _SECOND_TITLE = re.compile(r"^ {0,3}#(?=[ \t])", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`|~~)(?=\S)(.{1,400}?)(?<=\S)\1")
 
@@ -74,17 +75,24 @@ def article_of(
     spec: RunSpec, outputs: Mapping[str, AgentOutput], marks: Sequence[str] = ()
 ) -> Article | None:
     """The article as far as the run got: the edited text, else the draft; None before a draft."""
-    text = next(
-        (outputs[name].text for name in ("editor", "content_writer") if name in outputs), None
-    )
+    text = text_to_publish(outputs)
     if text is None:
         return None
     labels = [DEMO_LABEL] if spec.is_demo else []
     if not _has_evidence(outputs):
         labels.append(UNSOURCED_LABEL)
-    notes = _publisher_notes(outputs.get("publisher"))
+    notes = publisher_notes(outputs.get("publisher"))
     title = _planned_title(outputs) or spec.topic
-    return assemble(text, notes, _all_sources(outputs), [*labels, *marks], fallback_title=title)
+    own = [link.url for link in spec.voice.links] if spec.voice else []
+    sources, labels = _all_sources(outputs), [*labels, *marks]
+    return assemble(text, notes, sources, labels, fallback_title=title, own_pages=own)
+
+
+def text_to_publish(outputs: Mapping[str, AgentOutput]) -> str | None:
+    """The edited text, else the draft, as it was written; None before a draft."""
+    return next(
+        (outputs[name].text for name in ("editor", "content_writer") if name in outputs), None
+    )
 
 
 def assemble(
@@ -94,13 +102,15 @@ def assemble(
     labels: Iterable[str],
     *,
     fallback_title: str = "Untitled",
+    own_pages: Iterable[str] = (),
 ) -> Article:
     """Apply the publisher's notes, number the sources, and put labels where readers see them.
 
-    Citations and addresses that are no source's are taken out and counted in a label.
+    Citations and addresses that are no source's are taken out and counted in a label; `own_pages` are
+    addresses that stay.
     """
     known = tuple(sources)
-    text = strip_references(unwrap(text))
+    text = without_wrapping(text)
     if notes is not None:
         text = apply_edits(text, notes.edits).text
     own_title, body = split_title(text)
@@ -109,8 +119,9 @@ def assemble(
         or own_title
         or plain_line(fallback_title)
     )
-    check = check_citations(body, known)
-    urls = {canonical(source.url) for source in known if source.url}
+    own = tuple(own_pages)
+    check = check_citations(body, known, own)
+    urls = {canonical(url) for url in (*own, *(source.url for source in known)) if url}
     body = inert_markdown(_one_title(unlink(body, lambda url: canonical(url) in urls))).strip()
     numbered = number_sources(body, known)
     uncited = [UNCITED_LABEL] if known and not numbered else []
@@ -143,6 +154,21 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> EditResult:
     return EditResult(text, tuple(applied), tuple(rejected))
 
 
+def publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
+    """The notes, or None when there are none or an older Gantry stored them in another shape."""
+    if output is None or output.data is None:
+        return None
+    try:
+        return PublisherNotes.model_validate(output.data)
+    except ValidationError:
+        return None
+
+
+def without_wrapping(text: str) -> str:
+    """The text that edits apply to: no fence around it, no list of sources by the model."""
+    return strip_references(unwrap(text))
+
+
 def unwrap(text: str) -> str:
     """Without the code fence some models put around a whole Markdown reply."""
     match = _FENCED.fullmatch(text)
@@ -163,22 +189,30 @@ def plain_line(text: str) -> str:
 
 
 def source_line(source: Source) -> str:
-    """Title, publisher, address and the first words of the passage, as Markdown.
+    """Title, publisher, page, address and the first words of the passage, as Markdown.
 
     Only the address is live. The words tell passages of one document apart.
     """
-    words = ", ".join(escape_markdown(part) for part in (source.title, source.publisher) if part)
+    words = escape_markdown(source_name(source))
     url = (
         source.url if is_safe_target(source.url) and not re.search(r"[\s<>()]", source.url) else ""
     )
-    name = f"[{words or escape_markdown(url)}]({url})" if url else words or source.id
+    name = f"[{words}]({url})" if url else words
     said = first_words(source)
     return f"{name}: “{escape_markdown(said)}”" if said else name
 
 
+def source_name(source: Source) -> str:
+    """Title, publisher and page, as far as they are known; its address or id where none is."""
+    page = f"page {source.page}" if source.page is not None else ""
+    known = ", ".join(part for part in (source.title, source.publisher, page) if part.strip())
+    return known or source.url or source.id
+
+
 def first_words(source: Source) -> str:
-    """How the cited passage begins, on one line."""
-    return shorten(plain_line(source.passage), PASSAGE_MAX_CHARS, placeholder="…")
+    """How the cited passage begins, on one line; headings in it are not its words."""
+    words = _HEADING_LINES.sub("", source.passage)
+    return shorten(plain_line(words), PASSAGE_MAX_CHARS, placeholder="…")
 
 
 def _none(_url: str) -> bool:
@@ -259,13 +293,3 @@ def _all_sources(outputs: Mapping[str, AgentOutput]) -> tuple[Source, ...]:
 def _planned_title(outputs: Mapping[str, AgentOutput]) -> str:
     planner = outputs.get("topic_planner")
     return str((planner.data or {}).get("title", "")) if planner else ""
-
-
-def _publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
-    """The notes, or None when there are none or an older Gantry stored them in another shape."""
-    if output is None or output.data is None:
-        return None
-    try:
-        return PublisherNotes.model_validate(output.data)
-    except ValidationError:
-        return None

@@ -1,6 +1,13 @@
-"""The six readability formulas for English and Gulpease for Italian, as published.
+"""What a readability formula is, what it is made of, and the six for English.
 
-`readability.py` counts and decides whether a formula applies; nothing here looks at text.
+Sources: Flesch, "A new readability yardstick", Journal of Applied Psychology 32, 1948; Kincaid,
+Fishburne, Rogers and Chissom, Research Branch Report 8-75, 1975 (Flesch-Kincaid, and the English
+form of the automated readability index); Gunning, The technique of clear writing, 1952; McLaughlin,
+"SMOG grading", Journal of Reading 12, 1969; Coleman and Liau, "A computer readability formula
+designed for machine scoring", Journal of Applied Psychology 60, 1975.
+
+The formulas of other languages are in `language_formulas.py`. `readability.py` counts and decides
+whether a formula applies; nothing here looks at text.
 """
 
 from __future__ import annotations
@@ -21,13 +28,15 @@ class Metric:
     unit: str
     formula: str
     note: str = ""
+    band: str = ""  # what the formula's own scale calls this value; empty where it has no words
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What the formulas are made of."""
 
-    words: int
+    words: int  # as spaces part them: l'acqua is one
+    elided: int  # words cut off before an apostrophe: of l'acqua one
     sentences: int
     long_sentences: int
     paragraphs: int
@@ -35,6 +44,8 @@ class Counts:
     syllables: int
     complex_words: int  # three syllables or more
     fog_words: int  # the same, without the endings -es, -ed and -ing
+    monosyllables: int
+    long_words: int  # more than six letters
     cjk: int
 
 
@@ -44,13 +55,16 @@ class Formula:
     unit: str
     text: str  # as readers see it
     compute: Callable[[Counts], float]
+    least_sentences: int = 1
+    band: Callable[[float], str] = lambda _value: ""
 
 
 YEARS = "school years"
-FORMULAS: Mapping[str, Formula] = {
+POINTS = "points, 0 hard to 100 easy"
+ENGLISH: Mapping[str, Formula] = {
     "flesch_reading_ease": Formula(
         "Flesch reading ease",
-        "points, 0 hard to 100 easy",
+        POINTS,
         "206.835 − 1.015 words/sentences − 84.6 syllables/words",
         lambda c: 206.835 - 1.015 * c.words / c.sentences - 84.6 * c.syllables / c.words,
     ),
@@ -71,6 +85,7 @@ FORMULAS: Mapping[str, Formula] = {
         YEARS,
         f"1.043 √(30 long words/sentences) + 3.1291, from {SMOG_SENTENCES} sentences up",
         lambda c: 1.043 * math.sqrt(30 * c.complex_words / c.sentences) + 3.1291,
+        least_sentences=SMOG_SENTENCES,
     ),
     "automated_readability_index": Formula(
         "Automated readability index",
@@ -87,27 +102,10 @@ FORMULAS: Mapping[str, Formula] = {
 }
 
 
-def formulas(counts: Counts, obstacle: str) -> dict[str, Metric]:
-    """Each formula's value; None with `obstacle` as the note when there is one."""
-    return {name: _metric(name, formula, counts, obstacle) for name, formula in FORMULAS.items()}
-
-
-def gulpease(counts: Counts, obstacle: str) -> Metric:
-    """Readability of Italian; `counts.words` has elided words (l'acqua) as two.
-
-    Lucisano and Piemontese, "GULPEASE: una formula per la predizione della difficoltà dei testi in
-    lingua italiana", Scuola e città 3, 1988. Kept within the 0 to 100 of its scale.
-    """
-    value = None
-    if not obstacle:
-        raw = 89 + (300 * counts.sentences - 10 * counts.letters) / counts.words
-        value = round(min(100.0, max(0.0, raw)), 1)
-    text = "89 + (300 sentences − 10 characters)/words"
-    return Metric("Gulpease", value, "points, 0 hard to 100 easy", text, obstacle)
-
-
-def _metric(name: str, formula: Formula, counts: Counts, obstacle: str) -> Metric:
-    if not obstacle and name == "smog" and counts.sentences < SMOG_SENTENCES:
-        obstacle = f"too short: fewer than {SMOG_SENTENCES} sentences"
+def measured(formula: Formula, counts: Counts, obstacle: str) -> Metric:
+    """The formula's value; None with `obstacle` as the note when there is one."""
+    if not obstacle and counts.sentences < formula.least_sentences:
+        obstacle = f"too short: fewer than {formula.least_sentences} sentences"
     value = None if obstacle else round(formula.compute(counts), 1)
-    return Metric(formula.label, value, formula.unit, formula.text, obstacle)
+    band = "" if value is None else formula.band(value)
+    return Metric(formula.label, value, formula.unit, formula.text, obstacle, band)

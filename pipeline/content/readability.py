@@ -1,15 +1,15 @@
 """Count a text and compute how hard it is to read. Numbers by code; what they mean is for others.
 
 Counted is prose only: paragraphs, list items and quotations. Headings, code, tables, addresses
-and citations are left out. The formulas were fitted to one language each, English or Italian, and
-are given for no other.
+and citations are left out. The formulas were fitted to one language each and are given for no other.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,14 +17,18 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.content.citations import drop_markers, strip_references
-from pipeline.content.formulas import Counts, Metric, formulas, gulpease
-from pipeline.content.syllables import syllables
+from pipeline.content.formulas import ENGLISH, Counts, Metric, measured
+from pipeline.content.language_formulas import FORMULAS
+from pipeline.content.languages import Language, language_code
+from pipeline.content.syllables import syllable_counter
+from pipeline.content.syllables.english import syllables as english_syllables
 
 KEPT_TEXTS = 16
 LEAST_WORDS = 100
 WORDS_PER_MINUTE = 238
 CJK_PER_MINUTE = 500
 DIVERSITY_WINDOW = 100
+LONG_WORD = 6  # letters; words of more are counted as long
 LONG_SENTENCE = 25  # words; longer ones are counted as long
 CJK_SHARE = 0.3  # of the letters; above it words are not separated by spaces
 
@@ -43,7 +47,8 @@ _ADDRESS = re.compile(
 )
 _END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|approx|dr|mr|mrs|ms|prof|st|no|fig|vol|pp|inc|ltd|co|jr|sr)"
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|approx|dr|mr|mrs|ms|prof|st|no|fig|vol|pp|inc|ltd|co|jr|sr"
+    r"|bzw|usw|evtl|ggf|inkl|nr|sog|vgl|sra|srta|dra|pág|mme|mlle|sig|sigg|dott|ecc)"
     r"|\b[A-Z]|\b[a-z]\.[a-z])\.$",
     re.IGNORECASE,
 )
@@ -76,31 +81,22 @@ def computed_metrics(markdown: str, language: str) -> ComputedMetrics:
 
     Agents, page and report ask about the same few texts: the last ones are remembered.
     """
-    paragraphs = prose_paragraphs(markdown)
-    counts, words = count(paragraphs)
+    # accents as signs of their own would part words and hide vowels
+    paragraphs = [unicodedata.normalize("NFC", text) for text in prose_paragraphs(markdown)]
+    code = language_code(language)
+    counts, words = count(paragraphs, code)
     is_cjk = counts.cjk > CJK_SHARE * max(1, len(_LETTER.findall(" ".join(paragraphs))))
-    english = is_english(language) and not is_cjk
+    code = "" if is_cjk else code
     metrics = _lengths(counts, words, is_cjk=is_cjk)
-    metrics.update(formulas(counts, _obstacle(counts, english=english)))
-    note = "" if english else f"{language}: lengths only, the formulas are for English"
-    if is_italian(language) and not is_cjk:
-        parts = sum(len(re.split("['’]", word)) for word in words)
-        too_short = TOO_SHORT if counts.words < LEAST_WORDS else ""
-        metrics["gulpease"] = gulpease(replace(counts, words=parts), too_short)
-        note = f"{language}: lengths and Gulpease, the other formulas are for English"
-    return ComputedMetrics(language, note, metrics)
-
-
-def is_english(language: str) -> bool:
-    """From a name or a tag: "English", "British English", "en", "en-GB"."""
-    language = language.strip().lower()
-    return "english" in language or bool(re.fullmatch(r"en(?:[-_].*)?", language))
-
-
-def is_italian(language: str) -> bool:
-    """From a name or a tag: "Italian", "italiano", "it", "it-CH"."""
-    language = language.strip().lower()
-    return language in ("italian", "italiano") or bool(re.fullmatch(r"it(?:[-_].*)?", language))
+    too_short = TOO_SHORT if counts.words < LEAST_WORDS else ""
+    own = FORMULAS.get(code, {})
+    metrics.update({name: measured(formula, counts, too_short) for name, formula in own.items()})
+    if code == "en":
+        return ComputedMetrics(language, "", metrics)
+    metrics.update({name: measured(f, counts, NOT_ENGLISH) for name, f in ENGLISH.items()})
+    names = " and ".join(formula.label for formula in own.values())
+    known = f"lengths, {names}" if names else "lengths only"
+    return ComputedMetrics(language, f"{language}: {known}; the others are for English", metrics)
 
 
 def has_cjk(text: str) -> bool:
@@ -134,7 +130,8 @@ def figure_words(metric: Mapping[str, Any]) -> str:
     value, unit = metric["value"], metric["unit"]
     if value is None:
         return "–"
-    return f"{value:.0%}" if unit == "share" else f"{value:,} {unit}".strip()
+    words = f"{value:.0%}" if unit == "share" else f"{value:,} {unit}".strip()
+    return f"{words}: {metric['band']}" if metric.get("band") else words
 
 
 def sentences(paragraph: str) -> list[str]:
@@ -152,21 +149,26 @@ def sentences(paragraph: str) -> list[str]:
     return [sentence for sentence in found if _WORD.search(sentence)]
 
 
-def count(paragraphs: Sequence[str]) -> tuple[Counts, list[str]]:
+def count(paragraphs: Sequence[str], language: Language = "en") -> tuple[Counts, list[str]]:
     """Count the paragraphs; the words come along, in order."""
     words = [word for paragraph in paragraphs for word in _WORD.findall(paragraph)]
+    syllables = syllable_counter(language)
     per_word = [syllables(word) for word in words]
+    letters = [sum(c.isalnum() for c in word) for word in words]
     complex_words = [w for w, n in zip(words, per_word, strict=True) if n >= 3]
     all_sentences = [s for paragraph in paragraphs for s in sentences(paragraph)]
     counts = Counts(
         words=len(words),
+        elided=sum(len(re.findall("['’]", word)) for word in words),
         sentences=len(all_sentences),
         long_sentences=sum(len(_WORD.findall(s)) > LONG_SENTENCE for s in all_sentences),
         paragraphs=len(paragraphs),
-        letters=sum(sum(c.isalnum() for c in word) for word in words),
+        letters=sum(letters),
         syllables=sum(per_word),
         complex_words=len(complex_words),
         fog_words=sum(_counts_for_fog(word) for word in complex_words),
+        monosyllables=per_word.count(1),
+        long_words=sum(n > LONG_WORD for n in letters),
         cjk=sum(len(_CJK.findall(paragraph)) for paragraph in paragraphs),
     )
     return counts, words
@@ -210,13 +212,7 @@ def _counts_for_fog(word: str) -> bool:
     if "-" in word:
         return False
     stem = re.sub(r"(?:es|ed|ing)$", "", word.lower())
-    return stem == word.lower() or syllables(stem) >= 3
-
-
-def _obstacle(counts: Counts, *, english: bool) -> str:
-    if not english:
-        return NOT_ENGLISH
-    return TOO_SHORT if counts.words < LEAST_WORDS else ""
+    return stem == word.lower() or english_syllables(stem) >= 3
 
 
 def _lengths(counts: Counts, words: Sequence[str], *, is_cjk: bool) -> dict[str, Metric]:

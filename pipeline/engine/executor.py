@@ -16,6 +16,7 @@ from pipeline.engine.port import RunContext, RunEnded, RunHandler, RunOutcome
 from pipeline.errors import GantryError, StoreBusy, StoreError, StoreUnreachable, Superseded
 from pipeline.events import RunFinished
 from pipeline.journal import Journal
+from pipeline.knowledge.service import Knowledge
 from pipeline.logs import log_context
 from pipeline.models import RunRecord, RunStatus
 from pipeline.redaction import redact
@@ -37,12 +38,14 @@ class Executor:
         settings: Settings,
         keys: KeyRing,
         told: RunEnded | None = None,
+        knowledge: Knowledge | None = None,
     ) -> None:
         self._store = store
         self._handler = handler
         self._settings = settings
         self._keys = keys
         self._told = told
+        self._knowledge = knowledge
         self._busy: dict[str, asyncio.Event] = {}
         self._journals: dict[str, Journal] = {}
         self._left: dict[
@@ -138,6 +141,7 @@ class Executor:
             if typed
             else None,
             ledger=self._store.ledger(record.id),
+            knowledge=self._knowledge,
         )
         try:
             try:

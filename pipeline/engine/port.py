@@ -17,6 +17,7 @@ from pipeline.budgets import Ledger
 from pipeline.engine.health import Part
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
+from pipeline.knowledge.service import Knowledge
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 
@@ -31,6 +32,7 @@ class RunContext:
     owner: str
     typed_endpoint: Endpoint | None = None
     ledger: Ledger | None = None  # where budgets are kept; None: in memory
+    knowledge: Knowledge | None = None  # the documents of all owners
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 from pipeline.derived import Edits
 from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
+from pipeline.engine.own_documents import OwnDocuments
 from pipeline.engine.port import RunEnded, RunHandler
 from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer, SpecError
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
+from pipeline.knowledge.vectors import Embedder
 from pipeline.llm.admission import CircuitReading, GateSnapshot
 from pipeline.models import LOCAL_OWNER, AgentOutput, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.owners import new_share_token, share_hash
@@ -56,6 +58,7 @@ class Runtime:
         concurrency: int | None = None,
         circuits: Callable[[], tuple[CircuitReading, ...]] | None = None,
         on_run_ended: RunEnded | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self.settings = settings
         self._handler = run_handler
@@ -65,6 +68,7 @@ class Runtime:
         self._concurrency = concurrency
         self._circuits = circuits
         self._on_run_ended = on_run_ended
+        self._embedder = embedder
         self._thread: LoopThread | None = None
         self._service: RunService | None = None
         self._signing_secret: bytes | None = None
@@ -108,6 +112,11 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def documents(self) -> OwnDocuments:
+        """The knowledge base, for pages."""
+        return OwnDocuments(self._running.knowledge, self._running.uploads, self.call)
 
     @property
     def is_engine(self) -> bool:
@@ -335,7 +344,11 @@ class Runtime:
         if self._on_start is not None:
             await self._on_start()
         return await RunService.start(
-            self.settings, self._handler, self._concurrency, told=self._on_run_ended
+            self.settings,
+            self._handler,
+            self._concurrency,
+            told=self._on_run_ended,
+            embedder=self._embedder,
         )
 
     async def _shut(self) -> None:

@@ -22,6 +22,9 @@ from pipeline.engine.keys import KeyRing
 from pipeline.engine.port import WIND_DOWN_S, Execution, HandOver, RunEnded, RunHandler
 from pipeline.errors import SpecError, StoreError
 from pipeline.journal import Journal
+from pipeline.knowledge.service import Knowledge
+from pipeline.knowledge.uploads import Uploads
+from pipeline.knowledge.vectors import Embedder
 from pipeline.models import AgentOutput, Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.plan import make_plan
 from pipeline.settings import Settings
@@ -36,9 +39,16 @@ class RunService:
     """Owned by one loop. Start with `await RunService.start(…)`, end with `aclose()`."""
 
     def __init__(
-        self, store: Store, executor: Executor, keys: KeyRing, execution: Execution
+        self,
+        store: Store,
+        executor: Executor,
+        keys: KeyRing,
+        execution: Execution,
+        knowledge: Knowledge,
     ) -> None:
         self.store = store
+        self.knowledge = knowledge
+        self.uploads = Uploads(knowledge)
         self.executor = executor
         self._keys = keys
         self._execution = execution
@@ -51,11 +61,12 @@ class RunService:
         concurrency: int | None = None,
         *,
         told: RunEnded | None = None,
+        embedder: Embedder | None = None,
     ) -> RunService:
         """Open the store, continue what is unfinished. Raises `StoreError` with what to do.
 
         With `concurrency` this process is a worker of a team and takes so many runs at once.
-        `told` hears of every run that ended here.
+        `told` hears of every run that ended here. `embedder` makes the vectors of own documents.
         """
         url = database_url(settings)
         if concurrency is not None and not is_postgresql(url):
@@ -66,7 +77,8 @@ class RunService:
             )
         store = await Store.open(url)
         keys = KeyRing()
-        executor = Executor(store, handler, settings, keys, told)
+        knowledge = Knowledge(store.documents, embedder)
+        executor = Executor(store, handler, settings, keys, told, knowledge)
         execution: Execution
         if is_postgresql(url):
             from pipeline.engine.team import TeamExecution  # its drivers: only where they are used
@@ -76,7 +88,7 @@ class RunService:
             execution = EmbeddedExecution(
                 store, executor, database_file(url), settings.max_concurrent_runs
             )
-        service = cls(store, executor, keys, execution)
+        service = cls(store, executor, keys, execution, knowledge)
         try:
             await execution.start()
         except BaseException:
@@ -87,8 +99,10 @@ class RunService:
     async def aclose(self) -> None:
         """Interrupt what executes (it continues at the next start), store everything, let go."""
         try:
+            await self.uploads.aclose()
             await self._execution.aclose()
         finally:
+            await self.knowledge.aclose()
             await self.store.aclose()
 
     @property

@@ -1,4 +1,4 @@
-"""The ZIP download: every form of the article in one file, under names that are the same always."""
+"""The ZIP download: every form of the article and its posts, under names that are the same always."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def to_zip(bundle: Bundle) -> bytes:
-    """Article as Markdown, HTML, DOCX and PDF, and the JSON report; the report alone without an article."""
+    """Article as Markdown, HTML, DOCX and PDF, the posts, the JSON report; only what the run has."""
     files: dict[str, str | bytes] = {"report.json": bundle.json()}
     if bundle.article is not None:
         files |= {
@@ -20,6 +20,8 @@ def to_zip(bundle: Bundle) -> bytes:
             "article.docx": bundle.docx(),
             "article.pdf": bundle.pdf(),
         }
+    if posts := bundle.posts_markdown():
+        files["posts.md"] = posts
     at = bundle.run.created_at.timetuple()[:6]
     written = BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.agents.roster import ROSTER
 from pipeline.content.article import Article, article_of
+from pipeline.content.changes import Changes, changes_of
 from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
 from pipeline.export.archive import to_zip
@@ -17,11 +18,13 @@ from pipeline.export.html import to_html
 from pipeline.export.json_report import build_report
 from pipeline.export.markdown import to_markdown
 from pipeline.export.pdf import to_pdf
+from pipeline.export.posts import to_posts_markdown
 from pipeline.export.word import to_docx
 from pipeline.models import AgentOutput, AgentSpec, Checkpoint, RunRecord
 from pipeline.plan import Plan, grown_plan
 from pipeline.prices import PriceTable, load_prices
 from pipeline.timing import RunTiming, run_timing
+from pipeline.views.posts import post_cards
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Bundle:
         return article_of(self.run.spec, self.outputs, self.run.degraded)
 
     @cached_property
+    def changes(self) -> Changes | None:
+        """What the publisher made of the edited text; None when there is no publisher's output."""
+        return changes_of(self.run.spec, self.outputs)
+
+    @cached_property
     def report(self) -> dict[str, Any]:
         return build_report(
             self.run,
@@ -76,7 +84,9 @@ class Bundle:
 
     def markdown(self) -> str:
         """The article with its front matter; empty when there is none."""
-        return to_markdown(self.run, self.article, self.edited) if self.article else ""
+        if self.article is None:
+            return ""
+        return to_markdown(self.run, self.article, self.edited, self.report["seo"])
 
     @property
     def edited(self) -> tuple[str, ...]:
@@ -94,6 +104,12 @@ class Bundle:
     def pdf(self) -> bytes:
         """The article as a PDF; empty when there is none."""
         return to_pdf(self.run, self.article) if self.article else b""
+
+    def posts_markdown(self) -> str:
+        """The social posts, each ready to be copied; empty when there are none."""
+        cards = post_cards(self.report["posts"], self.report["series"])
+        title = self.article.title if self.article else self.run.spec.topic
+        return to_posts_markdown(self.run, title, cards) if cards else ""
 
     def zip(self) -> bytes:
         """Everything that can be downloaded, in one archive."""

@@ -11,11 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.content.article import Article, first_words, plain_line
+from pipeline.content.article import Article, first_words, plain_line, source_name
 from pipeline.content.citations import render_links
-from pipeline.content.readability import figure_words, is_english
+from pipeline.content.languages import language_code
+from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
+from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
+from pipeline.content.voice_review import voice_headline, voice_lines
+from pipeline.export.changes_html import changes_html
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
@@ -37,13 +41,15 @@ def to_html(bundle: Bundle) -> str:
     body = [
         _article(article) if article else element("h1", text(title)),
         _summary(report["summary"]),
-        _posts(report["posts"]),
+        _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
+        _voice(report["voice"]),
+        _section("Changes", changes_html(bundle.changes)) if bundle.changes else "",
         _timing(bundle.timing),
         _facts(report),
     ]
-    language = "en" if is_english(bundle.run.spec.language) else ""
+    language = language_code(bundle.run.spec.language)
     return "\n".join(
         [
             "<!doctype html>",
@@ -65,8 +71,10 @@ def _css() -> str:
 
 
 def _head(title: str, report: Mapping[str, Any]) -> str:
+    """`title` is the article's; the one for search, where there is one, is what a browser shows."""
+    seo = report["seo"]
     generator = f"Gantry: {DEMO_LABEL}" if report["demo"] else "Gantry"
-    description = (report["seo"] or {}).get("meta_description") or report["topic"]
+    description = (seo or {}).get("meta_description") or report["topic"]
     metas = {"generator": generator, "description": plain_line(description)[:300]}
     return element(
         "head",
@@ -75,7 +83,8 @@ def _head(title: str, report: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
         + "".join(f'<meta name="{name}" content="{text(value)}">' for name, value in metas.items())
-        + element("title", text(title))
+        + element("title", text(seo["title"] if seo else title))
+        + (meta_properties(seo["open_graph"]) + data_block(seo["json_ld"]) if seo else "")
         + element("style", _css()),
     )
 
@@ -101,9 +110,8 @@ def _labels(article: Article) -> str:
 def _sources(article: Article) -> Iterator[str]:
     for entry in article.sources:
         source = entry.source
-        words = ", ".join(part for part in (source.title, source.publisher) if part)
         said = text(f": “{first_words(source)}”") if source.passage else ""
-        name = link(source.url, words or source.id)
+        name = link(source.url, source_name(source))
         yield element("li", name + said, id=f"source-{entry.number}")
 
 
@@ -118,16 +126,40 @@ def _summary(summary: Mapping[str, Any] | None) -> str:
     )
 
 
-def _posts(posts: list[dict[str, Any]]) -> str:
+def _posts(posts: list[dict[str, Any]], series: list[dict[str, Any]]) -> str:
     if not posts:
         return ""
-    return _section("Posts", "".join(_post(post) for post in posts))
+    shown = "".join(_post(post) for post in posts)
+    return _section("Posts", shown + "".join(_series(one) for one in series))
+
+
+def _voice(view: Mapping[str, Any] | None) -> str:
+    if not view:
+        return ""
+    said = element("p", text(f"{view['name']}: {voice_headline(view)}."))
+    return _section("Brand voice", said + listing(voice_lines(view)))
+
+
+def _series(series: Mapping[str, Any]) -> str:
+    posts = "".join(
+        element("div", text(post["text"]))
+        + element(
+            "div", text(f"{post['count']['used']} of {post['count']['limit']}"), class_="facts"
+        )
+        for post in series["posts"]
+    )
+    title = f"{_post_title(series)}, as a series"
+    return element("div", element("h3", text(title)) + posts, class_="post")
+
+
+def _post_title(post: Mapping[str, Any]) -> str:
+    return f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
 
 
 def _post(post: Mapping[str, Any]) -> str:
     count = post["count"]
     said = f"{count['used']} of {count['limit']} ({count['method']})"
-    title = f"{platforms()[post['platform']].title}, variant {post['variant'].upper()}"
+    title = _post_title(post)
     lines = "".join(element("div", text(line), class_="facts") for line in (said, *post["notes"]))
     return element(
         "div",
@@ -155,7 +187,11 @@ def _seo(seo: Mapping[str, Any] | None) -> str:
     score = "not scored" if seo["score"] is None else f"{seo['score']} of 100"
     return _section(
         "Search",
-        table(("Field", "Value"), [row for row in given if row[1]], "Written by the SEO specialist")
+        table(
+            ("Field", "Value"),
+            [row for row in given if row[1]],
+            "Written by the SEO specialist" if seo["by_model"] else "Made by code from the article",
+        )
         + table(
             ("Check", "Result", "Value", "Weight", "Advice"),
             checks,

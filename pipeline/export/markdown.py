@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pipeline.content.article import Article, plain_line
 from pipeline.content.inert import WORD_JOINER, inert_markdown, without_links
@@ -30,13 +31,20 @@ _SPOILT_ADDRESS = re.compile(
 _DOLLAR = re.compile(r"(?<!\\)((?:\\\\)*)\$")
 
 
-def to_markdown(run: RunRecord, article: Article, edited: Sequence[str] = ()) -> str:
+def to_markdown(
+    run: RunRecord,
+    article: Article,
+    edited: Sequence[str] = (),
+    seo: Mapping[str, Any] | None = None,
+) -> str:
     """Front matter and the whole article with its labels and sources.
 
-    `edited` names the agents whose output a person edited.
+    `edited` names the agents whose output a person edited. `seo` is what `seo_view` made: its title,
+    description, slug and words for search go into the front matter, each where there is one.
     """
     fields = {
         "title": article.title,
+        **_for_search(seo),
         "topic": plain_line(run.spec.topic),
         "date": run.created_at.date().isoformat(),
         "run": run.id,
@@ -49,6 +57,21 @@ def to_markdown(run: RunRecord, article: Article, edited: Sequence[str] = ()) ->
     }
     lines = [f"{name}: {_yaml(value)}" for name, value in fields.items()]
     return "\n".join(["---", *lines, "---", "", article.markdown])
+
+
+def _for_search(seo: Mapping[str, Any] | None) -> dict[str, object]:
+    """Under the names that site generators know."""
+    if seo is None:
+        return {}
+    keywords = [seo["focus_keyword"], *seo["secondary_keywords"]]
+    found = {
+        "seo_title": seo["title"] if seo["by_model"] else "",
+        "description": seo["meta_description"],
+        "slug": seo["slug"],
+        "keywords": [word for word in keywords if word],
+        "tags": seo["tags"],
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def safe_markdown(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline.content.article import Article, first_words
+from pipeline.content.article import Article, first_words, source_name
 from pipeline.content.citations import NumberedSource
 from pipeline.content.inert import SAFE_TARGET
 from pipeline.export.blocks import blocks_of, printable
@@ -90,10 +90,9 @@ def _given(run: RunRecord, article: Article) -> dict[str, Any]:
 
 def _source(entry: NumberedSource) -> dict[str, Any]:
     source, said = entry.source, first_words(entry.source)
-    words = ", ".join(part for part in (source.title, source.publisher) if part)
     return {
         "number": entry.number,
-        "words": printable(words or source.id),
+        "words": printable(source_name(source)),
         "url": printable(source.url) if SAFE_TARGET.match(source.url) else "",
         "said": printable(f": “{said}”") if said else "",
     }

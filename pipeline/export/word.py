@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from pipeline.content.article import Article, first_words
+from pipeline.content.article import Article, first_words, source_name
 from pipeline.content.citations import NumberedSource
 from pipeline.content.inert import SAFE_TARGET
 from pipeline.export.blocks import Block, Span, blocks_of, printable
@@ -67,10 +67,9 @@ def _add_code_style(document: Document) -> None:
 
 def _source(document: Document, entry: NumberedSource) -> None:
     source = entry.source
-    words = printable(", ".join(part for part in (source.title, source.publisher) if part))
     url = source.url if SAFE_TARGET.match(source.url) else ""
     paragraph = document.add_paragraph(f"{entry.number}. ")
-    _add_span(paragraph, Span(words or source.id, url=url))
+    _add_span(paragraph, Span(printable(source_name(source)), url=url))
     if said := first_words(source):
         paragraph.add_run(printable(f": “{said}”"))
 

@@ -39,6 +39,7 @@ from pipeline.models import Checkpoint, RunRecord, RunSpec, RunStatus
 from pipeline.redaction import without_known
 from pipeline.store import codec
 from pipeline.store.database import Database, open_database
+from pipeline.store.documents import Documents
 from pipeline.store.partial_texts import PartialText
 from pipeline.store.spending import RunLedger, forget
 from pipeline.store.tables import (
@@ -77,6 +78,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.writer = Writer(database)
+        self.documents = Documents(database, self.writer)
 
     @classmethod
     async def open(cls, url: URL) -> Store:

@@ -161,3 +161,52 @@ holds = Table(
     Column("micro_usd", BigInteger, nullable=False),
     Index("holds_by_run", "run_id"),
 )
+
+# An owner's own documents: their text only, the files are not kept.
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(200), nullable=False),
+    Column("name", Text, nullable=False),  # of the file
+    Column("title", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("language", String(32), nullable=False),  # whose word stems its terms are
+    Column("size", BigInteger, nullable=False),  # of the file, in bytes
+    Column("pages", Integer),  # NULL: its kind has none
+    Column("chunk_count", Integer, nullable=False),
+    Column("warnings", LargeBinary, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the file
+    Column("added_at", UtcDateTime, nullable=False),
+    Index("documents_by_owner", "owner", "digest", unique=True),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),  # headings above it
+    Column("page", Integer),
+    Column("text", LargeBinary, nullable=False),
+    Column("terms", LargeBinary, nullable=False),  # term ids, 8 bytes each, in order
+)
+
+# One row for each passage and model: another model's vectors mean nothing beside them.
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("document_id", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("model", String(200), primary_key=True),
+    Column("dimension", Integer, nullable=False),
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian, of length 1
+)
+
+# Counts up with every change, so that other processes' indexes know they are old.
+knowledge = Table(
+    "knowledge",
+    metadata,
+    Column("owner", String(200), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)

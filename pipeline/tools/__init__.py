@@ -10,13 +10,22 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.tools.base import NO_RESEARCH, Research, Tool, ToolContext, ToolError, ToolResult
+from pipeline.tools.base import (
+    NO_RESEARCH,
+    KnowledgeBase,
+    Research,
+    Tool,
+    ToolContext,
+    ToolError,
+    ToolResult,
+)
 from pipeline.tools.research import FETCH_PAGE, KB_SEARCH, WEB_SEARCH
 from pipeline.tools.run_web import RunWeb
 
 __all__ = [
     "NO_RESEARCH",
     "TOOLS",
+    "KnowledgeBase",
     "Research",
     "Tool",
     "ToolContext",

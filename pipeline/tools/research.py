@@ -119,6 +119,7 @@ def _row(source: Source, passage: str) -> dict[str, Any]:
         "published": source.published,
         "document": source.document_id,
         "page": source.page,
+        "section": source.section,
         "passage": passage,
     }
     return {name: value for name, value in row.items() if value}

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pipeline.models import Source
-from pipeline.tools.base import Hit, PageReader, Research, ToolError, WebPage, passage_id
+from pipeline.tools.base import (
+    Hit,
+    KnowledgeBase,
+    PageReader,
+    Research,
+    ToolError,
+    WebPage,
+    passage_id,
+)
 from pipeline.tools.search import PassageIndex
 
 COLLECTION = Path(__file__).parent / "collection"
@@ -73,17 +81,24 @@ class SampleWeb:
 
 
 class SampleKnowledge:
-    """The shelf `knowledge` in the place of somebody's own documents."""
+    """The shelf `knowledge` beside somebody's `own` documents, or in their place. Own ones come first."""
+
+    def __init__(self, own: KnowledgeBase | None = None) -> None:
+        self._own = own
 
     async def search(self, owner: str, query: str, *, limit: int) -> tuple[Source, ...]:
+        own = await self._own.search(owner, query, limit=limit) if self._own is not None else ()
         found = await asyncio.to_thread(find_passages, query, "knowledge")
-        return tuple(found[:limit])
+        return (*own, *found)[:limit]
 
 
-def sample_research(beyond: PageReader | None = None) -> Research:
-    """What researchers reach for, from the collection; pages outside it are read by `beyond`."""
+def sample_research(beyond: PageReader | None = None, own: KnowledgeBase | None = None) -> Research:
+    """What researchers reach for, from the collection.
+
+    Pages outside it are read by `beyond`; `own` documents are searched as well.
+    """
     web = SampleWeb(beyond)
-    return Research(web, web, SampleKnowledge())
+    return Research(web, web, SampleKnowledge(own))
 
 
 def find_passages(query: str, shelf: str) -> list[Source]:

@@ -16,7 +16,7 @@ MIN_SHARE = 0.4  # of the query's weight that a passage must hold
 SUBJECT_BOOST = 2  # a document's title and tags count like words said twice
 
 _WORD = re.compile(r"[^\W_]+")
-_STOP_TEXT = """
+STOP_WORDS = """
 a about above after again all also am an and any are as at be because been before being below
 between both but by can could did do does doing down during each few for from further get gets had
 has have having he her here him his how i if in into is it its itself just let like may me might
@@ -25,7 +25,7 @@ should so some such than that the their them then there these they this those th
 until up very was we were what when where which while who whom why will with without would you your
 """
 # words people put into queries about anything: they rank, but prove no relevance
-_GENERAL_TEXT = """
+GENERAL_WORDS = """
 adult adults advice article avoid basic basics begin beginner beginners benefit benefits best better big buy
 change changes check checklist choose common compare cost costs difference easy effect effects
 everyday example examples explain explained fact facts first good guide help history home house
@@ -48,8 +48,8 @@ class PassageIndex:
 
         self._lock = threading.Lock()  # a stemmer keeps state while it works
         self._stemmer = Stemmer.Stemmer("english")
-        self._stop = frozenset(_STOP_TEXT.split())
-        self._general = frozenset(self._stemmer.stemWords(_GENERAL_TEXT.split()))
+        self._stop = frozenset(STOP_WORDS.split())
+        self._general = frozenset(self._stemmer.stemWords(GENERAL_WORDS.split()))
         pairs = list(passages)
         self._subjects = [frozenset(self._terms(subject)) for _, subject in pairs]
         texts = [self._terms(text) for text, _ in pairs]

@@ -12,6 +12,7 @@ from pipeline.events import (
     ModelFellBack,
     ParameterDropped,
     PlanGrown,
+    RemarksMade,
     RepairRequested,
     RunDerived,
     RunFinished,
@@ -52,6 +53,8 @@ def _say(event: AnyEvent) -> str:
             )
         case RepairRequested():
             return f"{event.agent:<17} repair turn {event.repair}"
+        case RemarksMade():
+            return f"{event.agent:<17} asked to mend its answer, turn {event.turn}"
         case ParameterDropped():
             return f"{event.agent:<17} endpoint does not take `{event.parameter}`, left out"
         case ModelFellBack():

@@ -13,8 +13,10 @@ from pipeline.content.inert import clean_text
 from pipeline.content.social.count import counted, hashtags_in, links_in
 from pipeline.content.social.fit import fit_post
 from pipeline.content.social.rules import Platform, platforms
+from pipeline.content.social.series import split_series
 
 VARIANTS = ("a", "b")
+_ANY_NUMBER = 1_000
 
 
 def finished_posts(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -28,6 +30,42 @@ def finished_posts(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return [_finished(post, variant) for post, variant in zip(posts, _variants(posts), strict=True)]
 
 
+def finished_series(data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """For networks that have series: a longer text than one post holds, as numbered posts.
+
+    It is the network's own post where that is too long for one, else the longest post of the same
+    variant, `made_from` says whose. No series where even that fits into one post.
+    """
+    named = named_posts(data)
+    found = []
+    for post, variant in named:
+        rule = platforms()[str(post["platform"])]
+        if rule.series:
+            family = [other for other, of in named if of == variant and _clickable(other)]
+            found += _series(rule, variant, post, family)
+    return found
+
+
+def _series(
+    rule: Platform, variant: str, post: Mapping[str, Any], family: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    own = not counted(rule.name, post_words(post)).ok
+    source = post if own else max(family, key=lambda other: len(post_words(other)))
+    words = post_words(source)
+    tags = _new_tags(words, [str(tag) for tag in post.get("hashtags") or []])
+    texts = split_series(rule.name, with_hashtags(words, tags[: _most_tags(rule, words)]))
+    if len(texts) < 2:
+        return []
+    numbered = [{"text": text, "count": counted(rule.name, text).to_dict()} for text in texts]
+    made_from = str(source["platform"])
+    return [{"platform": rule.name, "variant": variant, "made_from": made_from, "posts": numbered}]
+
+
+def _clickable(post: Mapping[str, Any]) -> bool:
+    """Elsewhere a post says where its link is to be found, which holds for that network alone."""
+    return platforms()[str(post["platform"])].clickable
+
+
 def with_hashtags(text: str, hashtags: Sequence[str]) -> str:
     """The post as it goes out: hashtags it does not contain yet come last."""
     tags = _new_tags(text, hashtags)
@@ -37,6 +75,12 @@ def with_hashtags(text: str, hashtags: Sequence[str]) -> str:
 def post_words(post: Mapping[str, Any]) -> str:
     """What a post says, before its hashtags: no control characters, no citations."""
     return drop_markers(clean_text(str(post["text"]))).strip()
+
+
+def named_posts(data: Mapping[str, Any] | None) -> list[tuple[Mapping[str, Any], str]]:
+    """The posts of a reply, each with its variant."""
+    posts = list((data or {}).get("posts", []))
+    return list(zip(posts, _variants(posts), strict=True))
 
 
 def _variants(posts: Sequence[Mapping[str, Any]]) -> Iterable[str]:
@@ -71,15 +115,19 @@ def _assembled(rule: Platform, words: str, tags: Sequence[str]) -> tuple[str, in
 
     Hashtags go before words do.
     """
-    most = len(tags)
-    if rule.max_hashtags is not None:
-        most = min(most, max(0, rule.max_hashtags - len(hashtags_in(words))))
-    for kept in range(most, -1, -1):
+    for kept in range(min(len(tags), _most_tags(rule, words)), -1, -1):
         text = with_hashtags(words, tags[:kept])
         if counted(rule.name, text).ok:
             return text, kept, False
     text, cut = fit_post(rule.name, words)
     return text, 0, cut
+
+
+def _most_tags(rule: Platform, words: str) -> int:
+    """How many hashtags may join those that stand in `words`."""
+    if rule.max_hashtags is None:
+        return _ANY_NUMBER
+    return max(0, rule.max_hashtags - len(hashtags_in(words)))
 
 
 def _notes(

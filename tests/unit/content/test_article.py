@@ -9,6 +9,7 @@ from pipeline.content.article import (
     article_of,
     assemble,
     plain_line,
+    source_line,
 )
 from pipeline.content.citations import citation_counts
 from pipeline.models import DEMO_LABEL, UNSOURCED_LABEL, AgentOutput, RunSpec, Source
@@ -206,3 +207,16 @@ def test_any_text_becomes_an_article(text: str) -> None:
 
     assert article.markdown.startswith("# T\n\n> **Offline demo")
     article.markdown.encode("utf-8")
+
+
+def test_a_passage_of_a_document_is_named_with_its_page_and_quoted_without_headings() -> None:
+    source = Source(
+        id="S1a2b3",
+        title="Field study",
+        url="",
+        kind="kb",
+        passage="# Field study\n\n## Results\n\nForty pumps reached 2.9.",
+        page=12,
+    )
+
+    assert source_line(source) == "Field study, page 12: “Forty pumps reached 2.9.”"

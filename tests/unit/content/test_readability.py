@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.content.languages import is_english
 from pipeline.content.readability import (
     NO_SPACES,
     NOT_ENGLISH,
@@ -9,11 +10,10 @@ from pipeline.content.readability import (
     computed_metrics,
     diversity,
     figure_words,
-    is_english,
     prose_paragraphs,
     sentences,
 )
-from pipeline.content.syllables import syllables
+from pipeline.content.syllables.english import syllables
 
 # 10 words, 2 sentences, 38 letters, 13 syllables, one word of three: "animals".
 UNIT = "The small cat sat on the mat. Many animals slept."
@@ -63,11 +63,11 @@ def test_smog_wants_thirty_sentences() -> None:
 
 
 def test_another_language_gets_lengths_only_and_is_told_so() -> None:
-    metrics = computed_metrics(repeated(20), "German")
+    metrics = computed_metrics(repeated(20), "Polish")
 
     assert metrics.value("words") == 200
     assert {metrics.metrics[name].note for name in FORMULAS} == {NOT_ENGLISH}
-    assert metrics.note == "German: lengths only, the formulas are for English"
+    assert metrics.note == "Polish: lengths only; the others are for English"
 
 
 def test_chinese_is_counted_in_characters() -> None:

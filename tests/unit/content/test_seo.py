@@ -1,11 +1,16 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.content.article import Article, assemble
-from pipeline.content.seo import json_ld, keyword_count, make_slug, seo_view
+from pipeline.content.seo import cut_to, keyword_count, make_slug, seo_view, width
+from pipeline.content.seo.checks import WEIGHTS
+from pipeline.content.seo.pixels import ELLIPSIS
+from pipeline.content.seo.snippet import SITE, snippets
+from pipeline.content.seo.structured import head_html, json_ld, open_graph
 
 TEXT = (
     "# Roof insulation that pays\n\nRoof insulation keeps heat inside a house in winter.\n\n"
@@ -38,7 +43,8 @@ def verdicts(view: dict[str, object]) -> dict[str, object]:
 def test_a_good_report_passes_every_check() -> None:
     view = seo_view({**REPORT, "meta_description": "x" * 70}, article())
 
-    assert set(verdicts(view).values()) == {True}
+    assert verdicts(view).pop("alt_text") is None  # an article by a model shows no pictures
+    assert {v for name, v in verdicts(view).items() if name != "alt_text"} == {True}
     assert view["score"] == 100
     assert view["slug"] == "roof-insulation"
 
@@ -49,6 +55,8 @@ def test_a_good_report_passes_every_check() -> None:
         ({"title": "Roof insulation"}, "title_length"),
         ({"title": "Roof insulation " * 5}, "title_length"),
         ({"meta_description": "x" * 156}, "description_length"),
+        ({"title": "W" * 40}, "title_pixels"),  # 40 characters are few enough, 755 pixels are not
+        ({"meta_description": "W" * 100}, "description_pixels"),
         ({"focus_keyword": "solar panels"}, "keyword_in_opening"),
         ({"focus_keyword": "house in"}, "keyword_in_title"),
         ({"focus_keyword": "plain words"}, "keyword_density"),
@@ -122,3 +130,73 @@ def test_structured_data_cannot_close_its_script_element() -> None:
 
     assert "<" not in text
     assert json.loads(text)["headline"] == "</script><script>alert(1)</script>"
+
+
+def test_structured_data_says_language_and_day_when_they_are_known() -> None:
+    made = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+    data = json.loads(json_ld("T", "", [], article(), language="German", created=made))
+
+    assert (data["inLanguage"], data["dateCreated"]) == ("de", "2026-05-04T12:00:00+00:00")
+    assert "author" not in data
+    assert "inLanguage" not in json.loads(json_ld("T", "", [], article(), language="Klingon"))
+
+
+def test_the_lines_for_a_head_are_escaped() -> None:
+    evil = '"><script>alert(1)</script>'
+
+    lines = head_html(evil, evil, open_graph(evil, evil, [evil]), json_ld(evil, "", [], article()))
+
+    assert lines.count("<script") == 1
+    assert lines.count('type="application/ld+json"') == 1
+    assert "alert(1)</script>" not in lines
+
+
+def test_the_weights_add_up_to_a_hundred() -> None:
+    assert sum(WEIGHTS.values()) == 100
+
+
+def test_a_title_in_chinese_is_judged_by_its_pixels_alone() -> None:
+    view = seo_view({**REPORT, "title": "屋顶" * 10}, article())
+
+    assert verdicts(view)["title_length"] is None
+    assert verdicts(view)["title_pixels"] is True  # 20 signs of 20 pixels
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),  # advance widths in Arial's own table, 2048 to the em
+    [("A", 1366), ("i", 455), ("W", 1933), (" ", 569), ("0", 1139), ("é", 1139), ("Ж", 1891)],
+)
+def test_glyphs_are_as_wide_as_arial_draws_them(text: str, units: int) -> None:
+    assert width(text, 20) == pytest.approx(units / 2048 * 20)
+
+
+def test_signs_outside_the_table_have_a_width_that_is_said() -> None:
+    assert width("屋🏠", 10) == 20.0  # full squares
+    assert width("\u200b\u0301", 10) == 0.0  # not seen
+    assert width("ử", 10) == pytest.approx(width("u", 10))  # as without accents
+    assert width("\u16a0", 10) == 5.5  # an average letter
+
+
+def test_a_text_that_fits_stays_and_another_is_cut_between_words() -> None:
+    assert cut_to("Short title", 20, 580) == "Short title"
+    assert cut_to("one two threefold", 10, width("one two thr" + ELLIPSIS, 10)) == "one two …"
+    assert cut_to("x" * 100, 10, 50).endswith("x …")
+
+
+@given(st.text(max_size=200), st.floats(min_value=40, max_value=900))
+def test_what_is_shown_always_fits(text: str, limit: float) -> None:
+    assert width(cut_to(text, 14, limit), 14) <= limit + 1e-9
+
+
+def test_a_phone_shows_less_than_a_desktop_and_both_say_what_was_cut() -> None:
+    long = (
+        "Roof insulation and what it saves in a long cold winter in the north of the country " * 3
+    )
+
+    desktop, phone = snippets(long, long, "roof-insulation")
+
+    assert desktop.cut == phone.cut == ("title", "description")
+    assert len(phone.description) < len(desktop.description)
+    assert desktop.breadcrumb == f"{SITE} › roof-insulation"
+    assert snippets("Roofs", "", "roofs")[0].cut == ()

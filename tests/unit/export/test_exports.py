@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.unit.export.samples import bundle
 
 TOP = {
     "run_id", "status", "topic", "mode", "switches", "provider", "model", "demo", "degraded",
-    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "events",
+    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "voice", "series", "events",
 }  # fmt: skip
 AGENT = {
     "agent", "phase", "status", "importance", "attempts", "started_s", "admitted_s",
@@ -97,7 +98,46 @@ def test_markdown_begins_with_front_matter_that_is_valid() -> None:
     fields = {k: json.loads(v) for k, _, v in (line.partition(": ") for line in head.split("\n"))}
     assert fields["title"] == "Warm roofs"
     assert (fields["run"], fields["date"], fields["demo"]) == ("run-1", "2026-05-04", True)
+    assert (fields["seo_title"], fields["description"]) == ("Roofs", "About roofs")
+    assert (fields["slug"], fields["keywords"]) == ("roofs", ["roof", "heat"])
     assert rest.startswith("\n# Warm roofs\n")
+
+
+def test_the_head_of_the_page_is_what_the_seo_specialist_proposed() -> None:
+    page = bundle().html()
+    structured = re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+
+    assert "<title>Roofs</title>" in page
+    assert '<meta name="description" content="About roofs">' in page
+    assert '<meta property="og:title" content="Roofs">' in page
+    assert structured is not None
+    assert json.loads(structured[1])["dateCreated"] == "2026-05-04T12:00:00+00:00"
+
+
+def test_without_a_specialist_the_article_alone_is_checked() -> None:
+    made = bundle()
+    left = {k: v for k, v in made.checkpoints.items() if k != "seo_specialist"}
+
+    report = replace(made, checkpoints=left).report
+
+    assert report["seo"]["by_model"] is False
+    assert report["seo"]["title"] == "Warm roofs"
+    assert report["seo"]["score"] is not None
+    assert "seo_title" not in replace(made, checkpoints=left).markdown()
+
+
+def test_the_page_and_the_report_say_what_the_publisher_changed() -> None:
+    made = bundle()
+
+    assert "<ins>Insulate now. </ins>" in made.html() or "<ins>now" in made.html()
+    changes = made.report["changes"]
+    assert (changes["headline_before"], changes["headline"]) == ("Roof insulation", "Warm roofs")
+    assert changes["advice"][0] == {
+        "name": "SEO 1",
+        "text": "Shorten",
+        "outcome": "not_mentioned",
+        "said": "",
+    }
 
 
 def test_the_page_loads_nothing_and_forbids_to() -> None:
@@ -105,7 +145,9 @@ def test_the_page_loads_nothing_and_forbids_to() -> None:
 
     assert POLICY.startswith("default-src 'none'")
     assert 'http-equiv="Content-Security-Policy"' in page
-    assert not re.search(r"<(script|link|img)\b|@import|url\(", page)
+    data = page.count('<script type="application/ld+json">')  # data: no browser runs or loads it
+    assert page.count("<script") == data == 1
+    assert not re.search(r"<(link|img)\b|@import|url\(", page)
     assert 'href="https://example.org/roofs" rel="noopener noreferrer nofollow"' in page
 
 

@@ -200,7 +200,8 @@ def test_the_archive_holds_every_form_under_plain_names() -> None:
         files = {name: archive.read(name) for name in archive.namelist()}
 
     assert sorted(files) == [
-        "article.docx", "article.html", "article.md", "article.pdf", "report.json",
+        "article.docx", "article.html", "article.md", "article.pdf", "posts.md",
+        "report.json",
     ]  # fmt: skip
     assert json.loads(files["report.json"]) == json.loads(made.json())
     assert files["article.md"].decode() == made.markdown()

@@ -19,6 +19,7 @@ from pipeline.events import (
     CallSent,
     Event,
     FirstToken,
+    RemarksMade,
     RepairRequested,
     RunFinished,
     RunStarted,
@@ -96,9 +97,14 @@ def test_names_are_listed_as_people_do() -> None:
             "writes, repairs its answer (turn 1)",
         ),
         (
+            (STARTED, SENT, FIRST, (RemarksMade, {"turn": 2, "remarks": "too long"})),
+            AgentState.STREAMING,
+            "writes, mends its answer (turn 2)",
+        ),
+        (
             (STARTED, SENT, FIRST, (ToolsStarted, {"calls": ["searches: tides"]})),
             AgentState.TOOLS,
-            "looks things up: searches: tides",
+            "looks things up",
         ),
         (
             (STARTED, SENT, (CallSent, {"call": 1, "attempt": 2})),

@@ -1,0 +1,49 @@
+"""What stands in the tabs of a finished run, as a browser draws it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.panels import open_panel, open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+DONE_MS = 120_000
+
+
+def finished_run(page: Page, topic: str) -> None:
+    page.locator(".st-key-topic textarea").fill(topic)
+    page.keyboard.press("Control+Enter")
+    expect(page).to_have_url(re.compile(r"[?&]run="))
+    expect(page.locator(".st-key-headline")).to_be_visible(timeout=DONE_MS)
+
+
+def test_the_seo_tab_shows_the_result_page_the_score_and_lines_for_the_head(page: Page) -> None:
+    finished_run(page, "Heat pumps <img src=x onerror=alert(1)>")
+    open_tab(page, "SEO")
+
+    cards = page.locator(".st-key-snippets .snippet")
+    expect(cards).to_have_count(2)
+    expect(cards.first.locator(".snippet-title")).to_contain_text("Heat pumps")
+    expect(cards.first.locator(".snippet-title")).to_have_css("font-size", "20px")
+    expect(cards.locator("img")).to_have_count(0)
+    title = cards.first.locator(".snippet-title").bounding_box()
+    assert title is not None and title["height"] < 40  # what fits by our table stands on one line
+    expect(page.locator(".st-key-seo_checks")).to_contain_text("/ 100")
+    open_panel(page, "page_head")
+    expect(page.locator(".st-key-page_head code")).to_contain_text("application/ld+json")
+
+
+def test_the_changes_tab_tells_words_edits_and_advice(page: Page) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+    open_tab(page, "Changes")
+
+    text = page.locator(".st-key-changes_text")
+    expect(text.locator("ins").first).to_have_css("text-decoration-line", "underline")
+    expect(text.locator("del").first).to_have_css("text-decoration-line", "line-through")
+    expect(page.locator(".st-key-changes_edits")).to_contain_text("applied")
+    expect(page.locator(".st-key-changes_advice")).to_contain_text("SEO 1")
+    expect(page.locator(".st-key-changes_advice")).not_to_contain_text("not mentioned")
