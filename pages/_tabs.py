@@ -1,4 +1,4 @@
-"""The results of a run in tabs: article, SEO, metrics, summary, posts, agents.
+"""The results of a run in tabs: article, SEO, metrics, changes, summary, posts, agents.
 
 Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
 """
@@ -11,11 +11,13 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from pages._changes_tab import draw_changes
 from pages._editing import draw_editor, edit_button
 from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
+from pages._voice_checks import draw_voice_checks
 from pipeline.content.readability import figure_words
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
@@ -35,8 +37,10 @@ AGENT_ICONS: Final = {
 
 def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     """`read_only`: without what acts on the run."""
-    titles = ("Article", "SEO", "Metrics", "Summary", "Social posts", "Agents", "Timing")
-    article, seo, metrics, summary, posts, agents, timing = st.tabs(titles, key="result_tabs")
+    titles = ("Article", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing")
+    article, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
+        titles, key="result_tabs"
+    )
     report = bundle.report
     with article:
         _article(bundle)
@@ -44,6 +48,10 @@ def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
         draw_seo(report["seo"])
     with metrics:
         _metrics(report["metrics"])
+    with changes:
+        publisher = bundle.checkpoints.get("publisher")
+        replaced = publisher is not None and publisher.state is AgentState.SUBSTITUTED
+        draw_changes(bundle.changes, substituted=replaced)
     with summary:
         _summary(report["summary"])
     with posts:
@@ -67,6 +75,7 @@ def _article(bundle: Bundle) -> None:
         return
     with st.container(width=READING_WIDTH, key="article"):
         st.markdown(safe_markdown(bundle.article.markdown))
+        draw_voice_checks(bundle.report["voice"])
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> None:

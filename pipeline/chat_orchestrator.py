@@ -170,6 +170,7 @@ class ChatOrchestrator:
                 given=spec.urls,
             ),
             given=spec.urls,
+            voice=spec.voice,
         )
         manager.budget = await self._budget(spec, journal, manager.models, ledger)
         async with manager:

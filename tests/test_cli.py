@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.agents.roster import ROSTER
 from pipeline.cli import app
+from pipeline.content.social import platforms
 from pipeline.models import AgentState
 from tests.faulty_demo import TOKEN, FaultyDemo
 
@@ -101,12 +102,7 @@ def test_a_demo_run_reports_every_name_that_others_rely_on() -> None:
         assert set(agent["segments"]) == set(SEGMENTS)
     assert report["article"]["markdown"].startswith("# ")
     assert report["sources"]
-    assert {post["platform"] for post in report["posts"]} == {
-        "x",
-        "linkedin",
-        "bluesky",
-        "mastodon",
-    }
+    assert {post["platform"] for post in report["posts"]} == set(platforms())
 
 
 @pytest.mark.slow

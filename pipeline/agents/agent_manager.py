@@ -34,6 +34,7 @@ from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 from pipeline.tools import ToolContext, available_tools
+from pipeline.voice import Voice
 
 SEARCHES = ("web_search", "kb_search")  # what code calls where an endpoint takes no tools
 _NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
@@ -70,7 +71,7 @@ class AgentManager:
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `context` is what tools reach for; an agent none of whose tools has anything to
     reach for is not asked. Where an endpoint takes no tools, code searches for `search_topic` and reads
-    the `given` pages.
+    the `given` pages. `voice` is what answers are reviewed for.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class AgentManager:
         search_topic: str = "",
         context: ToolContext | None = None,
         given: Sequence[str] = (),
+        voice: Voice | None = None,
     ) -> None:
         self._client = client
         self._model = model
@@ -102,6 +104,7 @@ class AgentManager:
         self._search_topic = search_topic
         self._context = context or ToolContext()
         self._given = tuple(given)
+        self._voice = voice
         self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
@@ -165,6 +168,7 @@ class AgentManager:
             prefetch=self._prefetch(spec, prompt),
             sources=tuple(sources),
             fallback_model=self.fallback_for(name),
+            voice=self._voice,
         )
         try:
             reply = await agent.run_async(

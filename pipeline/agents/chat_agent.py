@@ -39,9 +39,11 @@ from pipeline.tools import (
     run_tool,
     tool_definitions,
 )
+from pipeline.voice import Voice
 
 MAX_REPAIRS = 2
 MAX_TOOL_CALLS = 12  # per agent
+TOOL_MAX_CHARS, ABOUT_MAX_CHARS = 64, 80  # of a call, as people see it
 MAX_CALLS = 10  # requests per agent, repairs included; retries of one request count once
 
 
@@ -89,6 +91,7 @@ class ChatAgent:
         prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
         sources: tuple[Source, ...] = (),
         fallback_model: str = "",
+        voice: Voice | None = None,
     ) -> ChatAgent:
         """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
         return cls(
@@ -102,7 +105,7 @@ class ChatAgent:
             prefetch=prefetch,
             sources=sources,
             fallback_model=fallback_model,
-            review=review_of(spec),
+            review=review_of(spec, voice),
         )
 
     async def run_async(
@@ -168,7 +171,8 @@ class _Work:
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     calls: int = 0
-    tool_calls: int = 0
+    tool_calls: int = 0  # asked for by the model
+    told: int = 0  # run, by whoever's wish
     answered: int = 0  # tool calls that worked
     tool_error: ToolError | None = None  # of the last one that did not
     repairs: int = 0
@@ -343,32 +347,43 @@ class _Work:
         allowed = calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
         self.tool_calls += len(calls)
         self.messages.append(_assistant_turn(reply.text, calls))
-        self.reporter.tools_started([_describe(call) for call in allowed])
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._run_tool(call.name, call.arguments)) for call in allowed
-            ]
-        results = [task.result() for task in tasks]
-        self.reporter.tools_finished(
-            [
-                f"{call.name}: {result.problem}"
-                for call, result in zip(allowed, results, strict=True)
-                if result.problem
-            ]
-        )
-        self._take(results)
-        contents = [result.content for result in results]
+        contents = [result.content for result in await self._results(allowed)]
         contents += [_LIMIT_REACHED] * (len(calls) - len(allowed))
         self.messages += [
             {"role": "tool", "tool_call_id": call.id, "content": content}
             for call, content in zip(calls, contents, strict=True)
         ]
 
-    def _take(self, results: Sequence[_ToolTurn]) -> None:
+    async def _results(self, calls: Sequence[ToolCall]) -> list[_ToolTurn]:
+        """Run the calls side by side; what they return, in the order asked."""
+        self.reporter.tools_started([_describe(call) for call in calls])
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._told(number, call))
+                for number, call in enumerate(calls, self.told + 1)
+            ]
+        self.told += len(calls)
+        results = [task.result() for task in tasks]
+        self.reporter.tools_finished(
+            [
+                f"{call.name}: {result.problem}"
+                for call, result in zip(calls, results, strict=True)
+                if result.problem
+            ]
+        )
         for result in results:  # in the order asked, so that equal runs have equal inputs
             self.sources.update({source.id: source for source in result.sources})
             self.answered += result.problem is None
             self.tool_error = result.problem or self.tool_error
+        return results
+
+    async def _told(self, number: int, call: ToolCall) -> _ToolTurn:
+        """Run one call and say when it began and ended."""
+        self.reporter.tool_call_started(number, call.name[:TOOL_MAX_CHARS], _about(call))
+        result = await self._run_tool(call.name, call.arguments)
+        problem = str(result.problem) if result.problem else ""
+        self.reporter.tool_call_finished(number, len(result.sources), problem)
+        return result
 
     async def _run_tool(self, name: str, arguments: str) -> _ToolTurn:
         try:
@@ -382,17 +397,12 @@ class _Work:
     async def _prefetch(self) -> None:
         """The endpoint takes no tools: code searches, and the results join the prompt."""
         self.with_tools = False
-        prefetch = [
-            (name, arguments) for name, arguments in self.agent.prefetch if name in self.tools
+        calls = [
+            ToolCall("", name, json.dumps(arguments))
+            for name, arguments in self.agent.prefetch
+            if name in self.tools
         ]
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._run_tool(name, json.dumps(arguments)))
-                for name, arguments in prefetch
-            ]
-        results = [task.result() for task in tasks]
-        self._take(results)
-        found = [result.content for result in results]
+        found = [result.content for result in await self._results(calls)] if calls else []
         evidence = section("evidence", "\n".join(found))
         note = "This endpoint has no tools; what a search for the topic returned is in `evidence`."
         self.messages[1] = {
@@ -459,9 +469,15 @@ def _assistant_turn(text: str, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
 
 def _describe(call: ToolCall) -> str:
     """One short line for people, e.g. `web_search: heat pumps`."""
+    about = _about(call)
+    return f"{call.name}: {about}" if about else call.name
+
+
+def _about(call: ToolCall) -> str:
+    """What the call is about, as far as it says: its first argument."""
     try:
         arguments = read_json(call.arguments)
     except ValueError:
-        return call.name
+        return ""
     values: Sequence[Any] = list(arguments.values()) if isinstance(arguments, dict) else []
-    return f"{call.name}: {str(values[0])[:80]}" if values else call.name
+    return str(values[0])[:ABOUT_MAX_CHARS] if values else ""

@@ -83,6 +83,11 @@ def canonical(url: str) -> str:
     return f"{host}{port}{unquote(parts.path).rstrip('/')}{query}"
 
 
+def unlinked_words(text: str) -> str:
+    """The text with every Markdown link and picture replaced by its words."""
+    return _LINK.sub(lambda match: match["text"], _PICTURE.sub(lambda match: match["text"], text))
+
+
 def unlink(
     text: str, is_known: Known, tell: Tell = lambda _url: "", labels: frozenset[str] = frozenset()
 ) -> str:

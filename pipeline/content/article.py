@@ -24,6 +24,7 @@ from pipeline.content.citations import (
     invented_ids,
     number_sources,
     render_numbers,
+    strip_references,
 )
 from pipeline.content.flags import flag_labels, standing_flags
 from pipeline.content.inert import clean_text, escape_markdown, inert_markdown, is_safe_target
@@ -79,18 +80,30 @@ def article_of(
     spec: RunSpec, outputs: Mapping[str, AgentOutput], marks: Sequence[str] = ()
 ) -> Article | None:
     """The article as far as the run got: the edited text, else the draft; None before a draft."""
-    text = next((outputs[name].text for name in TEXT_AGENTS if name in outputs), None)
+    text = text_to_publish(outputs)
     if text is None:
         return None
     labels = [DEMO_LABEL] if spec.is_demo else []
     if not _has_evidence(outputs):
         labels.append(UNSOURCED_LABEL)
-    notes = _publisher_notes(outputs.get("publisher"))
+    notes = publisher_notes(outputs.get("publisher"))
     title = _planned_title(outputs) or spec.topic
     flags = [f for name in TEXT_AGENTS if name in outputs for f in outputs[name].flags]
+    own = [link.url for link in spec.voice.links] if spec.voice else []
     return assemble(
-        text, notes, _all_sources(outputs), [*labels, *marks], fallback_title=title, flags=flags
+        text,
+        notes,
+        _all_sources(outputs),
+        [*labels, *marks],
+        fallback_title=title,
+        own_pages=own,
+        flags=flags,
     )
+
+
+def text_to_publish(outputs: Mapping[str, AgentOutput]) -> str | None:
+    """The edited text, else the draft, as it was written; None before a draft."""
+    return next((outputs[name].text for name in TEXT_AGENTS if name in outputs), None)
 
 
 def assemble(
@@ -100,15 +113,16 @@ def assemble(
     labels: Iterable[str],
     *,
     fallback_title: str = "Untitled",
+    own_pages: Iterable[str] = (),
     flags: Iterable[Flag] = (),
 ) -> Article:
     """Apply the publisher's notes, number the sources, and put labels where readers see them.
 
-    Citations and addresses that are no source's are taken out. A label counts them, and what is left
-    of `flags`, which the checks after each agent found.
+    Citations and addresses that are no source's are taken out; `own_pages` are addresses that stay. A
+    label counts them, and what is left of `flags`, which the checks after each agent found.
     """
     known = tuple(sources)
-    text = unwrap(text)
+    text = without_wrapping(text)
     if notes is not None:
         text = apply_edits(text, notes.edits).text
     own_title, body = split_title(text)
@@ -117,7 +131,7 @@ def assemble(
         or uncited_line(own_title)
         or plain_line(fallback_title)
     )
-    check = mended(body, known)
+    check = mended(body, known, own_pages)
     body = inert_markdown(_one_title(check.text)).strip()
     standing = tuple(f for _, f in standing_flags(statements(body), [*flags, *check.flags]))
     numbered = number_sources(body, known)
@@ -149,6 +163,21 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> EditResult:
             text = text.replace(edit.find, edit.replace, 1)
             applied.append(edit)
     return EditResult(text, tuple(applied), tuple(rejected))
+
+
+def publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
+    """The notes, or None when there are none or an older Gantry stored them in another shape."""
+    if output is None or output.data is None:
+        return None
+    try:
+        return PublisherNotes.model_validate(output.data)
+    except ValidationError:
+        return None
+
+
+def without_wrapping(text: str) -> str:
+    """The text that edits apply to: no fence around it, no list of sources by the model."""
+    return strip_references(unwrap(text))
 
 
 def unwrap(text: str) -> str:
@@ -263,13 +292,3 @@ def _all_sources(outputs: Mapping[str, AgentOutput]) -> tuple[Source, ...]:
 def _planned_title(outputs: Mapping[str, AgentOutput]) -> str:
     planner = outputs.get("topic_planner")
     return str((planner.data or {}).get("title", "")) if planner else ""
-
-
-def _publisher_notes(output: AgentOutput | None) -> PublisherNotes | None:
-    """The notes, or None when there are none or an older Gantry stored them in another shape."""
-    if output is None or output.data is None:
-        return None
-    try:
-        return PublisherNotes.model_validate(output.data)
-    except ValidationError:
-        return None

@@ -45,13 +45,21 @@ class Mended:
     flags: tuple[Flag, ...]
 
 
-def mended(text: str, sources: Iterable[Source], *, may_cite: bool = True) -> Mended:
+def mended(
+    text: str,
+    sources: Iterable[Source],
+    own_pages: Iterable[str] = (),
+    *,
+    may_cite: bool = True,
+) -> Mended:
     """`text` without citations and addresses of nothing. Mending twice changes nothing more.
+
+    `own_pages` are addresses that may stand in it beside those of sources.
 
     With `may_cite` False no citation stays at all: each is misplaced (titles, summaries, posts).
     """
     known = {source.id: source for source in sources}
-    urls = {canonical(source.url) for source in known.values() if source.url}
+    urls = {canonical(url) for url in (*own_pages, *(s.url for s in known.values())) if url}
     places = _Places()
     text = _ANY_PLACE.sub("", text)
     for _ in range(PASSES_MAX):

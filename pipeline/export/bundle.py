@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.agents.roster import ROSTER
 from pipeline.content.article import Article, article_of
+from pipeline.content.changes import Changes, changes_of
 from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
 from pipeline.export.archive import to_zip
@@ -60,6 +61,11 @@ class Bundle:
     def article(self) -> Article | None:
         """The article as far as the run got; None before there is a draft."""
         return article_of(self.run.spec, self.outputs, self.run.degraded)
+
+    @cached_property
+    def changes(self) -> Changes | None:
+        """What the publisher made of the edited text; None when there is no publisher's output."""
+        return changes_of(self.run.spec, self.outputs)
 
     @cached_property
     def report(self) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.content.article import Article, article_of
+from pipeline.content.changes import Changes, changes_of
 from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts, finished_series
+from pipeline.content.voice_review import voice_view
 from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
@@ -28,7 +30,7 @@ from pipeline.models import (
 )
 from pipeline.plan import Plan
 from pipeline.prices import MICRO
-from pipeline.timing import AgentTiming, CallTiming, RunTiming
+from pipeline.timing import AgentTiming, CallTiming, RunTiming, ToolSpan
 
 SCHEMA_VERSION = 1
 
@@ -123,6 +125,7 @@ def _agent(
         "output_tokens": timing.usage.output_tokens,
         "segments": asdict(timing.segments),
         "calls": [_call(call) for call in timing.calls],
+        "tool_calls": [_tool_call(tool) for tool in timing.tools],
         "text": output.text if output else texts.get(timing.agent, ""),
         "text_is_partial": output is None and bool(texts.get(timing.agent)),
         "output": output.data if output else None,
@@ -180,6 +183,19 @@ def _call(call: CallTiming) -> dict[str, Any]:
     }
 
 
+def _tool_call(tool: ToolSpan) -> dict[str, Any]:
+    return {
+        "number": tool.number,
+        "tool": tool.tool,
+        "about": tool.about,
+        "started_s": tool.start_s,
+        "finished_s": tool.end_s,
+        "passages": tool.passages,
+        "error": tool.error or None,
+        "used": tool.used,
+    }
+
+
 def _timing(timing: RunTiming) -> dict[str, Any]:
     return {
         "makespan_s": timing.makespan_s,
@@ -212,9 +228,27 @@ def _results(
         if article
         else None,
         "metrics": _metrics(run, outputs, checkpoints),
+        "changes": _changes(changes_of(run.spec, outputs)),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
+        "voice": _voice(run, outputs, article),
         "series": finished_series(_data(outputs, "social_promoter")),
+    }
+
+
+def _changes(changes: Changes | None) -> dict[str, Any] | None:
+    """Edits and advice with what became of them; the words that changed are counted only."""
+    if changes is None:
+        return None
+    return {
+        "headline_before": changes.headline_before,
+        "headline": changes.headline,
+        "standfirst": changes.standfirst,
+        "edits": [asdict(edit) for edit in changes.edits],
+        "advice": [asdict(advice) for advice in changes.advice],
+        "not_applied": list(changes.left),
+        "words_added": changes.text.words("added"),
+        "words_removed": changes.text.words("removed"),
     }
 
 
@@ -231,6 +265,18 @@ def _metrics(
         "computed": computed_metrics(edited.text, run.spec.language).to_dict(),
         "reading": _data(outputs, "metrics_analyzer") if read else None,
     }
+
+
+def _voice(
+    run: RunRecord, outputs: Mapping[str, AgentOutput], article: Article | None
+) -> dict[str, Any] | None:
+    """What code found of the brand voice; None for a run without one."""
+    if run.spec.voice is None:
+        return None
+    text = None
+    if article is not None:
+        text = "\n\n".join((article.title, article.standfirst, article.body_markdown))
+    return voice_view(run.spec.voice, text, _data(outputs, "social_promoter"))
 
 
 def _data(outputs: Mapping[str, AgentOutput], name: str) -> dict[str, Any] | None:

@@ -35,3 +35,15 @@ def test_the_seo_tab_shows_the_result_page_the_score_and_lines_for_the_head(page
     expect(page.locator(".st-key-seo_checks")).to_contain_text("/ 100")
     open_panel(page, "page_head")
     expect(page.locator(".st-key-page_head code")).to_contain_text("application/ld+json")
+
+
+def test_the_changes_tab_tells_words_edits_and_advice(page: Page) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+    open_tab(page, "Changes")
+
+    text = page.locator(".st-key-changes_text")
+    expect(text.locator("ins").first).to_have_css("text-decoration-line", "underline")
+    expect(text.locator("del").first).to_have_css("text-decoration-line", "line-through")
+    expect(page.locator(".st-key-changes_edits")).to_contain_text("applied")
+    expect(page.locator(".st-key-changes_advice")).to_contain_text("SEO 1")
+    expect(page.locator(".st-key-changes_advice")).not_to_contain_text("not mentioned")

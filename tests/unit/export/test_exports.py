@@ -14,7 +14,7 @@ from tests.unit.export.samples import bundle
 
 TOP = {
     "run_id", "status", "topic", "mode", "switches", "provider", "model", "demo", "degraded",
-    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "series", "events",
+    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "voice", "series", "events",
 }  # fmt: skip
 AGENT = {
     "agent", "phase", "status", "importance", "attempts", "started_s", "admitted_s",
@@ -124,6 +124,20 @@ def test_without_a_specialist_the_article_alone_is_checked() -> None:
     assert report["seo"]["title"] == "Warm roofs"
     assert report["seo"]["score"] is not None
     assert "seo_title" not in replace(made, checkpoints=left).markdown()
+
+
+def test_the_page_and_the_report_say_what_the_publisher_changed() -> None:
+    made = bundle()
+
+    assert "<ins>Insulate now. </ins>" in made.html() or "<ins>now" in made.html()
+    changes = made.report["changes"]
+    assert (changes["headline_before"], changes["headline"]) == ("Roof insulation", "Warm roofs")
+    assert changes["advice"][0] == {
+        "name": "SEO 1",
+        "text": "Shorten",
+        "outcome": "not_mentioned",
+        "said": "",
+    }
 
 
 def test_the_page_loads_nothing_and_forbids_to() -> None:

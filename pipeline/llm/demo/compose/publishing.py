@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pipeline.agents.outputs import Edit, PublisherNotes
 from pipeline.llm.demo.compose.prose import (
@@ -13,7 +14,7 @@ from pipeline.llm.demo.compose.prose import (
     read_article,
     sentences,
 )
-from pipeline.llm.demo.compose.reading import Task
+from pipeline.llm.demo.compose.reading import Task, dicts
 from pipeline.llm.demo.compose.topic import Topic
 
 MAX_EDITS = 3
@@ -46,15 +47,39 @@ _WORDING: tuple[tuple[str, str, str], ...] = (
 def notes(task: Task) -> str:
     text = task.text("editor")
     article, topic = read_article(text), task.brief.topic
-    edits = [e for e in (_heading_edit(text, article, topic), *_sentence_edits(text)) if e]
+    advice = _advice(task)
+    heading = _heading_edit(text, article, topic, _named(advice, "section heading"))
+    edits = [e for e in (heading, *_sentence_edits(text)) if e][:MAX_EDITS]
     return PublisherNotes(
         title=(plain(article.title) or topic.title)[:200],
         standfirst=clip(_standfirst(article), STANDFIRST_CHARS),
-        edits=edits[:MAX_EDITS],
-        not_applied=["Advice on links from other pages: that is not a change to the text."]
-        if task.text("seo_specialist")
-        else [],
+        edits=edits,
+        not_applied=[
+            f"{name}: {_left(line)}"
+            for name, line in advice.items()
+            if not any(edit.why.startswith(f"{name}:") for edit in edits)
+        ],
     ).model_dump_json(indent=1)
+
+
+def _advice(task: Task) -> dict[str, str]:
+    """What it was advised, by the names the prompt gives each piece."""
+    suggestions = task.data("seo_specialist").get("suggestions") or []
+    fixes = [r.get("fix") for r in dicts(task.data("metrics_analyzer").get("recommendations"))]
+    found = {f"SEO {n}": str(line) for n, line in enumerate(suggestions, 1)}
+    return found | {f"Metrics {n}": str(line) for n, line in enumerate(fixes, 1)}
+
+
+def _named(advice: Mapping[str, str], words: str) -> str:
+    return next((name for name, line in advice.items() if words in line), "")
+
+
+def _left(line: str) -> str:
+    if line.startswith("Link to"):
+        return "that is a change to other pages, not to this text."
+    if line.startswith("Split"):
+        return "the sentence carries a source; its author should split it."
+    return "that is for a person to decide."
 
 
 def _standfirst(article: Article) -> str:
@@ -74,8 +99,8 @@ def _count(article: Article) -> str:
     return names[count - 2] if count - 2 < len(names) else str(count)
 
 
-def _heading_edit(text: str, article: Article, topic: Topic) -> Edit | None:
-    """Name the subject in one heading when none does."""
+def _heading_edit(text: str, article: Article, topic: Topic, advice: str) -> Edit | None:
+    """Name the subject in one heading when none does; `advice` is what asked for it, if anything."""
     if not topic.has_core or any(topic.core.lower() in s.heading.lower() for s in article.sections):
         return None
     for section in article.sections:
@@ -84,7 +109,9 @@ def _heading_edit(text: str, article: Article, topic: Topic) -> Edit | None:
             return Edit(
                 find=find,
                 replace=f"## {section.heading} {_TAKES_SUBJECT[section.heading]} {topic.core}",
-                why="One heading should name the subject.",
+                why=f"{advice}: one heading should name the subject."
+                if advice
+                else "One heading should name the subject.",
             )
     return None
 
