@@ -171,6 +171,7 @@ class ChatOrchestrator:
             ),
             given=spec.urls,
             instructions=spec.prompt_instructions,
+            voice=spec.voice,
         )
         manager.budget = await self._budget(spec, journal, manager.models, ledger)
         async with manager:

@@ -1,17 +1,16 @@
 """The vocabulary: what is asked, who works on it, what comes out.
 
-Plain values only. Imports nothing else of ours; everything else may import this.
+Plain values only. Imports nothing else of ours but what text people type may hold; everything else
+may import this.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,13 +21,20 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.signs import STORED as STORED
+from pipeline.signs import check_signs as check_signs
+from pipeline.signs import control_characters as control_characters
+from pipeline.signs import direction_controls as direction_controls
+from pipeline.signs import has_visible as has_visible
+from pipeline.signs import is_web_address
+from pipeline.voice import Voice
+
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
 ADDITION_MAX_CHARS = 2_000
 ADDITIONS_MAX = 40
 INSTRUCTIONS_MAX_CHARS = 8_000  # of one agent, written by a person
 URLS_MAX = 10
-URL_MAX_CHARS = 2_000
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
 
@@ -251,9 +257,6 @@ class RunOptions(BaseModel):
 NO_OPTIONS = RunOptions()
 
 
-STORED: Mapping[str, str] = {"from": "store"}  # validation context: what was taken once can be read
-
-
 class RunSpec(BaseModel):
     """What is asked: the brief, how to run it, and on which provider. Stored with the run."""
 
@@ -287,6 +290,9 @@ class RunSpec(BaseModel):
     )
     outline_approved: bool = False  # a person has said yes: the stop is behind this run
     urls: tuple[str, ...] = ()  # pages the person gave, to be read before others
+    voice: Voice | None = (
+        None  # as it was when the run was asked for, whatever becomes of the preset
+    )
 
     @field_validator("topic")
     @classmethod
@@ -369,33 +375,6 @@ def _clean(text: str, what: str, limit: int) -> str:
     return text
 
 
-def check_signs(text: str, what: str) -> None:
-    """Raise ValueError, naming them, for signs that nobody sees and that change what is read."""
-    if bad := control_characters(text):
-        raise ValueError(
-            f"The {what} contains control characters ({bad}). Remove them and try again."
-        )
-    if bad := direction_controls(text):
-        raise ValueError(
-            f"The {what} contains invisible characters that turn text around ({bad}). "
-            "Remove them and try again."
-        )
-
-
-def has_visible(text: str) -> bool:
-    """True when a reader sees something: a letter, number, punctuation mark or symbol."""
-    return any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANK for c in text)
-
-
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by name, blank by look
-
-
-def direction_controls(text: str) -> str:
-    """Name the characters that make text read other than it is (embeddings, overrides, isolates)."""
-    bad = {c for c in text if "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"}
-    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
-
-
 def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
     """Addresses as a person gave them, each once. Raises `ValueError` for what is no web address.
 
@@ -405,24 +384,13 @@ def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
     if len(kept) > URLS_MAX:
         raise ValueError(f"{len(kept)} pages to read are too many; {URLS_MAX} is the limit.")
     for url in kept:
-        try:
-            parts = urlsplit(url)
-            is_web = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            is_web = False
-        if not is_web or len(url) > URL_MAX_CHARS or any(c.isspace() for c in url):
+        if not is_web_address(url):
             raise ValueError(
                 f"“{url[:80]}” is no address of a web page. Write it whole, with https:// in front."
             )
         if bad := control_characters(url) or direction_controls(url):
             raise ValueError(f"A page's address has characters that cannot be seen ({bad}).")
     return kept
-
-
-def control_characters(text: str) -> str:
-    """Name the control characters and lone surrogates in `text`; line breaks and tabs are fine."""
-    bad = {c for c in text if c not in "\n\r\t" and unicodedata.category(c) in ("Cc", "Cs")}
-    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
 
 
 @dataclass(frozen=True, slots=True)

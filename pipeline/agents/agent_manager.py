@@ -34,6 +34,7 @@ from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 from pipeline.tools import ToolContext, available_tools
+from pipeline.voice import Voice
 
 SEARCHES = ("web_search", "kb_search")  # what code calls where an endpoint takes no tools
 _NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
@@ -70,7 +71,8 @@ class AgentManager:
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `context` is what tools reach for; an agent none of whose tools has anything to
     reach for is not asked. Where an endpoint takes no tools, code searches for `search_topic` and reads
-    the `given` pages. `instructions` are what a person wrote in the place of agents' own.
+    the `given` pages. `instructions` are what a person wrote in the place of agents' own, `voice` is
+    what answers are reviewed for.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class AgentManager:
         context: ToolContext | None = None,
         given: Sequence[str] = (),
         instructions: Mapping[str, str] | None = None,
+        voice: Voice | None = None,
     ) -> None:
         self._client = client
         self._model = model
@@ -104,6 +107,7 @@ class AgentManager:
         self._context = context or ToolContext()
         self._given = tuple(given)
         self._instructions = dict(instructions or {})
+        self._voice = voice
         self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
@@ -168,6 +172,7 @@ class AgentManager:
             sources=tuple(sources),
             fallback_model=self.fallback_for(name),
             body=self._instructions.get(name, ""),
+            voice=self._voice,
         )
         try:
             reply = await agent.run_async(

@@ -39,6 +39,7 @@ from pipeline.tools import (
     run_tool,
     tool_definitions,
 )
+from pipeline.voice import Voice
 
 MAX_REPAIRS = 2
 MAX_TOOL_CALLS = 12  # per agent
@@ -91,6 +92,7 @@ class ChatAgent:
         sources: tuple[Source, ...] = (),
         fallback_model: str = "",
         body: str = "",
+        voice: Voice | None = None,
     ) -> ChatAgent:
         """The agent of a roster entry. Raises `PlanError` when its prompt file is missing.
 
@@ -107,7 +109,7 @@ class ChatAgent:
             prefetch=prefetch,
             sources=sources,
             fallback_model=fallback_model,
-            review=review_of(spec),
+            review=review_of(spec, voice),
         )
 
     async def run_async(

@@ -20,11 +20,18 @@ import msgspec
 from pipeline.content.readability import computed_metrics
 from pipeline.content.sections import own_evidence, seam_after, seam_before, section_fact
 from pipeline.content.social import limits
+from pipeline.content.voice_review import VOICED, voice_remarks, voice_section
 from pipeline.errors import PlanError
 from pipeline.models import WORDS, AgentOutput, AgentSpec, Need, Part, RunSpec, family
 
 _CLOSING = re.compile(r"(<\s*)/(?=\s*section)", re.I)  # any spelling a model may take for one
 RULES_BEGIN = "Text inside `<section>` tags"  # of a prompt file's last part
+VOICE_HEAD = (
+    "Write in the brand voice of the section `voice`: follow how it sounds, never use the words in "
+    "`never_use`, spell as `spelling` says. You may link to `own_pages`, with exactly these addresses and "
+    "no id. End with `call_to_action` word for word where there is one and room for it."
+)
+VOICE_REMARKS_HEAD = "Against the voice, in the draft (mend it):"
 ADDITION_HEAD = "The person who asked for this article adds, for you:"
 PROMPTS = Path(__file__).parent / "prompts"
 
@@ -111,10 +118,32 @@ def user_prompt(
         sections.append(section("pages", _json(list(spec.urls))))
     for fact in agent.facts:
         sections.append(section(fact, _json(_FACTS[fact](agent, spec, inputs))))
+    sections += _voice(agent, spec, inputs)
     if addition := spec.prompt_additions.get(agent.name):
         # outside the sections: what stands in one is material, this is the person's own word
         sections.append(f"{ADDITION_HEAD}\n{addition}")
     return "\n\n".join(sections)
+
+
+def _voice(agent: AgentSpec, spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> list[str]:
+    """What the agent is told of the brand voice; for the editor also what the draft has against it."""
+    if spec.voice is None or family(agent.name) not in VOICED:
+        return []
+    told = [section("voice", _json(voice_section(spec.voice, agent))), VOICE_HEAD]
+    draft = _draft_of(agent, inputs)
+    if draft is not None and (
+        remarks := voice_remarks(spec.voice, draft.text, whole=agent.part is None)
+    ):
+        told += [VOICE_REMARKS_HEAD, section("voice_remarks", "\n".join(remarks))]
+    return told
+
+
+def _draft_of(agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> AgentOutput | None:
+    """What an editor edits, or the part of it that is its own."""
+    if family(agent.name) != "editor":
+        return None
+    part = "" if agent.part is None else f"/{agent.part.number}"
+    return inputs.get(f"content_writer{part}")
 
 
 def checkpoint_key(agent: AgentSpec, model: str, prompt: str, body: str = "") -> str:

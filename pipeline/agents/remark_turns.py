@@ -15,6 +15,7 @@ from pipeline.llm.call import ModelReply
 from pipeline.models import Source
 
 MAX_REMARK_TURNS = 2
+SHORTEST = 0.75  # of a text that is sent again: what lost more was not mended but cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,14 @@ async def best_answer(
             if error.final:
                 break
             continue
+        if _lost_text(best.checked, answer.checked):
+            continue
         others = remarks(answer)
         if others.weight < found.weight:
             best, found = answer, others
     return best
+
+
+def _lost_text(before: Checked, after: Checked) -> bool:
+    """A text without its faults' surroundings, or the mended place alone, has fewer faults too."""
+    return after.data is None and len(after.text) < SHORTEST * len(before.text)

@@ -42,6 +42,11 @@ def canonical(url: str) -> str:
     return f"{host}{port}{parts.path.rstrip('/')}{query}"
 
 
+def unlinked_words(text: str) -> str:
+    """The text with every Markdown link and picture replaced by its words."""
+    return _MARKDOWN_LINK.sub(lambda match: match["text"], text)
+
+
 def unlink(text: str, is_known: Callable[[str], bool]) -> str:
     """Take out every address that is not known, and every picture.
 

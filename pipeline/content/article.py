@@ -83,7 +83,9 @@ def article_of(
         labels.append(UNSOURCED_LABEL)
     notes = publisher_notes(outputs.get("publisher"))
     title = _planned_title(outputs) or spec.topic
-    return assemble(text, notes, _all_sources(outputs), [*labels, *marks], fallback_title=title)
+    own = [link.url for link in spec.voice.links] if spec.voice else []
+    sources, labels = _all_sources(outputs), [*labels, *marks]
+    return assemble(text, notes, sources, labels, fallback_title=title, own_pages=own)
 
 
 def text_to_publish(outputs: Mapping[str, AgentOutput]) -> str | None:
@@ -100,10 +102,12 @@ def assemble(
     labels: Iterable[str],
     *,
     fallback_title: str = "Untitled",
+    own_pages: Iterable[str] = (),
 ) -> Article:
     """Apply the publisher's notes, number the sources, and put labels where readers see them.
 
-    Citations and addresses that are no source's are taken out and counted in a label.
+    Citations and addresses that are no source's are taken out and counted in a label; `own_pages` are
+    addresses that stay.
     """
     known = tuple(sources)
     text = without_wrapping(text)
@@ -115,8 +119,9 @@ def assemble(
         or own_title
         or plain_line(fallback_title)
     )
-    check = check_citations(body, known)
-    urls = {canonical(source.url) for source in known if source.url}
+    own = tuple(own_pages)
+    check = check_citations(body, known, own)
+    urls = {canonical(url) for url in (*own, *(source.url for source in known)) if url}
     body = inert_markdown(_one_title(unlink(body, lambda url: canonical(url) in urls))).strip()
     numbered = number_sources(body, known)
     uncited = [UNCITED_LABEL] if known and not numbered else []

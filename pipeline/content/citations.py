@@ -67,10 +67,14 @@ def citation_counts(text: str) -> Counter[str]:
     return Counter(_all_ids(text))
 
 
-def check_citations(text: str, sources: Iterable[Source]) -> CitationCheck:
+def check_citations(
+    text: str, sources: Iterable[Source], own_pages: Iterable[str] = ()
+) -> CitationCheck:
+    """What a text cites. Addresses of sources and `own_pages` are not foreign."""
     known = {source.id: source for source in sources}
     cited = cited_ids(text)
     allowed = {canonical(source.url) for source in known.values() if source.url}
+    allowed |= {canonical(url) for url in own_pages}
     return CitationCheck(
         cited=cited,
         unknown=tuple(i for i in cited if i not in known),

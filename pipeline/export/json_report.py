@@ -17,6 +17,7 @@ from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts, finished_series
+from pipeline.content.voice_review import voice_view
 from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
@@ -231,6 +232,7 @@ def _results(
         "changes": _changes(changes_of(run.spec, outputs)),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
+        "voice": _voice(run, outputs, article),
         "series": finished_series(_data(outputs, "social_promoter")),
     }
 
@@ -264,6 +266,18 @@ def _metrics(
         "computed": computed_metrics(edited.text, run.spec.language).to_dict(),
         "reading": _data(outputs, "metrics_analyzer") if read else None,
     }
+
+
+def _voice(
+    run: RunRecord, outputs: Mapping[str, AgentOutput], article: Article | None
+) -> dict[str, Any] | None:
+    """What code found of the brand voice; None for a run without one."""
+    if run.spec.voice is None:
+        return None
+    text = None
+    if article is not None:
+        text = "\n\n".join((article.title, article.standfirst, article.body_markdown))
+    return voice_view(run.spec.voice, text, _data(outputs, "social_promoter"))
 
 
 def _data(outputs: Mapping[str, AgentOutput], name: str) -> dict[str, Any] | None:
