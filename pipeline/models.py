@@ -33,6 +33,7 @@ TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
 ADDITION_MAX_CHARS = 2_000
 ADDITIONS_MAX = 40
+INSTRUCTIONS_MAX_CHARS = 8_000  # of one agent, written by a person
 URLS_MAX = 10
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
@@ -284,6 +285,9 @@ class RunSpec(BaseModel):
     prompt_additions: dict[str, str] = Field(  # agent → what a person added to its prompt
         default_factory=dict, max_length=ADDITIONS_MAX
     )
+    prompt_instructions: dict[str, str] = Field(  # agent → what a person wrote in their place
+        default_factory=dict, max_length=ADDITIONS_MAX
+    )
     outline_approved: bool = False  # a person has said yes: the stop is behind this run
     urls: tuple[str, ...] = ()  # pages the person gave, to be read before others
     voice: Voice | None = (
@@ -301,6 +305,13 @@ class RunSpec(BaseModel):
         if info.context is STORED:
             return additions
         return {name: clean_addition(text) for name, text in additions.items()}
+
+    @field_validator("prompt_instructions")
+    @classmethod
+    def _check_instructions(cls, texts: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if info.context is STORED:
+            return texts
+        return {name: clean_instructions(text) for name, text in texts.items()}
 
     @field_validator("urls")
     @classmethod
@@ -345,6 +356,13 @@ def clean_addition(text: str) -> str:
     if not has_visible(text):
         raise ValueError("The addition is empty. Type what the agent should also know or do.")
     return _clean(text, "addition", ADDITION_MAX_CHARS)
+
+
+def clean_instructions(text: str) -> str:
+    """Return an agent's instructions, trimmed; raise ValueError as `clean_topic` does."""
+    if not has_visible(text):
+        raise ValueError("The instructions are empty. Say what the agent should do.")
+    return _clean(text, "text of the instructions", INSTRUCTIONS_MAX_CHARS)
 
 
 def _clean(text: str, what: str, limit: int) -> str:
