@@ -438,17 +438,44 @@ def _add(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b
 
 
+class FlagKind(StrEnum):
+    """What a check of citations found. Stored for years: add, never rename."""
+
+    UNKNOWN_KEY = "unknown_key"  # an id of no source
+    RAW_NUMBER = "raw_number"  # "[7]", as no agent may cite
+    INVENTED_URL = "invented_url"  # an address that is no source's
+    SOURCE_LIST = "source_list"  # a list of sources the model wrote
+    MISPLACED_KEY = "misplaced_key"  # a citation where none may stand: a heading, a title, a post
+    LOST_KEY = "lost_key"  # the claim is still there, its citation is not
+    UNKNOWN_SOURCE = "unknown_source"  # a finding that names no passage that was retrieved
+    WRONG_QUOTE = "wrong_quote"  # a quotation that does not stand in its passage
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What was wrong at one place of an output, and what code did about it.
+
+    `sentence` holds the words it stood in, as they are now; empty when they are gone as well.
+    `detail` is what was found, as it was written.
+    """
+
+    kind: FlagKind
+    sentence: str = ""
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
     """What an agent hands to those after it; one JSON object in its checkpoint."""
 
-    text: str  # what the model wrote, as it wrote it
+    text: str  # what the model wrote; citations of nothing are taken out and stand in `flags`
     data: dict[str, Any] | None = None  # the validated fields, for agents with an output type
     sources: tuple[Source, ...] = ()
     prompt: str = ""  # system and user prompt, for the "prompts" tab
     response_model: str = ""  # what the provider says it used
     request_model: str = ""  # that wrote it: the fallback's name when the first failed
     mark: str = ""  # set when substituted: what a reader must know
+    flags: tuple[Flag, ...] = ()  # faults of citation that were left after the last turn
 
 
 @dataclass(frozen=True, slots=True)
