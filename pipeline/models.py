@@ -33,6 +33,7 @@ TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
 ADDITION_MAX_CHARS = 2_000
 ADDITIONS_MAX = 40
+INSTRUCTIONS_MAX_CHARS = 8_000  # of one agent, written by a person
 URLS_MAX = 10
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
@@ -284,6 +285,9 @@ class RunSpec(BaseModel):
     prompt_additions: dict[str, str] = Field(  # agent → what a person added to its prompt
         default_factory=dict, max_length=ADDITIONS_MAX
     )
+    prompt_instructions: dict[str, str] = Field(  # agent → what a person wrote in their place
+        default_factory=dict, max_length=ADDITIONS_MAX
+    )
     outline_approved: bool = False  # a person has said yes: the stop is behind this run
     urls: tuple[str, ...] = ()  # pages the person gave, to be read before others
     voice: Voice | None = (
@@ -301,6 +305,13 @@ class RunSpec(BaseModel):
         if info.context is STORED:
             return additions
         return {name: clean_addition(text) for name, text in additions.items()}
+
+    @field_validator("prompt_instructions")
+    @classmethod
+    def _check_instructions(cls, texts: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if info.context is STORED:
+            return texts
+        return {name: clean_instructions(text) for name, text in texts.items()}
 
     @field_validator("urls")
     @classmethod
@@ -345,6 +356,13 @@ def clean_addition(text: str) -> str:
     if not has_visible(text):
         raise ValueError("The addition is empty. Type what the agent should also know or do.")
     return _clean(text, "addition", ADDITION_MAX_CHARS)
+
+
+def clean_instructions(text: str) -> str:
+    """Return an agent's instructions, trimmed; raise ValueError as `clean_topic` does."""
+    if not has_visible(text):
+        raise ValueError("The instructions are empty. Say what the agent should do.")
+    return _clean(text, "text of the instructions", INSTRUCTIONS_MAX_CHARS)
 
 
 def _clean(text: str, what: str, limit: int) -> str:
@@ -420,17 +438,44 @@ def _add(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b
 
 
+class FlagKind(StrEnum):
+    """What a check of citations found. Stored for years: add, never rename."""
+
+    UNKNOWN_KEY = "unknown_key"  # an id of no source
+    RAW_NUMBER = "raw_number"  # "[7]", as no agent may cite
+    INVENTED_URL = "invented_url"  # an address that is no source's
+    SOURCE_LIST = "source_list"  # a list of sources the model wrote
+    MISPLACED_KEY = "misplaced_key"  # a citation where none may stand: a heading, a title, a post
+    LOST_KEY = "lost_key"  # the claim is still there, its citation is not
+    UNKNOWN_SOURCE = "unknown_source"  # a finding that names no passage that was retrieved
+    WRONG_QUOTE = "wrong_quote"  # a quotation that does not stand in its passage
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What was wrong at one place of an output, and what code did about it.
+
+    `sentence` holds the words it stood in, as they are now; empty when they are gone as well.
+    `detail` is what was found, as it was written.
+    """
+
+    kind: FlagKind
+    sentence: str = ""
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
     """What an agent hands to those after it; one JSON object in its checkpoint."""
 
-    text: str  # what the model wrote, as it wrote it
+    text: str  # what the model wrote; citations of nothing are taken out and stand in `flags`
     data: dict[str, Any] | None = None  # the validated fields, for agents with an output type
     sources: tuple[Source, ...] = ()
     prompt: str = ""  # system and user prompt, for the "prompts" tab
     response_model: str = ""  # what the provider says it used
     request_model: str = ""  # that wrote it: the fallback's name when the first failed
     mark: str = ""  # set when substituted: what a reader must know
+    flags: tuple[Flag, ...] = ()  # faults of citation that were left after the last turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ class AgentManager:
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `context` is what tools reach for; an agent none of whose tools has anything to
     reach for is not asked. Where an endpoint takes no tools, code searches for `search_topic` and reads
-    the `given` pages. `voice` is what answers are reviewed for.
+    the `given` pages. `instructions` are what a person wrote in the place of agents' own, `voice` is
+    what answers are reviewed for.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class AgentManager:
         search_topic: str = "",
         context: ToolContext | None = None,
         given: Sequence[str] = (),
+        instructions: Mapping[str, str] | None = None,
         voice: Voice | None = None,
     ) -> None:
         self._client = client
@@ -104,6 +106,7 @@ class AgentManager:
         self._search_topic = search_topic
         self._context = context or ToolContext()
         self._given = tuple(given)
+        self._instructions = dict(instructions or {})
         self._voice = voice
         self.budget: Budget | None = None  # of all calls; set it before the first
 
@@ -168,6 +171,7 @@ class AgentManager:
             prefetch=self._prefetch(spec, prompt),
             sources=tuple(sources),
             fallback_model=self.fallback_for(name),
+            body=self._instructions.get(name, ""),
             voice=self._voice,
         )
         try:

@@ -91,12 +91,16 @@ class ChatAgent:
         prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
         sources: tuple[Source, ...] = (),
         fallback_model: str = "",
+        body: str = "",
         voice: Voice | None = None,
     ) -> ChatAgent:
-        """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
+        """The agent of a roster entry. Raises `PlanError` when its prompt file is missing.
+
+        `body` is what a person wrote in the place of its instructions.
+        """
         return cls(
             name=spec.name,
-            instructions=instructions(spec),
+            instructions=instructions(spec, body),
             model=model,
             tools=spec.tools,
             output=spec.output,

@@ -71,6 +71,7 @@ def build_report(
         "degraded": list(run.degraded),
         "edited": [agent.agent for agent in timing.agents if agent.edited],  # by a person
         "prompt_additions": dict(run.spec.prompt_additions),
+        "prompt_instructions": dict(run.spec.prompt_instructions),
         "agents": [
             _agent(plan, agent, outputs.get(agent.agent), errors, texts or {})
             for agent in timing.agents

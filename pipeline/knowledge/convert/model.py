@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import DocumentReason
+
 Kind = Literal["pdf", "docx", "pptx", "html", "md", "txt"]
 
 
@@ -43,3 +45,27 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the child process is asked: JSON in a file of its directory."""
+
+    path: str
+    name: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    reason: DocumentReason
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the child process answers: one of the two."""
+
+    converted: Converted | None = None
+    error: Refusal | None = None
