@@ -259,6 +259,7 @@ def test_slides_keep_their_order_number_title_table_and_notes() -> None:
     assert found.title == "Boilers"
     assert [(page.number, page.markdown) for page in found.pages] == [
         (1, "## Boilers\n\nThey are hot.\nVery."),
+        (2, ""),
         (
             3,
             "## Costs\n\nThey vary.\n\n| part | price |\n| --- | --- |\n| flue | 2 |\n\n"
