@@ -38,12 +38,14 @@ PROMPTS = Path(__file__).parent / "prompts"
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """An agent's prompt file in its three parts.
+    """An agent's prompt file, whole and in its three parts.
 
     `name` is the first line, `body` what the agent is to do, which a person may replace; `rules` say
-    what material is and in what form to answer, and always stand at the end.
+    what material is and in what form to answer, and always stand at the end. A file of somebody's
+    own may have no rules.
     """
 
+    text: str
     name: str
     body: str
     rules: str
@@ -52,10 +54,12 @@ class PromptFile:
 def instructions(agent: AgentSpec, body: str = "") -> str:
     """The system message, with `body` in the place of what the prompt file says to do.
 
-    Raises `PlanError` when the file is missing or has no such parts.
+    Raises `PlanError` when the file is missing or misnamed.
     """
     file = prompt_file(agent)
-    return f"{file.name}\n\n{body or file.body}\n\n{file.rules}\n"
+    if not body:
+        return file.text
+    return "\n\n".join(part for part in (file.name, body, file.rules) if part) + "\n"
 
 
 @cache
@@ -83,12 +87,7 @@ def prompt_file(agent: AgentSpec) -> PromptFile:
         text = text.replace("{number}", str(agent.part.number))
     name, _, rest = text.partition("\n")
     body, begins, rules = rest.partition(f"\n{RULES_BEGIN}")
-    if not begins or not body.strip():
-        raise PlanError(
-            f"The prompt file `{agent.prompt_file}` has no paragraph that begins with “{RULES_BEGIN}”.",
-            "Add it after what the agent is to do; the other prompt files have it.",
-        )
-    return PromptFile(name, body.strip(), f"{RULES_BEGIN}{rules}".strip())
+    return PromptFile(text, name, body.strip(), f"{begins}{rules}".strip())
 
 
 def user_prompt(

@@ -27,12 +27,11 @@ FILES_MAX = 64  # open at once
 
 def serve(answer: Callable[[bytes], bytes]) -> None:
     """Answer the question in this directory on standard output. Called once, as the program."""
-    memory_mb, cpu_s = int(sys.argv[1]), int(sys.argv[2])
+    memory_mb, cpu_s, parent = map(int, sys.argv[1:4])
     # What a library prints must not mix with the answer.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     limit_this_process(memory_mb, cpu_s)
-    parent = os.getppid()
     threading.Thread(target=_watch, args=(memory_mb, parent), daemon=True).start()
     question = Path(QUESTION).read_bytes()
     with out:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from lxml import etree
 from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
+from pipeline.errors import DocumentError
 from pipeline.knowledge.convert.markdown import as_text, fenced, heading, joined, list_item, table
 from pipeline.knowledge.convert.model import Converted, PageText
 from pipeline.knowledge.convert.text import clean, decoded, has_byte_order_mark, one_line, title_of
@@ -86,9 +87,17 @@ def _tree(source: str) -> HtmlElement | None:
     )
     words = _XML_ENCODING.sub("", clean(source))
     try:
-        return document_fromstring(words.encode("utf-8", "replace"), parser)
+        tree = document_fromstring(words.encode("utf-8", "replace"), parser)
     except (etree.ParserError, etree.XMLSyntaxError):
         return None  # nothing but white space and comments
+    # The parser stops there and says nothing but in its log: the rest of the page would be missing.
+    if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
+        raise DocumentError(
+            "broken",
+            "The page nests its elements deeper than browsers do.",
+            "Open it in a browser and save its text, or print it to a PDF.",
+        )
+    return tree
 
 
 class _Walk:

@@ -36,7 +36,7 @@ _PICTURE = re.compile(rb"/Subtype\s*/Image\b")  # stands in the open in every fi
 
 
 def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
-    """The pages that have text; those that are pictures are named in a warning. Raises `DocumentError`."""
+    """Every page; those that are pictures are empty and named in a warning. Raises `DocumentError`."""
     try:
         count = _page_count(path)
         if count > limits.max_pages:
@@ -55,7 +55,7 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
     return Converted(
         title=one_line(title if isinstance(title, str) else "") or title_of(name),
         kind="pdf",
-        pages=tuple(page for page in pages if page.markdown),
+        pages=tuple(pages),
         warnings=_warnings(scanned, count),
     )
 

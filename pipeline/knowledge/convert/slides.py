@@ -42,8 +42,7 @@ def read_pptx(data: bytes, name: str, limits: Limits) -> Converted:
     for number, part in enumerate(parts, 1):
         found, text = _slide(package, part)
         title = title or found
-        if text:
-            pages.append(PageText(number, text))
+        pages.append(PageText(number, text))
     return Converted(title or title_of(name), "pptx", tuple(pages))
 
 
@@ -59,14 +58,17 @@ def _slide(package: Package, part: str) -> tuple[str, str]:
     title, blocks = "", list[str]()
     for shape in _shapes(package.tree(part)):
         kind = _placeholder(shape)
-        text = _text(shape)
-        if kind in _TITLES and not title and text.strip():
+        text = _lines(shape)
+        cells = next(shape.iter(f"{_A}tbl"), None)
+        if cells is not None:
+            blocks.append(_table(cells))
+        elif kind in _TITLES and not title and text.strip():
             title = one_line(text)
             blocks.insert(0, heading(2, text))
         elif kind not in _SMALL_PRINT:
             blocks.append(as_text(text))
     notes = [
-        _text(shape)
+        _lines(shape)
         for kind, target in package.targets(part).values()
         if kind == "notesSlide" and package.has(target)
         for shape in _shapes(package.tree(target))
@@ -89,13 +91,9 @@ def _placeholder(shape: etree._Element) -> str:
     return "" if found is None else found.get("type", "body")
 
 
-def _text(shape: etree._Element) -> str:
-    found = next(shape.iter(f"{_A}tbl"), None)
-    if found is not None:
-        return table(
-            [[_lines(cell) for cell in row.iter(f"{_A}tc")] for row in found.iter(f"{_A}tr")]
-        )
-    return _lines(shape)
+def _table(cells: etree._Element) -> str:
+    rows = cells.iter(f"{_A}tr")
+    return table([[_lines(cell) for cell in row.iter(f"{_A}tc")] for row in rows])
 
 
 def _lines(element: etree._Element) -> str:

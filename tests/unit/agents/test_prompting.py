@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.agents.prompting import PROMPTS, checkpoint_key, instructions, section, user_prompt
+from pipeline.agents.prompting import (
+    PROMPTS,
+    checkpoint_key,
+    instructions,
+    prompt_file,
+    section,
+    user_prompt,
+)
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import PlanError
 from pipeline.models import (
@@ -100,8 +107,11 @@ def test_material_never_closes_its_own_section(text: str, closing: str) -> None:
 
 @pytest.mark.parametrize("agent", ROSTER, ids=lambda agent: agent.name)
 def test_the_three_parts_of_a_prompt_file_are_the_file(agent: AgentSpec) -> None:
-    """So that finished agents of earlier versions keep their keys."""
+    file = prompt_file(agent)
+
     assert instructions(agent) == (PROMPTS / agent.prompt_file).read_text(encoding="utf-8")
+    assert instructions(agent) == f"{file.name}\n\n{file.body}\n\n{file.rules}\n"
+    assert file.rules.startswith("Text inside")
 
 
 def test_the_rules_stand_behind_whatever_a_person_writes() -> None:

@@ -17,7 +17,7 @@ from pptx.util import Inches
 
 def pdf(*pages: str, title: str = "") -> bytes:
     """A PDF with one page for each Typst source; "" is an empty page."""
-    head = f"#set document(title: {json.dumps(title)})\n" if title else ""
+    head = f"#set document(title: {json.dumps(title, ensure_ascii=False)})\n" if title else ""
     body = "\n#pagebreak()\n".join(page or "#v(1pt)" for page in pages)
     return typst.compile((head + body).encode())
 
