@@ -13,12 +13,13 @@ from pages._runtime import get_runtime
 from pages._state import edit_agent, edited_agent, open_run
 from pages._text import escaped
 from pipeline.agents.edited_output import editable_text, edited_fields, edited_output
+from pipeline.agents.prompting import prompt_file
 from pipeline.base_url import address
 from pipeline.derived import COMPLETE, Edit, Parent, preview
 from pipeline.errors import GantryError, SpecError
 from pipeline.export.bundle import Bundle
 from pipeline.growth import OUTLINE
-from pipeline.models import ADDITION_MAX_CHARS, AgentOutput, AgentSpec
+from pipeline.models import ADDITION_MAX_CHARS, INSTRUCTIONS_MAX_CHARS, AgentOutput, AgentSpec
 from pipeline.views.rerun import preview_lines
 
 EDITOR_HEIGHT: Final = 320
@@ -59,7 +60,7 @@ def _close(bundle: Bundle) -> None:
 
 def _forget(bundle: Bundle, agent: str) -> None:
     """Begin with what the agent wrote: what was typed before, and given up, is gone."""
-    for field in ("what", "outline", "output", "addition"):
+    for field in ("what", "outline", "output", "addition", "instructions"):
         for key in [k for k in st.session_state if str(k).startswith(_key(bundle, agent, field))]:
             del st.session_state[key]
 
@@ -120,8 +121,9 @@ def _output_fields(bundle: Bundle, agent: AgentSpec) -> None:
 
 
 def _prompt_fields(bundle: Bundle, agent: AgentSpec) -> None:
+    spec = bundle.run.spec
     key = _key(bundle, agent.name, "addition")
-    st.session_state.setdefault(key, bundle.run.spec.prompt_additions.get(agent.name, ""))
+    st.session_state.setdefault(key, spec.prompt_additions.get(agent.name, ""))
     st.text_area(
         f"Add to the prompt of the {agent.title.lower()}",
         key=key,
@@ -129,7 +131,33 @@ def _prompt_fields(bundle: Bundle, agent: AgentSpec) -> None:
         max_chars=ADDITION_MAX_CHARS,
         placeholder="What it should also know or do, for example: Write for landlords.",
     )
-    st.caption("It stands at the end of the prompt. Empty: the agent is asked the same again.")
+    st.caption(
+        "It stands at the end of the prompt. Nothing changed: the agent is asked the same again."
+    )
+    file = prompt_file(agent)
+    told = _key(bundle, agent.name, "instructions")
+    st.session_state.setdefault(told, spec.prompt_instructions.get(agent.name) or file.body)
+    with st.expander("What it is told to do", key=f"{told}panel", icon=":material/description:"):
+        st.text_area(
+            f"Instructions of the {agent.title.lower()}",
+            key=told,
+            height=EDITOR_HEIGHT,
+            max_chars=INSTRUCTIONS_MAX_CHARS,
+        )
+        st.button(
+            "Back to Gantry's own",
+            key=f"{told}reset",
+            icon=":material/undo:",
+            on_click=_put,
+            args=(told, file.body),
+            disabled=st.session_state[told] == file.body,
+        )
+        st.caption("These always stand behind it, and the inputs after them:")
+        st.code(file.rules, language=None, wrap_lines=True)
+
+
+def _put(key: str, text: str) -> None:
+    st.session_state[key] = text
 
 
 def _key_field(bundle: Bundle) -> None:
@@ -153,7 +181,11 @@ def _edit(bundle: Bundle, agent: AgentSpec) -> Edit:
     """What the fields say. Raises `SpecError` when it cannot be used, or is what there was."""
     name, state = agent.name, st.session_state
     if state.get(_key(bundle, name, "what")) == PROMPT:
-        return Edit(addition=str(state.get(_key(bundle, name, "addition")) or "").strip())
+        told = str(state.get(_key(bundle, name, "instructions")) or "").strip()
+        return Edit(
+            addition=str(state.get(_key(bundle, name, "addition")) or "").strip(),
+            instructions="" if told == prompt_file(agent).body else told,
+        )
     before = bundle.checkpoints[name].output
     if _is_outline(agent, before):
         typed = typed_outline(_key(bundle, name, "outline"), before.data or {})

@@ -24,6 +24,7 @@ from pages._state import (
     take_page_change,
 )
 from pages._text import clipped, escaped
+from pages._voice_choice import chosen_voice, draw_voice_choice, restore_voice
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError
 from pipeline.models import (
@@ -126,7 +127,7 @@ def prefill(spec: RunSpec) -> str:
     values |= {f"parallel_{p}": spec.switches.get(p, True) for p in PHASES}
     for key, value in values.items():
         st.session_state[key] = value
-    return restore_provider(spec)
+    return " ".join(note for note in (restore_provider(spec), restore_voice(spec)) if note)
 
 
 def is_new_session() -> bool:
@@ -238,6 +239,7 @@ def _details() -> None:
         st.selectbox(
             "Language", LANGUAGES, key="language", accept_new_options=True, persist_state=KEEP
         )
+        draw_voice_choice(KEEP)
         st.text_area(
             "Pages to read first",
             key="urls",
@@ -368,7 +370,7 @@ def start_run(topic: str | None = None) -> None:
     clear_form_error()
     try:
         provider, endpoint = chosen_provider()
-        spec = spec_from(_form_state(), **provider)
+        spec = spec_from(_form_state(), voice=chosen_voice(), **provider)
         open_run(get_runtime().submit(spec, owner(), endpoint))
         note_page_change()
     except GantryError as error:

@@ -17,6 +17,7 @@ from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
+from pages._voice_checks import draw_voice_checks
 from pipeline.content.readability import figure_words
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
@@ -74,6 +75,7 @@ def _article(bundle: Bundle) -> None:
         return
     with st.container(width=READING_WIDTH, key="article"):
         st.markdown(safe_markdown(bundle.article.markdown))
+        draw_voice_checks(bundle.report["voice"])
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> None:

@@ -151,7 +151,7 @@ class ModelAccess:
         """Carry out one epoch of a run and say how it ended; expected failures are outcomes."""
         try:
             endpoint = await self.endpoint(spec, context.typed_endpoint)
-            research = await self._research(spec, context)
+            research = await self.research(spec, context)
             async with self._borrowed(endpoint) as line:
                 model = spec.model or await self._model(spec, line)
                 result = await ChatOrchestrator(
@@ -167,7 +167,7 @@ class ModelAccess:
             return _failed_early(journal, error)
         return _outcome(result)
 
-    async def _research(self, spec: RunSpec, context: RunContext) -> Research:
+    async def research(self, spec: RunSpec, context: RunContext) -> Research:
         """What the run's researchers reach for. The collection stands in only where that is said."""
         own: KnowledgeBase | None = None
         if context.knowledge is not None and await context.knowledge.has_documents(context.owner):

@@ -170,6 +170,8 @@ class ChatOrchestrator:
                 given=spec.urls,
             ),
             given=spec.urls,
+            instructions=spec.prompt_instructions,
+            voice=spec.voice,
         )
         manager.budget = await self._budget(spec, journal, manager.models, ledger)
         async with manager:
@@ -338,7 +340,8 @@ class _Execution:
         if agent.join is not None:
             return await self._join(agent, agent.join, inputs)
         prompt = await self._prompt(agent, inputs)
-        key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt)
+        body = self.spec.prompt_instructions.get(agent.name, "")
+        key = checkpoint_key(agent, self.manager.model_for(agent.name), prompt, body)
         if earlier is not None and (earlier.stands or earlier.key == key):
             return await self._reuse(agent, replace(earlier, key=key))
         early = inputs.get(agent.forerunner)
@@ -346,6 +349,7 @@ class _Execution:
             agent.name,
             prompt,
             sources=early.sources if early else (),
+            inputs=inputs,
             ticket=self.tickets.of(self.plan, agent.name),
         )
         outcome = result.output or result.error

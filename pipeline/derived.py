@@ -8,7 +8,7 @@ stands. The preview renders the same prompts and compares the same keys, so it c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -29,6 +29,7 @@ from pipeline.models import (
     RunStatus,
     chosen_model,
     clean_addition,
+    clean_instructions,
     family,
 )
 from pipeline.plan import Plan, critical_path, dependants, grown_plan
@@ -39,14 +40,19 @@ COMPLETE = (RunStatus.DONE, RunStatus.DEGRADED)
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a person changes of one agent: its output, or what is added to its prompt.
+    """What a person changes of one agent: its output, or its prompt.
 
-    `addition` None leaves what was added before, "" takes it back. Neither: it is asked the same
-    again.
+    `addition` is what stands at the prompt's end, `instructions` what it is told to do. None leaves
+    what was written before, "" takes it back. All None: it is asked the same again.
     """
 
     output: AgentOutput | None = None
     addition: str | None = None
+    instructions: str | None = None
+
+    @property
+    def changes_prompt(self) -> bool:
+        return bool(self.addition or self.instructions)
 
 
 Edits = Mapping[str, Edit]
@@ -173,22 +179,15 @@ def derive(parent: Parent, edits: Edits) -> Derivation:
 
     Raises `SpecError` when an agent is not in the plan, or cannot be edited so.
     """
-    additions = dict(parent.run.spec.prompt_additions)
     for name, edit in edits.items():
         _check(parent, name, edit)
-        if edit.addition:
-            additions[name] = clean_addition(edit.addition)
-        elif edit.addition is not None:
-            additions.pop(name, None)
-    if len(additions) > ADDITIONS_MAX:
-        raise SpecError(
-            f"{len(additions)} agents have additions to their prompts; the limit is {ADDITIONS_MAX}.",
-            "Take one back: empty its field.",
-        )
     spec = parent.run.spec
+    added = {name: edit.addition for name, edit in edits.items()}
+    told = {name: edit.instructions for name, edit in edits.items()}
     spec = spec.model_copy(
         update={
-            "prompt_additions": additions,
+            "prompt_additions": _changed(spec.prompt_additions, added, clean_addition),
+            "prompt_instructions": _changed(spec.prompt_instructions, told, clean_instructions),
             "agent_models": {**spec.agent_models, **parent.models},
             "outline_approved": _is_approved(parent, edits),
         }
@@ -207,6 +206,20 @@ def derive(parent: Parent, edits: Edits) -> Derivation:
     return Derivation(spec, tuple(_offered(parent, edits)), fact)
 
 
+def _changed(
+    before: Mapping[str, str], edits: Mapping[str, str | None], clean: Callable[[str], str]
+) -> dict[str, str]:
+    """What is written for each agent after `edits`: None leaves it, "" takes it back."""
+    texts = {name: text for name, text in before.items() if edits.get(name) is None}
+    texts |= {name: clean(text) for name, text in edits.items() if text}
+    if len(texts) > ADDITIONS_MAX:
+        raise SpecError(
+            f"The prompts of {len(texts)} agents are changed; the limit is {ADDITIONS_MAX}.",
+            "Take one back: empty its field.",
+        )
+    return texts
+
+
 def edited_checkpoint(checkpoint: Checkpoint, output: AgentOutput) -> Checkpoint:
     """`checkpoint` with a person's output in it, which stands until a run takes it over."""
     return replace(checkpoint, key="", output=output, state=AgentState.DONE, edited=True)
@@ -222,14 +235,16 @@ def _check(parent: Parent, name: str, edit: Edit) -> None:
         raise SpecError(
             f"{agent.title} has no output to edit.", "Add to its prompt, or ask it again."
         )
-    if edit.addition and agent.join is not None:
+    if edit.changes_prompt and agent.join is not None:
         raise SpecError(
             f"{agent.title} asks no model here: code joins the sections.",
-            "Edit its text, or add to the prompt of a section.",
+            "Edit its text, or the prompt of a section.",
         )
     try:
         if edit.addition:
             clean_addition(edit.addition)
+        if edit.instructions:
+            clean_instructions(edit.instructions)
     except ValueError as error:
         raise SpecError(str(error)) from error
 
@@ -357,7 +372,8 @@ class _Forecast:
             date=self.derivation.fact.date,
             unsourced=agent.name in self.unsourced,
         )
-        return checkpoint_key(agent, chosen_model(agent, spec.agent_models, spec.model), prompt)
+        model = chosen_model(agent, spec.agent_models, spec.model)
+        return checkpoint_key(agent, model, prompt, spec.prompt_instructions.get(agent.name, ""))
 
 
 def _took_s(parent: Parent, name: str) -> float | None:

@@ -154,6 +154,27 @@ class ToolsFinished(Event, frozen=True, tag="tools_finished"):
     failed: list[str] = msgspec.field(default_factory=list)
 
 
+class ToolCallStarted(Event, frozen=True, tag="tool_call_started"):
+    """One function tool runs. `number` counts the agent's tool calls from 1; `about` is for people.
+
+    A model wrote `tool` and `about`: they are drawn as text, and `tool` need not exist.
+    """
+
+    agent: str
+    number: int
+    tool: str
+    about: str = ""
+
+
+class ToolCallFinished(Event, frozen=True, tag="tool_call_finished"):
+    """It ended: with so many passages that may be cited now, or with an `error`."""
+
+    agent: str
+    number: int
+    passages: int = 0
+    error: str = ""
+
+
 class RepairRequested(Event, frozen=True, tag="repair_requested"):
     """The output did not fit the schema; the model is told why and tries again."""
 
@@ -248,6 +269,8 @@ AnyEvent = (
     | BackoffStarted
     | ToolsStarted
     | ToolsFinished
+    | ToolCallStarted
+    | ToolCallFinished
     | RepairRequested
     | RemarksMade
     | ParameterDropped

@@ -1,17 +1,16 @@
 """The vocabulary: what is asked, who works on it, what comes out.
 
-Plain values only. Imports nothing else of ours; everything else may import this.
+Plain values only. Imports nothing else of ours but what text people type may hold; everything else
+may import this.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,12 +21,20 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.signs import STORED as STORED
+from pipeline.signs import check_signs as check_signs
+from pipeline.signs import control_characters as control_characters
+from pipeline.signs import direction_controls as direction_controls
+from pipeline.signs import has_visible as has_visible
+from pipeline.signs import is_web_address
+from pipeline.voice import Voice
+
 TOPIC_MAX_CHARS = 2_000
 FIELD_MAX_CHARS = 200
 ADDITION_MAX_CHARS = 2_000
 ADDITIONS_MAX = 40
+INSTRUCTIONS_MAX_CHARS = 8_000  # of one agent, written by a person
 URLS_MAX = 10
-URL_MAX_CHARS = 2_000
 SEED_MAX = 2**31 - 1
 LOCAL_OWNER = "local"  # the one owner on loopback without login; the command line too
 
@@ -250,9 +257,6 @@ class RunOptions(BaseModel):
 NO_OPTIONS = RunOptions()
 
 
-STORED: Mapping[str, str] = {"from": "store"}  # validation context: what was taken once can be read
-
-
 class RunSpec(BaseModel):
     """What is asked: the brief, how to run it, and on which provider. Stored with the run."""
 
@@ -281,8 +285,14 @@ class RunSpec(BaseModel):
     prompt_additions: dict[str, str] = Field(  # agent → what a person added to its prompt
         default_factory=dict, max_length=ADDITIONS_MAX
     )
+    prompt_instructions: dict[str, str] = Field(  # agent → what a person wrote in their place
+        default_factory=dict, max_length=ADDITIONS_MAX
+    )
     outline_approved: bool = False  # a person has said yes: the stop is behind this run
     urls: tuple[str, ...] = ()  # pages the person gave, to be read before others
+    voice: Voice | None = (
+        None  # as it was when the run was asked for, whatever becomes of the preset
+    )
 
     @field_validator("topic")
     @classmethod
@@ -295,6 +305,13 @@ class RunSpec(BaseModel):
         if info.context is STORED:
             return additions
         return {name: clean_addition(text) for name, text in additions.items()}
+
+    @field_validator("prompt_instructions")
+    @classmethod
+    def _check_instructions(cls, texts: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if info.context is STORED:
+            return texts
+        return {name: clean_instructions(text) for name, text in texts.items()}
 
     @field_validator("urls")
     @classmethod
@@ -341,6 +358,13 @@ def clean_addition(text: str) -> str:
     return _clean(text, "addition", ADDITION_MAX_CHARS)
 
 
+def clean_instructions(text: str) -> str:
+    """Return an agent's instructions, trimmed; raise ValueError as `clean_topic` does."""
+    if not has_visible(text):
+        raise ValueError("The instructions are empty. Say what the agent should do.")
+    return _clean(text, "text of the instructions", INSTRUCTIONS_MAX_CHARS)
+
+
 def _clean(text: str, what: str, limit: int) -> str:
     text = text.strip()
     if len(text) > limit:
@@ -349,33 +373,6 @@ def _clean(text: str, what: str, limit: int) -> str:
         )
     check_signs(text, what)
     return text
-
-
-def check_signs(text: str, what: str) -> None:
-    """Raise ValueError, naming them, for signs that nobody sees and that change what is read."""
-    if bad := control_characters(text):
-        raise ValueError(
-            f"The {what} contains control characters ({bad}). Remove them and try again."
-        )
-    if bad := direction_controls(text):
-        raise ValueError(
-            f"The {what} contains invisible characters that turn text around ({bad}). "
-            "Remove them and try again."
-        )
-
-
-def has_visible(text: str) -> bool:
-    """True when a reader sees something: a letter, number, punctuation mark or symbol."""
-    return any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANK for c in text)
-
-
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by name, blank by look
-
-
-def direction_controls(text: str) -> str:
-    """Name the characters that make text read other than it is (embeddings, overrides, isolates)."""
-    bad = {c for c in text if "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"}
-    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
 
 
 def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
@@ -387,24 +384,13 @@ def clean_urls(urls: Iterable[str]) -> tuple[str, ...]:
     if len(kept) > URLS_MAX:
         raise ValueError(f"{len(kept)} pages to read are too many; {URLS_MAX} is the limit.")
     for url in kept:
-        try:
-            parts = urlsplit(url)
-            is_web = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            is_web = False
-        if not is_web or len(url) > URL_MAX_CHARS or any(c.isspace() for c in url):
+        if not is_web_address(url):
             raise ValueError(
                 f"“{url[:80]}” is no address of a web page. Write it whole, with https:// in front."
             )
         if bad := control_characters(url) or direction_controls(url):
             raise ValueError(f"A page's address has characters that cannot be seen ({bad}).")
     return kept
-
-
-def control_characters(text: str) -> str:
-    """Name the control characters and lone surrogates in `text`; line breaks and tabs are fine."""
-    bad = {c for c in text if c not in "\n\r\t" and unicodedata.category(c) in ("Cc", "Cs")}
-    return ", ".join(sorted(f"U+{ord(c):04X}" for c in bad))
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,17 +438,44 @@ def _add(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b
 
 
+class FlagKind(StrEnum):
+    """What a check of citations found. Stored for years: add, never rename."""
+
+    UNKNOWN_KEY = "unknown_key"  # an id of no source
+    RAW_NUMBER = "raw_number"  # "[7]", as no agent may cite
+    INVENTED_URL = "invented_url"  # an address that is no source's
+    SOURCE_LIST = "source_list"  # a list of sources the model wrote
+    MISPLACED_KEY = "misplaced_key"  # a citation where none may stand: a heading, a title, a post
+    LOST_KEY = "lost_key"  # the claim is still there, its citation is not
+    UNKNOWN_SOURCE = "unknown_source"  # a finding that names no passage that was retrieved
+    WRONG_QUOTE = "wrong_quote"  # a quotation that does not stand in its passage
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What was wrong at one place of an output, and what code did about it.
+
+    `sentence` holds the words it stood in, as they are now; empty when they are gone as well.
+    `detail` is what was found, as it was written.
+    """
+
+    kind: FlagKind
+    sentence: str = ""
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
     """What an agent hands to those after it; one JSON object in its checkpoint."""
 
-    text: str  # what the model wrote, as it wrote it
+    text: str  # what the model wrote; citations of nothing are taken out and stand in `flags`
     data: dict[str, Any] | None = None  # the validated fields, for agents with an output type
     sources: tuple[Source, ...] = ()
     prompt: str = ""  # system and user prompt, for the "prompts" tab
     response_model: str = ""  # what the provider says it used
     request_model: str = ""  # that wrote it: the fallback's name when the first failed
     mark: str = ""  # set when substituted: what a reader must know
+    flags: tuple[Flag, ...] = ()  # faults of citation that were left after the last turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ Six segments cover an agent's time from the start of the run to its settling:
 * admission    AgentStarted → CallSent, and AdmissionQueued → CallSent for later calls
 * first_token  CallSent → FirstToken, or → the failure when no token came
 * generation   FirstToken → whatever comes next; local checks and the commit count here
-* tools        ToolsStarted → ToolsFinished (tools of one turn run side by side: their union)
+* tools        ToolsStarted → ToolsFinished (tools of one turn run side by side: their union);
+               each call of a tool is a span of its own beside it, `ToolSpan`
 * backoff      BackoffStarted → the next AdmissionQueued
 
 While two attempts of a call are in flight (CallHedged) the first one's segment goes on; when the
@@ -42,6 +43,8 @@ from pipeline.events import (
     RunFinished,
     RunStarted,
     SpeculationJudged,
+    ToolCallFinished,
+    ToolCallStarted,
     ToolsFinished,
     ToolsStarted,
     UsageUpdated,
@@ -93,7 +96,28 @@ class Span:
 
     @property
     def in_service(self) -> bool:
-        return self.used and self.call > 0 and self.segment in IN_SERVICE
+        # tools may run before the first call: an endpoint that takes none gets what code found
+        is_work = self.call > 0 or self.segment is Segment.TOOLS
+        return self.used and is_work and self.segment in IN_SERVICE
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpan:
+    """One call of a function tool. `end_s` None: it runs. Lies within its agent's tools segments.
+
+    A model wrote `tool` and `about`. `passages` may be cited since then; `error` says why there are
+    none. `used` is false for the work of interrupted epochs.
+    """
+
+    agent: str
+    number: int
+    tool: str
+    about: str
+    start_s: float
+    end_s: float | None = None
+    passages: int = 0
+    error: str = ""
+    used: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +154,7 @@ class Track:
     agent: str
     spans: list[Span] = field(default_factory=list)  # closed ones, in order
     calls: list[CallTiming] = field(default_factory=list)
+    tools: list[ToolSpan] = field(default_factory=list)
     segment: Segment = Segment.WAITING
     since_s: float = 0.0
     call: int = 0
@@ -216,6 +241,9 @@ class Track:
             c if c.outcome else replace(c, outcome="discarded", finished_s=end_s)
             for c in self.calls
         ]
+        self.tools = [
+            replace(t, used=False, end_s=end_s if t.end_s is None else t.end_s) for t in self.tools
+        ]
         self.segment, self.call, self.attempt, self.void = Segment.WAITING, 0, 0, False
         self.rival = 0
         self.ready_s = self.admitted_s = self.finished_s = self.state = None
@@ -228,7 +256,13 @@ class Track:
         return self
 
     def copy(self) -> Track:
-        return replace(self, spans=list(self.spans), calls=list(self.calls), earlier=None)
+        return replace(
+            self,
+            spans=list(self.spans),
+            calls=list(self.calls),
+            tools=list(self.tools),
+            earlier=None,
+        )
 
 
 class SpanWalker:
@@ -255,6 +289,8 @@ class SpanWalker:
             "backoff_started": self._backoff_started,
             "tools_started": self._tools_started,
             "tools_finished": self._tools_finished,
+            "tool_call_started": self._tool_call_started,
+            "tool_call_finished": self._tool_call_finished,
             "speculation_judged": self._speculation_judged,
             "agent_finished": self._agent_finished,
         }
@@ -389,6 +425,19 @@ class SpanWalker:
 
     def _tools_finished(self, track: Track, event: ToolsFinished) -> None:
         track.enter(Segment.GENERATION if track.call else Segment.ADMISSION, event.at_s)
+
+    def _tool_call_started(self, track: Track, event: ToolCallStarted) -> None:
+        call = ToolSpan(track.agent, event.number, event.tool, event.about, event.at_s)
+        track.tools.append(call)
+
+    def _tool_call_finished(self, track: Track, event: ToolCallFinished) -> None:
+        for index in range(len(track.tools) - 1, -1, -1):
+            call = track.tools[index]
+            if call.number == event.number and call.end_s is None:
+                track.tools[index] = replace(
+                    call, end_s=event.at_s, passages=event.passages, error=event.error
+                )
+                return
 
     def _speculation_judged(self, track: Track, event: SpeculationJudged) -> None:
         track.findings, track.kept = event.findings, event.kept

@@ -39,6 +39,7 @@ CLOSE_TIMEOUT_S: Final = 3.0  # a collector that is gone must not hold up the en
 OPERATION, PROVIDER = "gen_ai.operation.name", "gen_ai.provider.name"
 WORKFLOW, AGENT = "gen_ai.workflow.name", "gen_ai.agent.name"
 REQUEST_MODEL, RESPONSE_MODEL = "gen_ai.request.model", "gen_ai.response.model"
+TOOL, TOOL_TYPE = "gen_ai.tool.name", "gen_ai.tool.type"
 STREAM, FIRST_CHUNK = "gen_ai.request.stream", "gen_ai.response.time_to_first_chunk"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
@@ -190,6 +191,7 @@ class _Epoch:
     agents: dict[str, Span] = field(default_factory=dict)
     calls: dict[tuple[str, int, int], Span] = field(default_factory=dict)
     used: dict[tuple[str, int], Span] = field(default_factory=dict)  # by agent and call
+    tools: dict[tuple[str, int], Span] = field(default_factory=dict)  # by agent and number
     open: list[Span] = field(default_factory=list)
 
     def spans(self, events: Sequence[AnyEvent]) -> list[Span]:
@@ -227,6 +229,13 @@ class _Epoch:
                 self._moment(event.agent, "gantry.admitted", at, told)
             case facts.ToolsStarted():
                 self._moment(event.agent, "gantry.tools", at, {"calls": len(event.calls)})
+            case facts.ToolCallStarted():
+                self._tool_started(event, at)
+            case facts.ToolCallFinished():
+                if call := self.tools.get((event.agent, event.number)):
+                    self._close(call, at)
+                    call.attributes["gantry.passages"] = event.passages
+                    call.error = "tool" if event.error else ""
             case facts.RemarksMade():
                 self._moment(event.agent, "gantry.remarks", at, {"turn": event.turn})
             case facts.RepairRequested():
@@ -235,6 +244,16 @@ class _Epoch:
                 self._agent_finished(event, at)
             case _:
                 pass  # the rest says nothing about time spent
+
+    def _tool_started(self, event: facts.ToolCallStarted, at: float) -> None:
+        """Its name and nothing of what it looks for: traces hold no words of a run."""
+        tool = event.tool if event.tool.isidentifier() else "unknown"
+        attributes = {OPERATION: "execute_tool", TOOL: tool, TOOL_TYPE: "function"}
+        span = Span(f"execute_tool {tool}", at, at, attributes)
+        self.tools[event.agent, event.number] = span
+        self.open.append(span)
+        if agent := self.agents.get(event.agent):
+            agent.children.append(span)
 
     def _fell_back(self, event: facts.ModelFellBack, at: float) -> None:
         told: Attributes = {

@@ -27,13 +27,13 @@ an agent's segments and the gaps before its end add up to `finished_s`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.events import AnyEvent
 from pipeline.models import AgentSpec, AgentState, Mode, Usage
 from pipeline.plan import Plan, bound_s
-from pipeline.spans import CallTiming, Gap, Segment, Span, SpanWalker, Track
+from pipeline.spans import CallTiming, Gap, Segment, Span, SpanWalker, ToolSpan, Track
 
 __all__ = [
     "AgentTiming",
@@ -45,6 +45,7 @@ __all__ = [
     "Segments",
     "Span",
     "Speculated",
+    "ToolSpan",
     "run_timing",
     "timing_of",
 ]
@@ -115,6 +116,7 @@ class AgentTiming:
     taken_over: bool = False  # from the run this one begins with: no calls, no service time here
     edited: bool = False  # its output is a person's
     speculation: Speculated | None = None  # of a forerunner, once judged
+    tools: tuple[ToolSpan, ...] = ()  # each call of a tool; their union is in `segments`
     model: str = ""  # asked last: a fallback's name when the first failed
 
     @property
@@ -238,8 +240,15 @@ def agent_timing(spec: AgentSpec, track: Track, horizon_s: float, *, running: bo
         taken_over=track.taken_over,
         edited=track.edited,
         speculation=_speculated(track, usage_of(calls).output_tokens),
+        tools=_tools(track, horizon_s),
         model=calls[-1].model if calls else "",
     )
+
+
+def _tools(track: Track, horizon_s: float) -> tuple[ToolSpan, ...]:
+    """What still runs ends with its agent, or now."""
+    end_s = horizon_s if track.finished_s is None else track.finished_s
+    return tuple(t if t.end_s is not None else replace(t, end_s=end_s) for t in track.tools)
 
 
 def _speculated(track: Track, output_tokens: int | None) -> Speculated | None:

@@ -34,6 +34,7 @@ from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage, chosen_model
 from pipeline.tools import ToolContext, available_tools
+from pipeline.voice import Voice
 
 SEARCHES = ("web_search", "kb_search")  # what code calls where an endpoint takes no tools
 _NOT_THE_AGENTS = (EngineBusy, StoreError, Superseded)  # the run itself cannot go on
@@ -70,7 +71,8 @@ class AgentManager:
     deadlines and what is known of the endpoint; without one the manager makes its own and closes
     it in `aclose`. `context` is what tools reach for; an agent none of whose tools has anything to
     reach for is not asked. Where an endpoint takes no tools, code searches for `search_topic` and reads
-    the `given` pages.
+    the `given` pages. `instructions` are what a person wrote in the place of agents' own, `voice` is
+    what answers are reviewed for.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class AgentManager:
         search_topic: str = "",
         context: ToolContext | None = None,
         given: Sequence[str] = (),
+        instructions: Mapping[str, str] | None = None,
+        voice: Voice | None = None,
     ) -> None:
         self._client = client
         self._model = model
@@ -102,6 +106,8 @@ class AgentManager:
         self._search_topic = search_topic
         self._context = context or ToolContext()
         self._given = tuple(given)
+        self._instructions = dict(instructions or {})
+        self._voice = voice
         self.budget: Budget | None = None  # of all calls; set it before the first
 
     async def __aenter__(self) -> AgentManager:
@@ -146,12 +152,14 @@ class AgentManager:
         prompt: str,
         *,
         sources: Sequence[Source] = (),
+        inputs: Mapping[str, AgentOutput] | None = None,
         ticket: Ticket | None = None,
     ) -> AgentResult:
         """Run one agent on `prompt` and return its result, failed or not.
 
         `sources` are passages that stand in the prompt and may be cited as if a tool had
-        returned them. `ticket` decides its calls' places in the queue; without one it is
+        returned them. `inputs` are the outputs the prompt was made from: its citations are checked
+        against them, and left as they are without. `ticket` decides its calls' places in the queue; without one it is
         nobody's. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
         `EngineBusy` when the journal can no longer be written.
         """
@@ -165,6 +173,9 @@ class AgentManager:
             prefetch=self._prefetch(spec, prompt),
             sources=tuple(sources),
             fallback_model=self.fallback_for(name),
+            body=self._instructions.get(name, ""),
+            voice=self._voice,
+            inputs=inputs,
         )
         try:
             reply = await agent.run_async(

@@ -17,12 +17,14 @@ from typing import Any
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from pipeline.agents.outputs import Findings
 from pipeline.agents.prompting import instructions, section
-from pipeline.agents.remark_turns import Answer, NoAnswer, best_answer
+from pipeline.agents.remark_turns import Answer, NoAnswer, beside_the_loop, best_answer
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
-from pipeline.agents.reviews import review_of
-from pipeline.content.remarks import Review
+from pipeline.agents.reviews import finish_of, review_of
+from pipeline.content.citation_review import Finish, Finished, finish_findings
+from pipeline.content.remarks import Review, Reviewed
 from pipeline.errors import BudgetExceeded, CallError, OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
@@ -39,9 +41,11 @@ from pipeline.tools import (
     run_tool,
     tool_definitions,
 )
+from pipeline.voice import Voice
 
 MAX_REPAIRS = 2
 MAX_TOOL_CALLS = 12  # per agent
+TOOL_MAX_CHARS, ABOUT_MAX_CHARS = 64, 80  # of a call, as people see it
 MAX_CALLS = 10  # requests per agent, repairs included; retries of one request count once
 
 
@@ -64,7 +68,7 @@ class ChatAgent:
     `prefetch` are the tool calls made by code when the endpoint takes no tools:
     `(tool name, arguments)`. `sources` are passages that its prompt holds already.
     `fallback_model` takes over for good when a call on `model` failed for good. `review` says what
-    an answer that fits should have done better.
+    an answer that fits should have done better; `finish` mends and flags the one that is kept.
     """
 
     name: str
@@ -78,6 +82,7 @@ class ChatAgent:
     sources: tuple[Source, ...] = ()
     fallback_model: str = ""
     review: Review | None = None
+    finish: Finish | None = None
 
     @classmethod
     def from_spec(
@@ -89,11 +94,18 @@ class ChatAgent:
         prefetch: tuple[tuple[str, Mapping[str, Any]], ...] = (),
         sources: tuple[Source, ...] = (),
         fallback_model: str = "",
+        body: str = "",
+        voice: Voice | None = None,
+        inputs: Mapping[str, AgentOutput] | None = None,
     ) -> ChatAgent:
-        """The agent of a roster entry. Raises `PlanError` when its prompt file is missing."""
+        """The agent of a roster entry. Raises `PlanError` when its prompt file is missing.
+
+        `body` is what a person wrote in the place of its instructions. `inputs` is what it was given;
+        its citations are checked against them, and not at all without.
+        """
         return cls(
             name=spec.name,
-            instructions=instructions(spec),
+            instructions=instructions(spec, body),
             model=model,
             tools=spec.tools,
             output=spec.output,
@@ -102,7 +114,8 @@ class ChatAgent:
             prefetch=prefetch,
             sources=sources,
             fallback_model=fallback_model,
-            review=review_of(spec),
+            review=review_of(spec, voice, inputs),
+            finish=finish_of(spec, voice, inputs),
         )
 
     async def run_async(
@@ -168,7 +181,8 @@ class _Work:
     sources: dict[str, Source] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     calls: int = 0
-    tool_calls: int = 0
+    tool_calls: int = 0  # asked for by the model
+    told: int = 0  # run, by whoever's wish
     answered: int = 0  # tool calls that worked
     tool_error: ToolError | None = None  # of the last one that did not
     repairs: int = 0
@@ -190,8 +204,10 @@ class _Work:
                 continue
             checked = self._check(reply)
             if not checked.problem:
-                self._refuse_blind(checked.data)
-                return self._reply(await self._reviewed(Answer(reply, checked)))
+                answer = await self._reviewed(Answer(reply, checked))
+                finished = await self._finished(answer.checked)
+                self._refuse_blind(finished.data)
+                return self._reply(answer.reply, finished)
             self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
             f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
@@ -258,27 +274,13 @@ class _Work:
                 + (f": {reply.refusal[:300]}" if reply.refusal else " (content filter)."),
                 "Change the topic or its wording, or use another model.",
             )
-        checked = check_reply(reply.text, reply.finish_reason, self.agent.output)
-        if checked.data is not None and "findings" in checked.data:
-            return Checked(checked.text, self._only_retrieved(checked.data))
-        return checked
+        return check_reply(reply.text, reply.finish_reason, self.agent.output)
 
     def _refuse_blind(self, data: Mapping[str, Any] | None) -> None:
         """“Nothing found” is an answer of somebody who could look. Raises what kept them from it."""
         found_nothing = data is not None and data.get("findings") == [] and not self.answered
         if found_nothing and self.tool_error is not None:
             raise self.tool_error
-
-    def _only_retrieved(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Drop findings whose source no tool returned here: they cannot be checked by anyone."""
-        kept = [f for f in data["findings"] if f["source_id"] in self.sources]
-        dropped = len(data["findings"]) - len(kept)
-        gaps = list(data["gaps"])
-        if dropped:
-            gaps.append(
-                f"{dropped} findings were dropped: they cite no passage that was retrieved."
-            )
-        return {**data, "findings": kept, "gaps": gaps}
 
     def _ask_for_repair(self, text: str, problem: str) -> None:
         if self.repairs >= MAX_REPAIRS:
@@ -320,6 +322,18 @@ class _Work:
             self.reporter.kept(best.checked.text)
         return best
 
+    async def _finished(self, checked: Checked) -> Finished:
+        """The answer as it is handed on. A library user's agent with findings has them checked too."""
+        default = finish_findings if self.agent.output is Findings else None
+        finish = self.agent.finish or default
+        if finish is None:
+            return Finished(checked.text, checked.data)
+        answer = Reviewed(checked.text, checked.data, self.sources)
+        finished = await beside_the_loop(finish, answer)
+        if finished.text != checked.text:
+            self.reporter.kept(finished.text)
+        return finished
+
     async def _answer_once(self) -> Answer:
         """One more call; what goes wrong in it leaves the answer there is. No other model is asked."""
         if self.calls >= MAX_CALLS:
@@ -343,32 +357,43 @@ class _Work:
         allowed = calls[: max(0, MAX_TOOL_CALLS - self.tool_calls)]
         self.tool_calls += len(calls)
         self.messages.append(_assistant_turn(reply.text, calls))
-        self.reporter.tools_started([_describe(call) for call in allowed])
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._run_tool(call.name, call.arguments)) for call in allowed
-            ]
-        results = [task.result() for task in tasks]
-        self.reporter.tools_finished(
-            [
-                f"{call.name}: {result.problem}"
-                for call, result in zip(allowed, results, strict=True)
-                if result.problem
-            ]
-        )
-        self._take(results)
-        contents = [result.content for result in results]
+        contents = [result.content for result in await self._results(allowed)]
         contents += [_LIMIT_REACHED] * (len(calls) - len(allowed))
         self.messages += [
             {"role": "tool", "tool_call_id": call.id, "content": content}
             for call, content in zip(calls, contents, strict=True)
         ]
 
-    def _take(self, results: Sequence[_ToolTurn]) -> None:
+    async def _results(self, calls: Sequence[ToolCall]) -> list[_ToolTurn]:
+        """Run the calls side by side; what they return, in the order asked."""
+        self.reporter.tools_started([_describe(call) for call in calls])
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._told(number, call))
+                for number, call in enumerate(calls, self.told + 1)
+            ]
+        self.told += len(calls)
+        results = [task.result() for task in tasks]
+        self.reporter.tools_finished(
+            [
+                f"{call.name}: {result.problem}"
+                for call, result in zip(calls, results, strict=True)
+                if result.problem
+            ]
+        )
         for result in results:  # in the order asked, so that equal runs have equal inputs
             self.sources.update({source.id: source for source in result.sources})
             self.answered += result.problem is None
             self.tool_error = result.problem or self.tool_error
+        return results
+
+    async def _told(self, number: int, call: ToolCall) -> _ToolTurn:
+        """Run one call and say when it began and ended."""
+        self.reporter.tool_call_started(number, call.name[:TOOL_MAX_CHARS], _about(call))
+        result = await self._run_tool(call.name, call.arguments)
+        problem = str(result.problem) if result.problem else ""
+        self.reporter.tool_call_finished(number, len(result.sources), problem)
+        return result
 
     async def _run_tool(self, name: str, arguments: str) -> _ToolTurn:
         try:
@@ -382,17 +407,12 @@ class _Work:
     async def _prefetch(self) -> None:
         """The endpoint takes no tools: code searches, and the results join the prompt."""
         self.with_tools = False
-        prefetch = [
-            (name, arguments) for name, arguments in self.agent.prefetch if name in self.tools
+        calls = [
+            ToolCall("", name, json.dumps(arguments))
+            for name, arguments in self.agent.prefetch
+            if name in self.tools
         ]
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._run_tool(name, json.dumps(arguments)))
-                for name, arguments in prefetch
-            ]
-        results = [task.result() for task in tasks]
-        self._take(results)
-        found = [result.content for result in results]
+        found = [result.content for result in await self._results(calls)] if calls else []
         evidence = section("evidence", "\n".join(found))
         note = "This endpoint has no tools; what a search for the topic returned is in `evidence`."
         self.messages[1] = {
@@ -400,16 +420,16 @@ class _Work:
             "content": f"{self.user_prompt}\n\n{evidence}\n\n{note}",
         }
 
-    def _reply(self, answer: Answer) -> AgentReply:
-        reply, checked = answer.reply, answer.checked
+    def _reply(self, reply: ModelReply, finished: Finished) -> AgentReply:
         prompt = f"{self.agent.instructions}\n\n{self.messages[1]['content']}"
         output = AgentOutput(
-            text=checked.text,
-            data=checked.data,
+            text=finished.text,
+            data=finished.data,
             sources=tuple(self.sources.values()),
             prompt=prompt,
             response_model=reply.response_model,
             request_model=self.model,
+            flags=finished.flags,
         )
         return AgentReply(output, self.usage)
 
@@ -459,9 +479,15 @@ def _assistant_turn(text: str, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
 
 def _describe(call: ToolCall) -> str:
     """One short line for people, e.g. `web_search: heat pumps`."""
+    about = _about(call)
+    return f"{call.name}: {about}" if about else call.name
+
+
+def _about(call: ToolCall) -> str:
+    """What the call is about, as far as it says: its first argument."""
     try:
         arguments = read_json(call.arguments)
     except ValueError:
-        return call.name
+        return ""
     values: Sequence[Any] = list(arguments.values()) if isinstance(arguments, dict) else []
-    return f"{call.name}: {str(values[0])[:80]}" if values else call.name
+    return str(values[0])[:ABOUT_MAX_CHARS] if values else ""

@@ -1,6 +1,6 @@
 """Render what an agent is told, from its data needs only, so that every mode asks the same.
 
-The system message is the agent's prompt file. The user message holds one `<section>` per input;
+The system message is the agent's prompt file, or what a person wrote in place of its middle part. The user message holds one `<section>` per input;
 inside, closing tags are defused, because everything in a section is hostile material.
 """
 
@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,51 @@ import msgspec
 from pipeline.content.readability import computed_metrics
 from pipeline.content.sections import own_evidence, seam_after, seam_before, section_fact
 from pipeline.content.social import limits
+from pipeline.content.voice_review import VOICED, voice_remarks, voice_section
 from pipeline.errors import PlanError
 from pipeline.models import WORDS, AgentOutput, AgentSpec, Need, Part, RunSpec, family
 
 _CLOSING = re.compile(r"(<\s*)/(?=\s*section)", re.I)  # any spelling a model may take for one
+RULES_BEGIN = "Text inside `<section>` tags"  # of a prompt file's last part
+VOICE_HEAD = (
+    "Write in the brand voice of the section `voice`: follow how it sounds, never use the words in "
+    "`never_use`, spell as `spelling` says. You may link to `own_pages`, with exactly these addresses and "
+    "no id. End with `call_to_action` word for word where there is one and room for it."
+)
+VOICE_REMARKS_HEAD = "Against the voice, in the draft (mend it):"
 ADDITION_HEAD = "The person who asked for this article adds, for you:"
 PROMPTS = Path(__file__).parent / "prompts"
 
 
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """An agent's prompt file, whole and in its three parts.
+
+    `name` is the first line, `body` what the agent is to do, which a person may replace; `rules` say
+    what material is and in what form to answer, and always stand at the end. A file of somebody's
+    own may have no rules.
+    """
+
+    text: str
+    name: str
+    body: str
+    rules: str
+
+
+def instructions(agent: AgentSpec, body: str = "") -> str:
+    """The system message, with `body` in the place of what the prompt file says to do.
+
+    Raises `PlanError` when the file is missing or misnamed.
+    """
+    file = prompt_file(agent)
+    if not body:
+        return file.text
+    return "\n\n".join(part for part in (file.name, body, file.rules) if part) + "\n"
+
+
 @cache
-def instructions(agent: AgentSpec) -> str:
-    """The system message. Raises `PlanError` when the prompt file is missing or misnamed.
+def prompt_file(agent: AgentSpec) -> PromptFile:
+    """The parts of an agent's prompt file. Raises `PlanError` when it is missing or misnamed.
 
     The parts of an expanded agent share a file, which names them `…/{number}`; what is sent has the
     part's own number in it, so that whoever answers can tell them apart by the first line.
@@ -48,7 +83,11 @@ def instructions(agent: AgentSpec) -> str:
             f"The prompt file `{agent.prompt_file}` does not begin with `{first_line}`.",
             "Make that its first line.",
         )
-    return text.replace("{number}", str(agent.part.number)) if agent.part else text
+    if agent.part:
+        text = text.replace("{number}", str(agent.part.number))
+    name, _, rest = text.partition("\n")
+    body, begins, rules = rest.partition(f"\n{RULES_BEGIN}")
+    return PromptFile(text, name, body.strip(), f"{begins}{rules}".strip())
 
 
 def user_prompt(
@@ -78,15 +117,40 @@ def user_prompt(
         sections.append(section("pages", _json(list(spec.urls))))
     for fact in agent.facts:
         sections.append(section(fact, _json(_FACTS[fact](agent, spec, inputs))))
+    sections += _voice(agent, spec, inputs)
     if addition := spec.prompt_additions.get(agent.name):
         # outside the sections: what stands in one is material, this is the person's own word
         sections.append(f"{ADDITION_HEAD}\n{addition}")
     return "\n\n".join(sections)
 
 
-def checkpoint_key(agent: AgentSpec, model: str, prompt: str) -> str:
-    """What makes a finished agent reusable: same agent, prompt version, model and inputs."""
-    parts = (agent.name, instructions(agent), model, prompt)
+def _voice(agent: AgentSpec, spec: RunSpec, inputs: Mapping[str, AgentOutput]) -> list[str]:
+    """What the agent is told of the brand voice; for the editor also what the draft has against it."""
+    if spec.voice is None or family(agent.name) not in VOICED:
+        return []
+    told = [section("voice", _json(voice_section(spec.voice, agent))), VOICE_HEAD]
+    draft = _draft_of(agent, inputs)
+    if draft is not None and (
+        remarks := voice_remarks(spec.voice, draft.text, whole=agent.part is None)
+    ):
+        told += [VOICE_REMARKS_HEAD, section("voice_remarks", "\n".join(remarks))]
+    return told
+
+
+def _draft_of(agent: AgentSpec, inputs: Mapping[str, AgentOutput]) -> AgentOutput | None:
+    """What an editor edits, or the part of it that is its own."""
+    if family(agent.name) != "editor":
+        return None
+    part = "" if agent.part is None else f"/{agent.part.number}"
+    return inputs.get(f"content_writer{part}")
+
+
+def checkpoint_key(agent: AgentSpec, model: str, prompt: str, body: str = "") -> str:
+    """What makes a finished agent reusable: same agent, prompt version, model and inputs.
+
+    `body` is what a person wrote in the place of its instructions.
+    """
+    parts = (agent.name, instructions(agent, body), model, prompt)
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -15,6 +15,8 @@ from pipeline.events import (
     ParameterDropped,
     RemarksMade,
     RepairRequested,
+    ToolCallFinished,
+    ToolCallStarted,
     ToolsFinished,
     ToolsStarted,
     UsageUpdated,
@@ -146,6 +148,16 @@ class AgentReporter:
 
     def tools_started(self, calls: list[str]) -> None:
         self._journal.record(ToolsStarted, agent=self._agent, calls=calls)
+
+    def tool_call_started(self, number: int, tool: str, about: str) -> None:
+        self._journal.record(
+            ToolCallStarted, agent=self._agent, number=number, tool=tool, about=about
+        )
+
+    def tool_call_finished(self, number: int, passages: int, error: str) -> None:
+        self._journal.record(
+            ToolCallFinished, agent=self._agent, number=number, passages=passages, error=error
+        )
 
     def tools_finished(self, failed: list[str]) -> None:
         self._journal.record(ToolsFinished, agent=self._agent, failed=failed)

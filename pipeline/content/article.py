@@ -15,11 +15,10 @@ from textwrap import shorten
 from pydantic import ValidationError
 
 from pipeline.agents.outputs import Edit, PublisherNotes
-from pipeline.content.addresses import addresses, canonical, unlink
+from pipeline.content.addresses import addresses
+from pipeline.content.citation_check import mended
 from pipeline.content.citations import (
-    CitationCheck,
     NumberedSource,
-    check_citations,
     citation_counts,
     drop_markers,
     invented_ids,
@@ -27,11 +26,15 @@ from pipeline.content.citations import (
     render_numbers,
     strip_references,
 )
+from pipeline.content.flags import flag_labels, standing_flags
 from pipeline.content.inert import clean_text, escape_markdown, inert_markdown, is_safe_target
 from pipeline.content.prose import map_prose
-from pipeline.models import DEMO_LABEL, UNSOURCED_LABEL, AgentOutput, RunSpec, Source
+from pipeline.content.statements import statements
+from pipeline.models import DEMO_LABEL, UNSOURCED_LABEL, AgentOutput, Flag, RunSpec, Source
 
 PASSAGE_MAX_CHARS = 100  # of a cited passage, in the list of sources
+
+TEXT_AGENTS = ("editor", "content_writer")  # whose text is the article: the first there is
 
 UNCITED_LABEL = "No statement in this text names a source"
 _FENCED = re.compile(r"\s*(`{3,}|~{3,})(?:markdown|md)?[ \t]*\n(.*)\n\1\s*", re.DOTALL)
@@ -47,6 +50,7 @@ class Article:
 
     `markdown` is whole: title, labels, standfirst, text, numbered sources. `body_markdown` is the
     text alone with numbers, `cited_markdown` the same with source ids instead. All of it is inert.
+    `flags` are what the checks of citations found and readers must know.
     """
 
     title: str
@@ -56,6 +60,7 @@ class Article:
     labels: tuple[str, ...]
     standfirst: str = ""
     cited_markdown: str = ""
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,22 @@ def article_of(
         labels.append(UNSOURCED_LABEL)
     notes = publisher_notes(outputs.get("publisher"))
     title = _planned_title(outputs) or spec.topic
-    return assemble(text, notes, _all_sources(outputs), [*labels, *marks], fallback_title=title)
+    flags = [f for name in TEXT_AGENTS if name in outputs for f in outputs[name].flags]
+    own = [link.url for link in spec.voice.links] if spec.voice else []
+    return assemble(
+        text,
+        notes,
+        _all_sources(outputs),
+        [*labels, *marks],
+        fallback_title=title,
+        own_pages=own,
+        flags=flags,
+    )
 
 
 def text_to_publish(outputs: Mapping[str, AgentOutput]) -> str | None:
     """The edited text, else the draft, as it was written; None before a draft."""
-    return next(
-        (outputs[name].text for name in ("editor", "content_writer") if name in outputs), None
-    )
+    return next((outputs[name].text for name in TEXT_AGENTS if name in outputs), None)
 
 
 def assemble(
@@ -100,10 +113,13 @@ def assemble(
     labels: Iterable[str],
     *,
     fallback_title: str = "Untitled",
+    own_pages: Iterable[str] = (),
+    flags: Iterable[Flag] = (),
 ) -> Article:
     """Apply the publisher's notes, number the sources, and put labels where readers see them.
 
-    Citations and addresses that are no source's are taken out and counted in a label.
+    Citations and addresses that are no source's are taken out; `own_pages` are addresses that stay. A
+    label counts them, and what is left of `flags`, which the checks after each agent found.
     """
     known = tuple(sources)
     text = without_wrapping(text)
@@ -111,19 +127,18 @@ def assemble(
         text = apply_edits(text, notes.edits).text
     own_title, body = split_title(text)
     title = (
-        plain_line(unlink(notes.title, _none) if notes else "")
-        or own_title
+        uncited_line(notes.title if notes else "")
+        or uncited_line(own_title)
         or plain_line(fallback_title)
     )
-    check = check_citations(body, known)
-    urls = {canonical(source.url) for source in known if source.url}
-    body = inert_markdown(_one_title(unlink(body, lambda url: canonical(url) in urls))).strip()
+    check = mended(body, known, own_pages)
+    body = inert_markdown(_one_title(check.text)).strip()
+    standing = tuple(f for _, f in standing_flags(statements(body), [*flags, *check.flags]))
     numbered = number_sources(body, known)
     uncited = [UNCITED_LABEL] if known and not numbered else []
-    shown = tuple(
-        dict.fromkeys(plain_line(x) for x in [*labels, *uncited, *_problems(check)] if x.strip())
-    )
-    standfirst = plain_line(unlink(notes.standfirst, _none)) if notes else ""
+    told = [*labels, *uncited, *flag_labels(standing)]
+    shown = tuple(dict.fromkeys(plain_line(label) for label in told if label.strip()))
+    standfirst = uncited_line(notes.standfirst) if notes else ""
     rendered = render_numbers(body, numbered)
     return Article(
         title=title,
@@ -133,6 +148,7 @@ def assemble(
         labels=shown,
         standfirst=standfirst,
         cited_markdown=body,
+        flags=standing,
     )
 
 
@@ -183,6 +199,11 @@ def plain_line(text: str) -> str:
     return _EMPHASIS.sub(r"\2", line)
 
 
+def uncited_line(text: str) -> str:
+    """One plain line that cites nothing and names no address: a title, a standfirst."""
+    return plain_line(mended(text, (), may_cite=False).text)
+
+
 def source_line(source: Source) -> str:
     """Title, publisher, page, address and the first words of the passage, as Markdown.
 
@@ -210,10 +231,6 @@ def first_words(source: Source) -> str:
     return shorten(plain_line(words), PASSAGE_MAX_CHARS, placeholder="…")
 
 
-def _none(_url: str) -> bool:
-    return False
-
-
 def _objection(text: str, edit: Edit) -> str:
     """Why `edit` must not be applied; empty when it may."""
     first = text.find(edit.find)
@@ -238,19 +255,6 @@ def _objection(text: str, edit: Edit) -> str:
 def _one_title(body: str) -> str:
     """Further first-level headings become second-level: a page has one title."""
     return map_prose(body, lambda prose: _SECOND_TITLE.sub("##", prose))
-
-
-def _problems(check: CitationCheck) -> list[str]:
-    said = []
-    if count := len(check.unknown) + len(check.raw_numbers):
-        said.append(f"Left out: {_many(count, 'citation')} of no known source")
-    if count := len(check.foreign_urls):
-        said.append(f"Left out: {_many(count, 'address', 'es')} not among the sources")
-    return said
-
-
-def _many(count: int, word: str, ending: str = "s") -> str:
-    return f"{count} {word}{'' if count == 1 else ending}"
 
 
 def _whole(

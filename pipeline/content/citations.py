@@ -1,8 +1,8 @@
-"""Decide what a text cites: `[S3f9a1]` markers, their numbers, and what is wrong with them.
+"""Decide what a text cites: `[S3f9a1]` markers, and the numbers readers see instead.
 
 Agents see and write source ids only. Numbers exist only where an article is rendered, in order
-of first use, so that agents may reorder freely. Code in the text is left alone. Addresses are
-`addresses.py`'s matter; what a reader is told about a problem is `article.py`'s.
+of first use, so that agents may reorder freely. Code in the text is left alone. What is wrong with
+citations, and other forms of them, is `citation_check.py`'s matter.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.content.addresses import addresses, canonical
 from pipeline.content.prose import map_prose, prose_of
+from pipeline.content.source_lists import cut_source_lists
 from pipeline.models import Source
 
 # An id has a digit or at least five hex digits, so that "[See]" and "[Sad]" stay words.
 _ID = r"S(?=[0-9a-fA-F]*[0-9]|[0-9a-fA-F]{5})[0-9a-fA-F]{1,12}"
 _ID_RE = re.compile(_ID)
-_GROUP = rf"\[\s*{_ID}(?:\s*[,;]\s*{_ID})*\s*\]"
+MARKER_GROUP = rf"\[\s*{_ID}(?:\s*[,;]\s*{_ID})*\s*\]"
 # A link target a model hung on a marker goes with the marker.
-_MARKER = re.compile(rf"(?P<space>[ \t]{{0,4}})(?P<group>{_GROUP})(?:\([^()\s]*\))?")
+_MARKER = re.compile(rf"(?P<space>[ \t]{{0,4}})(?P<group>{MARKER_GROUP})(?:\([^()\s]*\))?")
 _RAW = re.compile(
-    r"(?P<space>[ \t]{0,4})(?<![\w\]\\!])\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![\[(:])"
+    # with nought in it it is an interval: no list of sources begins there
+    r"(?P<space>[ \t]{0,4})(?<![\w\]\\!])\[(?!(?:[^\]\n]{0,40}[ ,;–-])?0+[ ,;\]])\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?![\[(:])"
 )
-_HEADING = re.compile(r"[ ]{0,3}#{1,6}[ \t]+(.*)")
-_REFERENCES = re.compile(
-    r"(?:sources?|references?|bibliography|works cited|citations?|endnotes?|"
-    r"quellen|literatur(?:verzeichnis)?|fuentes|referencias|références|bibliographie)",
-    re.IGNORECASE,
-)
-_DEFINITION = re.compile(rf"^[ ]{{0,3}}\[(?:{_ID}|\d{{1,3}})\]:.*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +34,6 @@ class NumberedSource:
 
     number: int
     source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class CitationCheck:
-    """What one text cites, set against the sources there are. Ids are in order of first use."""
-
-    cited: tuple[str, ...]
-    unknown: tuple[str, ...]  # cited, but no such source
-    unused: tuple[str, ...]  # a source nobody cites
-    raw_numbers: tuple[str, ...]  # "[7]" as a model wrote it: no number exists before rendering
-    foreign_urls: tuple[str, ...]  # addresses that are no source's
-
-    @property
-    def ok(self) -> bool:
-        return not (self.unknown or self.raw_numbers or self.foreign_urls)
 
 
 def cited_ids(text: str) -> tuple[str, ...]:
@@ -67,19 +46,6 @@ def citation_counts(text: str) -> Counter[str]:
     return Counter(_all_ids(text))
 
 
-def check_citations(text: str, sources: Iterable[Source]) -> CitationCheck:
-    known = {source.id: source for source in sources}
-    cited = cited_ids(text)
-    allowed = {canonical(source.url) for source in known.values() if source.url}
-    return CitationCheck(
-        cited=cited,
-        unknown=tuple(i for i in cited if i not in known),
-        unused=tuple(i for i in known if i not in cited),
-        raw_numbers=raw_numbers(text),
-        foreign_urls=tuple(url for url in addresses(text) if canonical(url) not in allowed),
-    )
-
-
 def lost_ids(before: str, after: str) -> tuple[str, ...]:
     """Ids that `before` cites and `after` does not."""
     kept = set(cited_ids(after))
@@ -89,12 +55,6 @@ def lost_ids(before: str, after: str) -> tuple[str, ...]:
 def invented_ids(before: str, after: str) -> tuple[str, ...]:
     """Ids that `after` cites and `before` does not."""
     return lost_ids(after, before)
-
-
-def raw_numbers(text: str) -> tuple[str, ...]:
-    """Citation-like numbers such as `[7]`, in order, each once."""
-    found = (match[0].strip() for match in _RAW.finditer(prose_of(text)))
-    return tuple(dict.fromkeys(found))
 
 
 def number_sources(text: str, sources: Iterable[Source]) -> tuple[NumberedSource, ...]:
@@ -122,26 +82,8 @@ def drop_markers(text: str) -> str:
 
 
 def strip_references(text: str) -> str:
-    """Cut a list of sources the model wrote at the end: the list is made by code, never taken.
-
-    Cut is the last section when its heading says so, and reference definitions for markers.
-    """
-    text = map_prose(text, lambda prose: _DEFINITION.sub("", prose))
-    lines = text.split("\n")
-    for position in range(len(lines) - 1, -1, -1):
-        if title := _heading_or_label(lines[position]):
-            before = "\n".join(lines[:position]).rstrip()
-            return f"{before}\n" if before and _REFERENCES.fullmatch(title) else text
-    return text
-
-
-def _heading_or_label(line: str) -> str:
-    """The words of a heading, or of a line that is nothing but a bold or bare "Sources:"."""
-    if match := _HEADING.match(line):
-        return match[1].rstrip(" \t#").strip(" *_:")
-    label = line.strip()
-    bare = label.strip("*_: ")
-    return bare if bare != label and _REFERENCES.fullmatch(bare) else ""
+    """Without lists of sources a model wrote: the list is made by code, never taken."""
+    return cut_source_lists(text, lambda _block: None)[0]
 
 
 def _all_ids(text: str) -> list[str]:

@@ -35,6 +35,11 @@ def map_prose(markdown: str, change: Callable[[str], str]) -> str:
     return "".join(p.text if p.is_code else change(p.text) for p in pieces(markdown))
 
 
+def map_unfenced(markdown: str, change: Callable[[str], str]) -> str:
+    """As `map_prose`, but code inside a line counts as part of it."""
+    return "".join(p.text if p.is_code else change(p.text) for p in _blocks(markdown))
+
+
 def prose_of(markdown: str) -> str:
     """The text with every piece of code replaced by a space."""
     return "".join(" " if p.is_code else p.text for p in pieces(markdown))

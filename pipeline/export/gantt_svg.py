@@ -18,6 +18,8 @@ from pipeline.views.bars import (
     ChartClock,
     origin_words,
     said_s,
+    tool_bars_of,
+    tool_result_words,
 )
 
 WIDTH = 960
@@ -87,8 +89,26 @@ def _lane(agent: AgentTiming, row: int, timing: RunTiming, clock: ChartClock, sc
         _bar(span, y, clock, scale, phase_class(timing, agent), critical=on_path)
         for span in agent.spans
     )
+    tools = _tools(agent, y, clock, scale, phase_class(timing, agent))
     origin = _origin(agent, y, clock, scale)
-    return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}{origin}</g>'
+    return f'<g data-agent="{text(agent.agent)}">{_label(label, y)}{bars}{tools}{origin}</g>'
+
+
+def _tools(agent: AgentTiming, y: int, clock: ChartClock, scale: float, phase: str) -> str:
+    """Each call of a tool over the tools piece, side by side where they ran so."""
+    parts = []
+    for bar in tool_bars_of(agent.phase, agent.tools, clock, agent.finished_s or 0.0):
+        height = BAR * 0.9 / bar.lanes
+        top = y + BAR * 0.05 + height * bar.lane
+        classes = " ".join(["tool", phase, *(["failed"] if bar.failed else [])])
+        result = tool_result_words(bar.passages, "failed" if bar.failed else "")
+        said = f"{bar.tool}: {bar.start_s:.2f} to {bar.end_s:.2f} s, {result}"
+        parts.append(
+            f'<rect class="{classes}" x="{LABEL_WIDTH + bar.start_s * scale:.2f}" y="{top:.2f}" '
+            f'width="{max(bar.duration_s * scale, 0.5):.2f}" height="{height * 0.72:.2f}">'
+            f"<title>{text(said)}</title></rect>"
+        )
+    return "".join(parts)
 
 
 def _origin(agent: AgentTiming, y: int, clock: ChartClock, scale: float) -> str:

@@ -18,6 +18,7 @@ from pipeline.content.readability import figure_words
 from pipeline.content.seo import make_slug
 from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
+from pipeline.content.voice_review import voice_headline, voice_lines
 from pipeline.export.changes_html import changes_html
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
@@ -43,6 +44,7 @@ def to_html(bundle: Bundle) -> str:
         _posts(report["posts"], report["series"]),
         _seo(report["seo"]),
         _metrics(report["metrics"]),
+        _voice(report["voice"]),
         _section("Changes", changes_html(bundle.changes)) if bundle.changes else "",
         _timing(bundle.timing),
         _facts(report),
@@ -129,6 +131,13 @@ def _posts(posts: list[dict[str, Any]], series: list[dict[str, Any]]) -> str:
         return ""
     shown = "".join(_post(post) for post in posts)
     return _section("Posts", shown + "".join(_series(one) for one in series))
+
+
+def _voice(view: Mapping[str, Any] | None) -> str:
+    if not view:
+        return ""
+    said = element("p", text(f"{view['name']}: {voice_headline(view)}."))
+    return _section("Brand voice", said + listing(voice_lines(view)))
 
 
 def _series(series: Mapping[str, Any]) -> str:

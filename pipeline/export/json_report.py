@@ -17,6 +17,7 @@ from pipeline.content.citations import NumberedSource
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts, finished_series
+from pipeline.content.voice_review import voice_view
 from pipeline.costs import RunCost
 from pipeline.events import AgentFinished, AnyEvent, to_dict
 from pipeline.models import (
@@ -29,7 +30,7 @@ from pipeline.models import (
 )
 from pipeline.plan import Plan
 from pipeline.prices import MICRO
-from pipeline.timing import AgentTiming, CallTiming, RunTiming
+from pipeline.timing import AgentTiming, CallTiming, RunTiming, ToolSpan
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +71,7 @@ def build_report(
         "degraded": list(run.degraded),
         "edited": [agent.agent for agent in timing.agents if agent.edited],  # by a person
         "prompt_additions": dict(run.spec.prompt_additions),
+        "prompt_instructions": dict(run.spec.prompt_instructions),
         "agents": [
             _agent(plan, agent, outputs.get(agent.agent), errors, texts or {})
             for agent in timing.agents
@@ -124,6 +126,7 @@ def _agent(
         "output_tokens": timing.usage.output_tokens,
         "segments": asdict(timing.segments),
         "calls": [_call(call) for call in timing.calls],
+        "tool_calls": [_tool_call(tool) for tool in timing.tools],
         "text": output.text if output else texts.get(timing.agent, ""),
         "text_is_partial": output is None and bool(texts.get(timing.agent)),
         "output": output.data if output else None,
@@ -181,6 +184,19 @@ def _call(call: CallTiming) -> dict[str, Any]:
     }
 
 
+def _tool_call(tool: ToolSpan) -> dict[str, Any]:
+    return {
+        "number": tool.number,
+        "tool": tool.tool,
+        "about": tool.about,
+        "started_s": tool.start_s,
+        "finished_s": tool.end_s,
+        "passages": tool.passages,
+        "error": tool.error or None,
+        "used": tool.used,
+    }
+
+
 def _timing(timing: RunTiming) -> dict[str, Any]:
     return {
         "makespan_s": timing.makespan_s,
@@ -216,6 +232,7 @@ def _results(
         "changes": _changes(changes_of(run.spec, outputs)),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
+        "voice": _voice(run, outputs, article),
         "series": finished_series(_data(outputs, "social_promoter")),
     }
 
@@ -249,6 +266,18 @@ def _metrics(
         "computed": computed_metrics(edited.text, run.spec.language).to_dict(),
         "reading": _data(outputs, "metrics_analyzer") if read else None,
     }
+
+
+def _voice(
+    run: RunRecord, outputs: Mapping[str, AgentOutput], article: Article | None
+) -> dict[str, Any] | None:
+    """What code found of the brand voice; None for a run without one."""
+    if run.spec.voice is None:
+        return None
+    text = None
+    if article is not None:
+        text = "\n\n".join((article.title, article.standfirst, article.body_markdown))
+    return voice_view(run.spec.voice, text, _data(outputs, "social_promoter"))
 
 
 def _data(outputs: Mapping[str, AgentOutput], name: str) -> dict[str, Any] | None:

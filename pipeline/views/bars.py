@@ -8,10 +8,10 @@ tables agree. The live view draws the same bars from the same functions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.plan import Plan
-from pipeline.spans import Gap, Segment, Span
+from pipeline.spans import Gap, Segment, Span, ToolSpan
 from pipeline.timing import AgentTiming, RunTiming
 
 LABEL_CHARS = 17
@@ -56,6 +56,31 @@ class Bar:
     used: bool = True
     open: bool = False
     in_service: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBar:
+    """One call of a tool, over the tools piece of its agent's row.
+
+    Calls that ran side by side share the row's height: `lane` counts from 0, of `lanes`.
+    """
+
+    agent: str
+    phase: str
+    number: int
+    tool: str
+    start_s: float
+    end_s: float
+    lane: int
+    lanes: int
+    open: bool = False
+    used: bool = True
+    failed: bool = False
+    passages: int = 0
 
     @property
     def duration_s(self) -> float:
@@ -125,6 +150,60 @@ def gantt_bars(timing: RunTiming) -> list[Bar]:
     """All bars of a run, agent by agent in roster order, each agent's in order of time."""
     clock = ChartClock(timing.gaps)
     return [bar for agent in timing.agents for bar in bars_of(agent.phase, agent.spans, clock)]
+
+
+def tool_bars(timing: RunTiming) -> list[ToolBar]:
+    """All calls of tools in a run, agent by agent."""
+    clock = ChartClock(timing.gaps)
+    return [
+        bar
+        for agent in timing.agents
+        for bar in tool_bars_of(agent.phase, agent.tools, clock, timing.horizon_s)
+    ]
+
+
+def tool_bars_of(
+    phase: str, tools: Iterable[ToolSpan], clock: ChartClock, now_s: float
+) -> list[ToolBar]:
+    """One agent's calls of tools as bars; what still runs reaches `now_s`.
+
+    Each goes into the first lane that is free when it begins (interval partitioning); calls that
+    touch one another, directly or through others, share one number of lanes.
+    """
+    bars: list[ToolBar] = []
+    together: list[ToolBar] = []
+    free_s: list[float] = []  # when each lane is free again
+    for tool in sorted(tools, key=lambda one: (one.start_s, one.number)):
+        if together and tool.start_s >= max(free_s):
+            bars += [replace(bar, lanes=len(free_s)) for bar in together]
+            together, free_s = [], []
+        end_s = max(tool.start_s, now_s if tool.end_s is None else tool.end_s)
+        lane = next((n for n, at in enumerate(free_s) if at <= tool.start_s), len(free_s))
+        free_s[lane : lane + 1] = [end_s]
+        together.append(
+            ToolBar(
+                agent=tool.agent,
+                phase=phase,
+                number=tool.number,
+                tool=tool.tool,
+                start_s=clock.at(tool.start_s),
+                end_s=clock.at(end_s),
+                lane=lane,
+                lanes=1,
+                open=tool.end_s is None,
+                used=tool.used,
+                failed=bool(tool.error),
+                passages=tool.passages,
+            )
+        )
+    return bars + [replace(bar, lanes=len(free_s)) for bar in together]
+
+
+def tool_result_words(passages: int, error: str) -> str:
+    """What a call of a tool brought, e.g. `5 passages`."""
+    if error:
+        return "failed"
+    return f"{passages} {'passage' if passages == 1 else 'passages'}"
 
 
 def strip_bars(timing: RunTiming) -> list[StripBar]:

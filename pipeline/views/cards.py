@@ -2,7 +2,7 @@
 
 Pure. `CardNotes` keeps what the cards say beyond times (`pipeline.spans` keeps those); both take
 facts one at a time, so that the live view pays for new facts only. Text that comes from models
-or providers (errors, tool lines) is passed on as plain text: draw it as text, never as markup.
+or providers (errors, calls of tools) is passed on as plain text: draw it as text, never as markup.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.events import (
     AgentFinished,
@@ -21,14 +21,13 @@ from pipeline.events import (
     RemarksMade,
     RepairRequested,
     SpeculationJudged,
-    ToolsStarted,
 )
 from pipeline.llm.retry import MAX_ATTEMPTS
 from pipeline.models import AgentSpec, AgentState, RunStatus
 from pipeline.plan import Plan, waiting_for
-from pipeline.spans import Segment, SpanWalker, Track
+from pipeline.spans import Segment, SpanWalker, ToolSpan, Track
 from pipeline.timing import calls_that_count, usage_of
-from pipeline.views.bars import ChartClock
+from pipeline.views.bars import ChartClock, said_s, tool_result_words
 
 CIRCUIT = "circuit"  # the reason of a call that waits for an endpoint that is down
 ADMISSION_REASONS = {  # why a call waits, as a person would say it
@@ -41,7 +40,18 @@ ADMISSION_REASONS = {  # why a call waits, as a person would say it
     "budget": "other calls of this run may still take what is left of its budget",
     CIRCUIT: "the endpoint is down, one call at a time tries whether it is back",
 }
+ToolState = Literal["running", "done", "failed"]
 NAMED_AT_MOST = 3  # agents a waiting card names before it says "and n more"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLine:
+    """One call of a tool on its agent's card. A model wrote `tool` and `about`."""
+
+    tool: str
+    about: str
+    state: ToolState
+    detail: str = ""  # what came of it and how long it took, e.g. "5 passages, 1.2 s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Card:
     backoff_until_s: float | None = None
     reused: bool = False
     edited: bool = False
-    tools_line: str = ""
+    tools: tuple[ToolLine, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,7 +93,6 @@ class _Note:
     mark: str = ""
     error: str = ""
     hint: str = ""
-    tools_line: str = ""
     reason: str = ""
     expected_s: float | None = None
     repair: int = 0
@@ -111,7 +120,7 @@ class CardNotes:
 
 
 def _started(note: _Note, event: AgentStarted) -> None:
-    note.mark = note.error = note.hint = note.tools_line = note.reason = note.speculation = ""
+    note.mark = note.error = note.hint = note.reason = note.speculation = ""
     note.fallback = ""
     note.repair, note.remarks, note.backoff_until_s = 0, 0, None
 
@@ -127,10 +136,6 @@ def _sent(note: _Note, event: Any) -> None:
 def _backed_off(note: _Note, event: BackoffStarted) -> None:
     note.error, note.failed_attempt = event.error, event.attempt
     note.backoff_until_s = event.at_s + event.delay_s
-
-
-def _tools(note: _Note, event: ToolsStarted) -> None:
-    note.tools_line = "; ".join(event.calls)
 
 
 def _repair(note: _Note, event: RepairRequested) -> None:
@@ -161,7 +166,6 @@ _STEPS: dict[str, Any] = {
     "admission_queued": _queued,
     "call_sent": _sent,
     "backoff_started": _backed_off,
-    "tools_started": _tools,
     "repair_requested": _repair,
     "remarks_made": _remarks,
     "model_fell_back": _fell_back,
@@ -224,7 +228,23 @@ def card_of(
         else None,
         reused=track.reused,
         edited=track.edited,
-        tools_line=note.tools_line,
+        tools=tool_lines(track.tools),
+    )
+
+
+def tool_lines(tools: Iterable[ToolSpan]) -> tuple[ToolLine, ...]:
+    """The calls of tools that count, in the order in which they were made."""
+    return tuple(_tool_line(tool) for tool in tools if tool.used)
+
+
+def _tool_line(tool: ToolSpan) -> ToolLine:
+    if tool.end_s is None:
+        return ToolLine(tool.tool, tool.about, "running")
+    took = said_s(tool.end_s - tool.start_s)
+    if tool.error:
+        return ToolLine(tool.tool, tool.about, "failed", f"{tool.error} ({took})")
+    return ToolLine(
+        tool.tool, tool.about, "done", f"{tool_result_words(tool.passages, '')}, {took}"
     )
 
 
@@ -256,7 +276,7 @@ def _detail(
         case AgentState.STREAMING:
             return _streaming(track, note)
         case AgentState.TOOLS:
-            return f"looks things up: {note.tools_line}" if note.tools_line else "looks things up"
+            return "looks things up"
         case AgentState.BACKOFF:
             return _backoff(note, now_s)
         case AgentState.DONE:

@@ -24,6 +24,7 @@ from pipeline.views.bars import (
     SEGMENT_WORDS,
     Bar,
     ChartClock,
+    ToolBar,
     axis_end_s,
     gantt_bars,
     gap_lanes,
@@ -33,6 +34,8 @@ from pipeline.views.bars import (
     row_labels,
     said_s,
     strip_bars,
+    tool_bars,
+    tool_result_words,
 )
 
 __all__ = ["PHASE_PALETTE", "Bar", "gantt_bars", "gantt_figure"]
@@ -43,6 +46,7 @@ ROW_PX = 27
 STRIP_PX = 34
 FRAME_PX = 190  # axis, legend, margins
 GAP_LABEL_PX = 9  # right of the line, clear of the diamond that may stand on it
+TOOLS_HEIGHT, TOOL_FILL = 0.56, 0.72  # of a row; of a call's share of it
 STRIP_GAP_PX = 30  # holds the label of the bound
 
 
@@ -87,6 +91,8 @@ def gantt_figure(
     bars = gantt_bars(timing)
     figure = go.Figure()
     figure.add_traces(_row_traces(plan, timing, bars))
+    if calls := tool_bars(timing):
+        figure.add_trace(_tools_trace(plan, calls))
     if strip_bars(timing):  # without a call that was of use there is nothing to lay end to end
         figure.add_trace(_strip_trace(plan, timing))
     if chain is None:
@@ -122,6 +128,42 @@ def _row_trace(plan: Plan, look: _Look, bars: Sequence[Bar]) -> go.Bar:
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=False,
         marker=_marker(look, [look.colour or colours[bar.phase] for bar in bars]),
+    )
+
+
+def _tools_trace(plan: Plan, bars: Sequence[ToolBar]) -> go.Bar:
+    """Each call of a tool as a bar of its own; side by side where they ran so."""
+    colours, labels = phase_colours(plan), row_labels(plan)
+    heights = [TOOLS_HEIGHT / bar.lanes for bar in bars]
+    return go.Bar(
+        name="tool calls",
+        orientation="h",
+        y=[labels[bar.agent] for bar in bars],
+        base=[bar.start_s for bar in bars],
+        x=[bar.duration_s for bar in bars],
+        offset=[
+            height * bar.lane - TOOLS_HEIGHT / 2 for height, bar in zip(heights, bars, strict=True)
+        ],
+        width=[height * TOOL_FILL for height in heights],
+        customdata=[_tool_hover(plan, bar) for bar in bars],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+        marker={
+            "color": [ALERT if bar.failed else colours[bar.phase] for bar in bars],
+            "opacity": [1.0 if bar.used else 0.4 for bar in bars],
+            "line": {"width": 0},
+            "cornerradius": 1,
+        },
+    )
+
+
+def _tool_hover(plan: Plan, bar: ToolBar) -> str:
+    tool = bar.tool if bar.tool.isidentifier() else "another tool"  # a model wrote it
+    result = tool_result_words(bar.passages, "failed" if bar.failed else "")
+    return (
+        f"<b>{plan.agent(bar.agent).title}</b> · tool call {bar.number}<br>"
+        f"{tool}: {bar.duration_s:.2f} s, {result}<br>"
+        f"from {bar.start_s:.2f} s to {bar.end_s:.2f} s"
     )
 
 

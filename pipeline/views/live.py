@@ -15,7 +15,7 @@ from pipeline.models import AgentState, RunRecord, RunStatus
 from pipeline.plan import Plan, regrown
 from pipeline.spans import SpanWalker
 from pipeline.timing import service_s, timing_of
-from pipeline.views.bars import ChartClock, bars_of
+from pipeline.views.bars import ChartClock, bars_of, tool_bars_of
 from pipeline.views.cards import CIRCUIT, CardNotes, card_of, listed
 from pipeline.views.live_messages import (
     Batch,
@@ -27,6 +27,7 @@ from pipeline.views.live_messages import (
     bar_message,
     card_message,
     plan_message,
+    tool_bar_message,
 )
 
 
@@ -242,6 +243,12 @@ class LiveReducer:
             ),
             "growing_since_s": growing.start_s if growing else None,
             "bars": [bar_message(bar) for bar in bars],
+            "tools": [
+                tool_bar_message(bar)
+                for bar in tool_bars_of(
+                    self.plan.agent(name).phase, track.tools, clock, self._walker.horizon_s()
+                )
+            ],
         }
 
 

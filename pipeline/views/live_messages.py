@@ -17,7 +17,8 @@ Batch:
 What the gates do now, between batches, replacing the last of its kind: `admission_panel.py`.
 A gantt row:
     {"agent", "phase", "service_s", "growing_since_s", "bars":
-     [{"segment", "start_s", "end_s" or null while open, "used", "in_service", "call", "attempt"}]}
+     [{"segment", "start_s", "end_s" or null while open, "used", "in_service", "call", "attempt"}],
+     "tools": [{"start_s", "end_s" or null, "lane" from 0, "lanes", "used", "failed"}]}
 The sequential strip is one bar per row, end to end in roster order, each `service_s` long plus,
 when `growing_since_s` is not null, `now_s` minus `growing_since_s`.
 """
@@ -29,7 +30,7 @@ from typing import Literal, TypedDict
 import msgspec
 
 from pipeline.plan import Plan, waiting_for
-from pipeline.views.bars import Bar, phase_colours, row_labels
+from pipeline.views.bars import Bar, ToolBar, phase_colours, row_labels
 from pipeline.views.cards import Card
 
 
@@ -72,7 +73,14 @@ class CardMessage(TypedDict):
     hint: str
     backoff_until_s: float | None
     reused: bool
-    tools_line: str
+    tools: list[ToolLineMessage]
+
+
+class ToolLineMessage(TypedDict):
+    tool: str
+    about: str
+    state: str
+    detail: str
 
 
 class TextMessage(TypedDict):
@@ -90,12 +98,22 @@ class BarMessage(TypedDict):
     attempt: int
 
 
+class ToolBarMessage(TypedDict):
+    start_s: float
+    end_s: float | None
+    lane: int
+    lanes: int
+    used: bool
+    failed: bool
+
+
 class RowMessage(TypedDict):
     agent: str
     phase: str
     service_s: float
     growing_since_s: float | None
     bars: list[BarMessage]
+    tools: list[ToolBarMessage]
 
 
 class GapMessage(TypedDict):
@@ -163,6 +181,18 @@ def card_message(card: Card) -> CardMessage:
     """A card as JSON values."""
     message: CardMessage = msgspec.convert(msgspec.to_builtins(card), CardMessage)
     return message
+
+
+def tool_bar_message(bar: ToolBar) -> ToolBarMessage:
+    """A tool call's bar as JSON values; without an end while it grows."""
+    return {
+        "start_s": bar.start_s,
+        "end_s": None if bar.open else bar.end_s,
+        "lane": bar.lane,
+        "lanes": bar.lanes,
+        "used": bar.used,
+        "failed": bar.failed,
+    }
 
 
 def bar_message(bar: Bar) -> BarMessage:

@@ -72,7 +72,9 @@ async def test_ten_runs_wait_for_an_endpoint_that_is_down_and_finish_when_it_is_
         demo.down, back_s = None, clock()
 
     probes = [at_s for at_s, _ in demo.seen[opened : opened + 8]]
-    assert all(after - before >= 0.95 * INTERVAL_S for before, after in pairwise(probes))
+    # one that arrives late on a busy machine stands nearer to the next, never nearer to all
+    assert all(after - before >= 0.5 * INTERVAL_S for before, after in pairwise(probes))
+    assert probes[-1] - probes[0] >= 0.95 * INTERVAL_S * (len(probes) - 1)
     recovered_s = demo.seen[opened + 8][0]
     assert recovered_s - back_s <= INTERVAL_S + 1.0  # a busy machine may be late, not idle
     assert [each.result().status for each in runs] == [RunStatus.DONE] * RUNS

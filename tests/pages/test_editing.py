@@ -120,6 +120,26 @@ def test_an_addition_to_a_prompt_runs_that_agent(app: AppTest) -> None:
     assert record.spec.prompt_additions == {"summary_writer": "Name the city of Lyon."}
 
 
+def test_instructions_can_be_replaced_and_put_back(app: AppTest) -> None:
+    parent = shown(app)
+    app.button(key="edit_summary_writer").click().run()
+    app.segmented_control(key=field(parent, "summary_writer", "what")).set_value("Its prompt").run()
+    key = field(parent, "summary_writer", "instructions")
+    own = app.text_area(key=key).value
+    app.text_area(key=key).input("Summarise for children of ten.").run()
+    app.button(key=f"{key}reset").click().run()
+    assert app.text_area(key=key).value == own
+    app.text_area(key=key).input("Summarise for children of ten.").run()
+    assert "Will run again: Summary writer." in said(app)
+
+    child = run_again(app, parent)
+
+    assert asked(child) == {"summary_writer"}
+    record = get_runtime().run(child)
+    assert record is not None
+    assert record.spec.prompt_instructions == {"summary_writer": "Summarise for children of ten."}
+
+
 def test_what_was_typed_and_given_up_is_gone(app: AppTest) -> None:
     parent = shown(app)
     app.button(key="edit_editor").click().run()

@@ -29,6 +29,8 @@ from pipeline.events import (
     PlanGrown,
     RunFinished,
     RunStarted,
+    ToolCallFinished,
+    ToolCallStarted,
     ToolsFinished,
     ToolsStarted,
 )
@@ -83,7 +85,10 @@ class Script:
         for number, attempts in enumerate(self.calls, 1):
             if number > 1:
                 facts.append((now_s, ToolsStarted, {"agent": agent, "calls": ["search"]}))
+                named = {"agent": agent, "number": number - 1}
+                facts.append((now_s, ToolCallStarted, {**named, "tool": "search"}))
                 now_s += self.tools_s
+                facts.append((now_s, ToolCallFinished, {**named, "passages": 2}))
                 facts.append((now_s, ToolsFinished, {"agent": agent}))
             for tries, attempt in enumerate(attempts, 1):
                 last = tries == len(attempts)

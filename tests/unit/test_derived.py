@@ -165,6 +165,27 @@ async def test_an_addition_stands_in_the_prompt_and_lets_that_agent_run_again(
     assert (again.will, again.may) == ((), ())
 
 
+async def test_instructions_of_a_persons_own_replace_what_an_agent_is_told_to_do(
+    demo: FaultyDemo,
+) -> None:
+    parent = parent_of(await run(demo))
+    edits = {"summary_writer": Edit(instructions="Summarise for children of ten.")}
+
+    seen = preview(parent, edits)
+    result = await rerun(demo, parent, edits)
+
+    assert (seen.will, seen.may) == (("summary_writer",), ())
+    assert asked(result) == {"summary_writer"}
+    prompt = result.outputs["summary_writer"].prompt
+    assert prompt.startswith(
+        "Agent: summary_writer\n\nSummarise for children of ten.\n\nText inside"
+    )
+    kept = parent_of(result)
+    assert (preview(kept, {}).will, preview(kept, {}).may) == ((), ())
+    back = preview(kept, {"summary_writer": Edit(instructions="")})
+    assert back.will == ("summary_writer",)
+
+
 async def test_an_outline_with_other_sections_grows_the_plan_by_them(demo: FaultyDemo) -> None:
     parent = parent_of(
         await run(demo, options=RunOptions(section_writing=True), mode=Mode.DATAFLOW)
@@ -284,6 +305,9 @@ async def test_an_agent_that_fails_anew_does_not_leave_the_earlier_runs_output_b
         ("editor", Edit(addition="x" * 2_001), "limit is 2,000"),
         ("editor", Edit(addition="turned \u202e around"), "turn text around"),
         ("content_writer", Edit(addition="Shorter."), "asks no model"),
+        ("content_writer", Edit(instructions="Write."), "asks no model"),
+        ("editor", Edit(instructions="x" * 8_001), "limit is 8,000"),
+        ("editor", Edit(instructions="\x00"), "empty"),
     ],
 )
 async def test_an_edit_that_does_not_fit_is_refused_with_what_to_do(
@@ -298,7 +322,7 @@ async def test_an_edit_that_does_not_fit_is_refused_with_what_to_do(
 
 OPTIONS = st.sampled_from((RunOptions(), RunOptions(section_writing=True), EVERY))
 NAMES = [agent.name for agent in ROSTER]
-KINDS = st.sampled_from(("output", "addition", "again"))
+KINDS = st.sampled_from(("output", "addition", "instructions", "again"))
 
 
 @pytest.mark.slow
@@ -334,6 +358,8 @@ async def test_the_preview_covers_what_runs_and_nothing_outside_it_does(
         for name, kind in wanted.items():
             if kind == "output" and name in parent.checkpoints:
                 edits[name] = Edit(output=reworded(parent, name))
+            elif kind == "instructions" and parent.plan.agent(name).join is None:
+                edits[name] = Edit(instructions=data.draw(st.sampled_from(("Be brief.", ""))))
             elif kind == "addition" and parent.plan.agent(name).join is None:
                 edits[name] = Edit(addition=data.draw(st.sampled_from(("Be brief.", "Bees."))))
             else:

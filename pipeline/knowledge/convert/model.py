@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import DocumentReason
+
 Kind = Literal["pdf", "docx", "pptx", "html", "md", "txt"]
 
 
@@ -22,7 +24,10 @@ class PageText:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """`title` is the document's own or comes from the file name; `warnings` are sentences for a person."""
+    """`title` is the document's own or comes from the file name; `warnings` are sentences for a person.
+
+    `pages` has all pages or slides of a PDF or PPTX, those without text too, and one entry for the others.
+    """
 
     title: str
     kind: Kind
@@ -43,3 +48,27 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the child process is asked: JSON in a file of its directory."""
+
+    path: str
+    name: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    reason: DocumentReason
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the child process answers: one of the two."""
+
+    converted: Converted | None = None
+    error: Refusal | None = None

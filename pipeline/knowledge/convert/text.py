@@ -14,7 +14,6 @@ from pipeline.errors import DocumentError
 from pipeline.knowledge.convert.model import Converted, Kind, Limits, PageText
 
 TITLE_MAX_CHARS = 300
-MARKDOWN_NAMES = (".md", ".markdown", ".mdown", ".mkd")
 
 # A BOM of UTF-32 begins with that of UTF-16: the longer one first.
 _MARKS = (
@@ -30,18 +29,13 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 
 
-def read_text(data: bytes, name: str, limits: Limits) -> Converted:
-    """A text file as it stands. Raises `DocumentError` when there is nothing in it, or too much."""
-    kind: Kind = "md" if suffix_of(name) in MARKDOWN_NAMES else "txt"
+def read_text(data: bytes, name: str, kind: Kind) -> Converted:
+    """A text file as it stands; Markdown is titled by its first heading."""
     text, warnings = decoded(data)
     text = clean(text)
-    title = _HEADING.search(text) if kind == "md" else None
-    return Converted(
-        title=one_line(title[1]) if title else title_of(name),
-        kind=kind,
-        pages=bounded((PageText(None, text),), limits),
-        warnings=warnings,
-    )
+    heading = _HEADING.search(text) if kind == "md" else None
+    title = one_line(heading[1]) if heading else title_of(name)
+    return Converted(title, kind, (PageText(None, text),), warnings)
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -60,6 +54,10 @@ def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:
     return text, ("It is not UTF-8; it was read as Windows-1252.", *_damage(text))
 
 
+def has_byte_order_mark(data: bytes) -> bool:
+    return data.startswith(tuple(mark for mark, _ in _MARKS))
+
+
 def _damage(text: str) -> tuple[str, ...]:
     lost = text.count("\ufffd")
     return (f"{lost} characters could not be read and show as \ufffd.",) if lost else ()
@@ -73,16 +71,20 @@ def clean(text: str) -> str:
 def bounded(pages: tuple[PageText, ...], limits: Limits) -> tuple[PageText, ...]:
     """The pages, if there is text on them and not too much. Raises `DocumentError` otherwise."""
     if sum(len(page.markdown) for page in pages) > limits.max_text_chars:
-        raise DocumentError(
-            "too_large",
-            f"The document has more than {limits.max_text_chars:,} characters of text.",
-            "Split it, or upload only the part you need.",
-        )
+        raise too_much_text(limits)
     if not any(page.markdown.strip() for page in pages):
         raise DocumentError(
             "empty", "There is no text in the file.", "Upload a document that has some."
         )
     return pages
+
+
+def too_much_text(limits: Limits) -> DocumentError:
+    return DocumentError(
+        "too_large",
+        f"The document has more than {limits.max_text_chars:,} characters of text.",
+        "Split it, or upload only the part you need.",
+    )
 
 
 def title_of(name: str) -> str:

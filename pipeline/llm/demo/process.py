@@ -12,23 +12,20 @@ import json
 import os
 import secrets
 import sys
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 
 from pipeline.errors import DemoUnavailable
+from pipeline.isolation.spawning import spawning_alone
 from pipeline.llm.demo import HOST, LABEL
 from pipeline.models import Endpoint, Speed
 
 START_TIMEOUT_S = 20.0  # a cold import on a busy machine
 STOP_TIMEOUT_S = 3.0
 HEALTH_TIMEOUT_S = 2.0
-SPAWN_POLL_S = 0.01
 PROJECT = Path(__file__).parents[3]  # where `-m pipeline…` works from
-
-_SPAWNING = threading.Lock()  # uvloop refuses to start two children at once, in whatever loops
 
 
 class DemoProcess:
@@ -137,17 +134,15 @@ _HINT = "Try again; if it happens again, configure an endpoint and a key instead
 
 @contextlib.asynccontextmanager
 async def _one_at_a_time() -> AsyncIterator[None]:
-    """Hold `_SPAWNING`, without stopping the loop. Raises `DemoUnavailable` when it takes too long."""
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not _SPAWNING.acquire(blocking=False):  # noqa: ASYNC110 - held in other threads
-                await asyncio.sleep(SPAWN_POLL_S)
-    except TimeoutError as error:
-        raise DemoUnavailable("Another child process takes too long to start.", _HINT) from error
-    try:
+    """Raises `DemoUnavailable` when another child process takes too long to start."""
+    async with contextlib.AsyncExitStack() as turn:
+        try:
+            await turn.enter_async_context(spawning_alone(START_TIMEOUT_S))
+        except TimeoutError as error:
+            raise DemoUnavailable(
+                "Another child process takes too long to start.", _HINT
+            ) from error
         yield
-    finally:
-        _SPAWNING.release()
 
 
 @contextlib.asynccontextmanager

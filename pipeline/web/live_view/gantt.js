@@ -22,6 +22,9 @@ const IN_KEY = ["admission", "backoff", "first_token", "tools", "discarded"]; //
 const SEQUENTIAL = "Sequential<br><i>replayed</i>"; // measured only of a sequential run that has ended
 const ROWS_SHARE = 0.85; // of the height; the strip stands above
 const SOLID = { opacity: 1 };
+const VOID = { opacity: 0.4 };
+const TOOLS_HEIGHT = 0.6; // of a row
+const TOOL_FILL = 0.72; // of a call's share of it
 const REDRAW_MS = 250; // at most four drawings a second …
 const REDRAW_SHARE = 6; // … and fewer where one takes long: a sixth of the time at most
 
@@ -140,10 +143,11 @@ class Gantt {
   }
 }
 
-// All bars as two Plotly traces, and where the sequential strip ends.
+// All bars as three Plotly traces, and where the sequential strip ends.
 function collect(chart, look) {
   const strip = newBars();
   const rows = newBars();
+  const tools = { ...newBars(), offset: [], width: [] };
   let end = 0;
   for (const agent of chart.plan.agents) {
     const row = chart.rows.get(agent.name);
@@ -155,12 +159,13 @@ function collect(chart, look) {
       const drawn = bar.used ? shape : DISCARDED_LOOK;
       addBar(rows, agent.label, bar.start_s, bar.end_s ?? chart.now, look[drawn.colour] ?? colour, drawn, words);
     }
+    for (const tool of row.tools) addTool(tools, agent.label, tool, chart.now, tool.failed ? look.red : colour);
     const grows = row.growing_since_s == null ? 0 : Math.max(0, chart.now - row.growing_since_s);
     const service = row.service_s + grows;
     if (service > 0) addBar(strip, SEQUENTIAL, end, end + service, colour, SOLID, agent.title);
     end += service;
   }
-  return { bars: [trace(strip, "y2", look), trace(rows, "y", look)], end };
+  return { bars: [trace(strip, "y2", look), trace(rows, "y", look), toolTrace(tools, look)], end };
 }
 
 const newBars = () => ({ y: [], base: [], x: [], colour: [], opacity: [], pattern: [], words: [] });
@@ -173,6 +178,20 @@ function addBar(bars, lane, start, end, colour, shape, words) {
   bars.opacity.push(shape.opacity);
   bars.pattern.push(shape.pattern ?? "");
   bars.words.push(words);
+}
+
+// One call of a tool, over the tools piece of its row; side by side with those it ran beside.
+function addTool(bars, lane, tool, now, colour) {
+  const height = TOOLS_HEIGHT / tool.lanes;
+  const words = tool.failed ? "tool call, failed" : "tool call";
+  addBar(bars, lane, tool.start_s, tool.end_s ?? now, colour, tool.used ? SOLID : VOID, words);
+  bars.offset.push(height * tool.lane - TOOLS_HEIGHT / 2);
+  bars.width.push(height * TOOL_FILL);
+}
+
+function toolTrace(bars, look) {
+  const marker = { color: bars.colour, opacity: bars.opacity, cornerradius: 1, line: { width: 0 } };
+  return { ...trace(bars, "y", look), offset: bars.offset, width: bars.width, marker };
 }
 
 function trace(bars, yaxis, look) {

@@ -15,6 +15,8 @@ const STATES = {
 };
 const ENDINGS = { done: "✓ Done", degraded: "✓ Done, with gaps", failed: "✕ Failed" };
 const TOLD = /^[✓✕■…] /; // a title that says how a run ended: nothing that comes later may replace it
+const TOOL_SIGNS = { running: "…", done: "✓", failed: "✕" };
+const TOOL_LINES = 3; // as many as live.css shows at once
 const CHARS_PER_TOKEN = 4;
 const FINAL = new Set(["done", "substituted", "absent", "failed", "cancelled"]);
 const CLOSED_FINISHED = 1000;
@@ -53,6 +55,8 @@ class Card {
     this.time = element("span", "gl-time", facts);
     this.tokens = element("span", "gl-tokens", facts);
     this.wait = element("div", "gl-wait", this.root);
+    this.tools = element("ul", "gl-tools", this.root);
+    this.tools.setAttribute("aria-label", `${agent.title}: what it looked up`);
     this.text = element("div", "gl-text", this.root);
     this.text.tabIndex = 0;
     this.text.setAttribute("role", "log");
@@ -69,8 +73,24 @@ class Card {
     this.badge.dataset.tone = tone;
     setText(this.icon, icon);
     setText(this.word, word);
+    this.sayTools();
     this.sayTokens();
     this.root.title = agent.hint || agent.error;
+  }
+
+  // One line for each call of a tool; a line changes when its call ends, and never leaves.
+  sayTools() {
+    const lines = this.agent.tools;
+    while (this.tools.children.length > lines.length) this.tools.lastChild.remove();
+    lines.forEach(({ tool, about, state, detail }, at) => {
+      const line = this.tools.children[at] ?? element("li", "", this.tools);
+      line.dataset.state = state;
+      setText(line, `${TOOL_SIGNS[state]} ${tool}${about ? `: ${about}` : ""}${detail ? ` · ${detail}` : ""}`);
+      line.title = line.textContent;
+    });
+    this.tools.tabIndex = lines.length > TOOL_LINES ? 0 : -1; // only what scrolls takes the focus
+    if (lines.length !== this.told) this.tools.scrollTop = SCROLL_END;
+    this.told = lines.length;
   }
 
   // What the provider told; until it tells, about as many as the text is long, marked as such.

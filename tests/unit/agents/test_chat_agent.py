@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from pipeline.agents.chat_agent import AgentReply, ChatAgent
 from pipeline.errors import OutputInvalid
+from pipeline.events import ToolCallFinished, ToolCallStarted
+from pipeline.journal import Journal
 from pipeline.llm.client import make_client
 from pipeline.tools import run_context
 from pipeline.tools.samples import sample_research
@@ -101,3 +104,55 @@ async def test_endless_answers_fail_in_the_end_and_do_not_swell_the_conversation
     assert "shorter length" in caught.value.hint
     assert len(server.requests) == 3
     assert len(server.requests[2].body) < 20_000
+
+
+async def told(server: FaultServer, agent: ChatAgent, *answers: Answer) -> list[Any]:
+    """What is said of tool calls: when they begin and end."""
+    server.script = list(answers)
+    journal = Journal("r")
+    context = run_context(sample_research(), owner="local", topic="Bees", language="English")
+    async with asyncio.timeout(30), make_client(server.endpoint) as client:
+        await agent.run_async(client, "Bees?", context=context, journal=journal)
+    return [e for e in journal.events if isinstance(e, ToolCallStarted | ToolCallFinished)]
+
+
+async def test_every_call_of_a_tool_is_told_when_it_begins_and_ends(server: FaultServer) -> None:
+    unknown = {"name": "no_such_tool", "arguments": "{}"}
+    both = [
+        {"index": 0, "id": "a", "function": SEARCH},
+        {"index": 1, "id": "b", "function": unknown},
+    ]
+    agent = ChatAgent("x", "Agent: x", "m", tools=("web_search",))
+
+    events = await told(server, agent, asks(*both), asks(both[0]), completion("a"))
+
+    starts = [e for e in events if isinstance(e, ToolCallStarted)]
+    ends = {e.number: e for e in events if isinstance(e, ToolCallFinished)}
+    assert [(e.number, e.tool, e.about) for e in starts] == [
+        (1, "web_search", "bees"),
+        (2, "no_such_tool", ""),
+        (3, "web_search", "bees"),
+    ]
+    assert ends[1].passages > 0
+    assert "no_such_tool" in ends[2].error
+    assert set(ends) == {1, 2, 3}
+
+
+async def test_what_code_looks_up_for_an_endpoint_without_tools_is_told_too(
+    server: FaultServer,
+) -> None:
+    agent = ChatAgent(
+        "x",
+        "Agent: x",
+        "m",
+        tools=("web_search",),
+        prefetch=(("web_search", {"query": "bees"}),),
+    )
+    problem = {"message": "tools is not supported", "param": "tools", "type": "invalid_request"}
+    body = json.dumps({"error": problem}).encode()
+    refusal = Answer([body], 400, {"content-type": "application/json"}, "length")
+
+    events = await told(server, agent, refusal, completion("a"))
+
+    assert [type(e).__name__ for e in events] == ["ToolCallStarted", "ToolCallFinished"]
+    assert events[0].about == "bees"

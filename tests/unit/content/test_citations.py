@@ -2,13 +2,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.content.citations import (
-    check_citations,
     cited_ids,
     drop_markers,
     invented_ids,
     lost_ids,
     number_sources,
-    raw_numbers,
     render_links,
     render_numbers,
     strip_references,
@@ -41,28 +39,12 @@ def test_a_group_of_ids_is_one_group_of_numbers() -> None:
     assert render_links(text, numbered) == r"Both [\[1\]](#source-1)[\[2\]](#source-2)."
 
 
-def test_an_unknown_id_is_dropped_and_named() -> None:
-    text = "Known [Saaaa1, Sffff9]. Made up [S7]."
+def test_an_unknown_id_and_a_number_the_model_wrote_are_not_rendered() -> None:
+    text = "Known [Saaaa1, Sffff9]. Made up [S7]. Raw [7, 8]. The item rows[0] and [2024] stay."
 
-    check = check_citations(text, [A, B])
+    shown = render_numbers(text, number_sources(text, [A]))
 
-    assert check.unknown == ("Sffff9", "S7")
-    assert check.unused == ("Sbbbb2",)
-    assert not check.ok
-    assert render_numbers(text, number_sources(text, [A])) == "Known [1]. Made up."
-
-
-def test_a_number_the_model_wrote_is_found_and_dropped_but_an_index_is_not() -> None:
-    text = "A claim [7]. Another [1, 2]. The item rows[0] and [2024] stay."
-
-    assert raw_numbers(text) == ("[7]", "[1, 2]")
-    assert render_numbers(text, ()) == "A claim. Another. The item rows[0] and [2024] stay."
-
-
-def test_a_foreign_address_is_found_and_a_sources_own_is_not() -> None:
-    text = "See https://example.org/a and (https://elsewhere.example/b)."
-
-    assert check_citations(text, [A]).foreign_urls == ("https://elsewhere.example/b",)
+    assert shown == "Known [1]. Made up. Raw. The item rows[0] and [2024] stay."
 
 
 def test_words_in_brackets_and_code_are_not_citations() -> None:
@@ -103,10 +85,9 @@ def test_a_section_about_sources_stays() -> None:
 
 @given(st.text())
 def test_any_text_is_read_without_an_exception(text: str) -> None:
-    check = check_citations(text, [A, B])
     numbered = number_sources(text, [A, B])
 
-    assert {n.source.id for n in numbered} == set(check.cited) & {"Saaaa1", "Sbbbb2"}
+    assert {n.source.id for n in numbered} == set(cited_ids(text)) & {"Saaaa1", "Sbbbb2"}
     assert cited_ids(drop_markers(strip_references(text))) == ()
 
 
@@ -116,4 +97,4 @@ def test_long_hostile_text_is_read_in_linear_time() -> None:
     for piece in pieces:
         text = piece * (60_000 // len(piece))
 
-        assert check_citations(text, [A]).unused == ("Saaaa1",)
+        assert number_sources(text, [A]) == ()

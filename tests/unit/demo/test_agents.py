@@ -13,10 +13,12 @@ from pipeline.agents.outputs import Findings
 from pipeline.agents.prompting import instructions, section
 from pipeline.agents.roster import ROSTER
 from pipeline.content.social import counted, platforms
+from pipeline.content.voice_review import voice_view
 from pipeline.llm.demo.latency import draw_pace
 from pipeline.models import DEMO_LABEL, WORDS, Length, RunSpec
 from pipeline.tools import run_context, run_tool
 from pipeline.tools.samples import sample_research
+from pipeline.voice import Spelling, Voice
 from tests.unit.demo.driver import run_agents
 
 SAMPLE_TOPICS = (
@@ -223,3 +225,20 @@ async def test_a_realistic_run_of_default_length_takes_about_a_minute_of_service
     ]
     assert len(calls) == 13
     assert 50 <= sum(totals) / len(totals) <= 75
+
+
+async def test_the_demo_keeps_to_a_brand_voice_where_code_checks_it(client: AsyncOpenAI) -> None:
+    house = Voice(
+        name="House",
+        banned_words=("heat",),
+        spelling=(Spelling(use="dwelling", instead_of="house"),),
+        call_to_action="Write to us.",
+    )
+    run = await run_agents(client, RunSpec(topic=SAMPLE_TOPICS[0], voice=house))
+
+    view = voice_view(house, run.outputs["editor"].text, run.data("social_promoter"))
+
+    assert {fault["excerpt"][:1] for fault in view["faults"] if fault["where"] == "Article"} <= {
+        "#"
+    }
+    assert view["call_to_action"]["article"] is True

@@ -14,7 +14,7 @@ from tests.unit.export.samples import bundle
 
 TOP = {
     "run_id", "status", "topic", "mode", "switches", "provider", "model", "demo", "degraded",
-    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "series", "events",
+    "agents", "timing", "article", "sources", "seo", "metrics", "summary", "posts", "voice", "series", "events",
 }  # fmt: skip
 AGENT = {
     "agent", "phase", "status", "importance", "attempts", "started_s", "admitted_s",

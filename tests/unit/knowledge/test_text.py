@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.knowledge.convert import LIMITS, Converted, DocumentError, Limits
-from pipeline.knowledge.convert.text import clean, decoded, read_text
+from pipeline.knowledge.convert import LIMITS, Converted, DocumentError, Limits, PageText
+from pipeline.knowledge.convert.text import bounded, clean, decoded, read_text
 
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]))
 DATA = Path(__file__).parents[2] / "data"
 
 
 def text_of(data: bytes, name: str = "notes.txt") -> str:
-    return read_text(data, name, LIMITS).pages[0].markdown
+    return read_text(data, name, "txt").pages[0].markdown
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -36,7 +36,7 @@ def test_a_byte_order_mark_is_obeyed_and_left_out(mark: bytes, encoding: str) ->
 
 
 def test_what_is_not_utf_8_is_read_as_windows_1252_and_said() -> None:
-    converted = read_text("“Größe” – 5 €".encode("cp1252"), "notes.txt", LIMITS)
+    converted = read_text("“Größe” – 5 €".encode("cp1252"), "notes.txt", "txt")
 
     assert converted.pages[0].markdown == "“Größe” – 5 €"
     assert converted.warnings == ("It is not UTF-8; it was read as Windows-1252.",)
@@ -62,13 +62,13 @@ def test_every_kind_of_line_end_becomes_one() -> None:
 
 
 def test_a_markdown_file_is_titled_by_its_first_heading() -> None:
-    converted = read_text(b"\n# Heat *pumps* #\n\nText", "x.md", LIMITS)
+    converted = read_text(b"\n# Heat *pumps* #\n\nText", "x.md", "md")
 
     assert converted == Converted("Heat *pumps*", "md", converted.pages)
 
 
 def test_a_text_file_is_titled_by_its_name() -> None:
-    assert read_text(b"# no heading here", "Heat pumps.txt", LIMITS).title == "Heat pumps"
+    assert read_text(b"# no heading here", "Heat pumps.txt", "txt").title == "Heat pumps"
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,20 @@ def test_a_text_file_is_titled_by_its_name() -> None:
     ],
 )
 def test_a_name_is_words_and_no_path(name: str, title: str) -> None:
-    assert read_text(b"text", name, LIMITS).title == title
+    assert read_text(b"text", name, "txt").title == title
 
 
-@pytest.mark.parametrize("data", [b"", b" \n\t ", b"\xef\xbb\xbf", b"\x00\x01"])
-def test_a_file_without_text_is_refused_as_empty(data: bytes) -> None:
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_pages_without_text_are_refused_as_empty(text: str) -> None:
     with pytest.raises(DocumentError) as refused:
-        read_text(data, "notes.txt", LIMITS)
+        bounded((PageText(1, text), PageText(2, "")), LIMITS)
 
     assert refused.value.reason == "empty"
 
 
 def test_more_text_than_the_limit_is_refused() -> None:
     with pytest.raises(DocumentError) as refused:
-        read_text(b"x" * 11, "notes.txt", Limits(max_text_chars=10))
+        bounded((PageText(1, "xxxxxx"), PageText(2, "xxxxx")), Limits(max_text_chars=10))
 
     assert refused.value.reason == "too_large"
 

@@ -104,7 +104,7 @@ def test_names_are_listed_as_people_do() -> None:
         (
             (STARTED, SENT, FIRST, (ToolsStarted, {"calls": ["searches: tides"]})),
             AgentState.TOOLS,
-            "looks things up: searches: tides",
+            "looks things up",
         ),
         (
             (STARTED, SENT, (CallSent, {"call": 1, "attempt": 2})),

@@ -18,6 +18,7 @@ from pipeline.llm.demo.compose.prose import (
 )
 from pipeline.llm.demo.compose.reading import Task
 from pipeline.llm.demo.compose.topic import Topic
+from pipeline.llm.demo.compose.voice import is_allowed, spelt
 
 TLDR_CHARS = 280
 ABSTRACT_WORDS = (80, 120)
@@ -100,10 +101,10 @@ def _abstract(lead: str, facts: Sequence[str], about: Sequence[str]) -> str:
 
 
 def posts(task: Task) -> str:
-    article, topic = read_article(task.text("editor")), task.brief.topic
+    article = read_article(task.text("editor"))
     limits = _limits(task)
     written = [
-        _post(platform, variant, limit, article, topic)
+        _post(task, platform, variant, limit, article)
         for platform, limit in limits.items()
         for variant in VARIANTS
     ]
@@ -121,8 +122,10 @@ def _limits(task: Task) -> dict[Platform, int]:
     return found
 
 
-def _post(platform: Platform, variant: Variant, limit: int, article: Article, topic: Topic) -> Post:
-    facts = _key_facts(article) or [_lead(article, topic)]
+def _post(task: Task, platform: Platform, variant: Variant, limit: int, article: Article) -> Post:
+    topic = task.brief.topic
+    found = _key_facts(article) or [_lead(article, topic)]
+    facts = [spelt(task, fact) for fact in found if is_allowed(task, fact)] or [_NO_FACT]
     title = plain(article.title) or topic.title
     tags = hashtags(topic)[: TAGS.get(platform, 2)]
     room = int(limit * SHARE_USED) - LINK_WEIGHT - 2 - sum(weight(tag) + 2 for tag in tags)
@@ -141,6 +144,7 @@ def _post(platform: Platform, variant: Variant, limit: int, article: Article, to
     return Post(platform=platform, variant=variant, text=text + link, hashtags=tags)
 
 
+_NO_FACT = "The article has the facts."
 VARIANTS: tuple[Variant, Variant] = ("a", "b")
 _QUESTIONS = {
     True: "What is worth knowing first?",

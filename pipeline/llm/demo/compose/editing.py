@@ -6,6 +6,7 @@ import re
 
 from pipeline.llm.demo.compose.prose import MARKER
 from pipeline.llm.demo.compose.reading import Task
+from pipeline.llm.demo.compose.voice import voiced
 from pipeline.models import DEMO_LABEL
 
 TIGHTER = (
@@ -30,13 +31,15 @@ def edited(task: Task) -> str:
             f"# {task.brief.topic.title}\n\nThere is no draft to edit. Run the content writer again.\n\n"
             f"*{DEMO_LABEL}.*\n"
         )
-    return _without_repetition(tighten(draft)) + "\n"
+    return voiced(task, _without_repetition(tighten(draft)) + "\n")
 
 
 def edited_section(task: Task) -> str:
     """The section of the same number, edited by the same rules."""
     draft = task.text(f"content_writer/{task.agent.partition('/')[2]}").strip()
-    return (_without_repetition(tighten(draft)) if draft else f"*{DEMO_LABEL}.*") + "\n"
+    if not draft:
+        return f"*{DEMO_LABEL}.*\n"
+    return voiced(task, _without_repetition(tighten(draft)) + "\n")
 
 
 def tighten(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.assembly import ModelAccess
 from pipeline.chat_orchestrator import ChatOrchestrator
+from pipeline.engine.port import RunContext
 from pipeline.models import AgentState, RunSpec
 from pipeline.settings import Settings
 from pipeline.tools.samples import sample_research
@@ -45,8 +46,10 @@ async def test_a_given_page_becomes_a_source_and_an_inner_one_is_not_touched() -
 async def test_all_runs_of_a_process_share_one_reader_that_is_closed_with_it(
     tmp_path: Path,
 ) -> None:
-    access = ModelAccess(Settings(data_dir=tmp_path, search="", openai_api_key=None))
-    one, other = (access._research(RunSpec(topic="Bees", provider=p)) for p in ("openai", "openai"))
+    settings = Settings(data_dir=tmp_path, search="", openai_api_key=None)
+    access, context = ModelAccess(settings), RunContext(settings, "local")
+    spec = RunSpec(topic="Bees", provider="openai")
+    one, other = await access.research(spec, context), await access.research(spec, context)
 
     assert isinstance(one.pages, GuardedReader)
     assert one.pages is other.pages

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.assembly import ModelAccess
+from pipeline.engine.port import RunContext
 from pipeline.errors import SpecError
 from pipeline.models import RunSpec
 from pipeline.settings import Settings, load_settings
@@ -261,8 +262,10 @@ async def test_a_configured_service_is_what_runs_reach_for() -> None:
     access = ModelAccess(settings)
     real = RunSpec(topic="Bees", provider="openai")
 
-    first, second = access._research(real), access._research(real)
-    demo = access._research(RunSpec(topic="Bees"))
+    context = RunContext(settings, "local")
+
+    first, second = await access.research(real, context), await access.research(real, context)
+    demo = await access.research(RunSpec(topic="Bees"), context)
     await access.aclose()
 
     assert first.search is not None and first.search.name == "Tavily"
