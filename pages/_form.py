@@ -24,6 +24,7 @@ from pages._state import (
     take_page_change,
 )
 from pages._text import clipped, escaped
+from pages._voice_choice import chosen_voice, draw_voice_choice, restore_voice
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError
 from pipeline.models import (
@@ -80,6 +81,8 @@ DATAFLOW_OFF_NOTE: Final = (
     "With every switch off, dataflow is still not sequential: only agents of the same phase wait "
     "for each other."
 )
+BRIEF: Final = "brief"  # the form, open or folded
+_FOLDED_FOR: Final = "brief_folded_for"  # the run it was folded for, and whether it was over
 KEEP: Final = "session"  # what was typed survives a visit to another page
 
 
@@ -124,7 +127,7 @@ def prefill(spec: RunSpec) -> str:
     values |= {f"parallel_{p}": spec.switches.get(p, True) for p in PHASES}
     for key, value in values.items():
         st.session_state[key] = value
-    return restore_provider(spec)
+    return " ".join(note for note in (restore_provider(spec), restore_voice(spec)) if note)
 
 
 def is_new_session() -> bool:
@@ -132,37 +135,49 @@ def is_new_session() -> bool:
     return "topic" not in st.session_state
 
 
-def brief_form(*, active: RunRecord | None) -> bool:
+def brief_form(run: RunRecord | None, *, is_free: bool) -> bool:
     """Draw the form; True when a run was just started or cancelled and the page must follow.
 
-    While `active` is under way the form is one line that opens, so that the run has the screen;
-    Cancel is offered and Run is not.
+    `run` is the one on screen. While there is one the form is a line that opens, so that the run has
+    the screen; until it `is_free` for another, Cancel is offered and Run is not.
     """
     for key, value in form_defaults(load_settings()).items():
         st.session_state.setdefault(key, value)
-    if active is None:
-        with st.container(border=True, key="brief"):
-            _fields(can_run=True)
+    if run is None:
+        with st.container(border=True, key=BRIEF):
+            _fields(can_run=True, by_keyboard=True)
     else:
-        _one_line(active)
+        _one_line(run, is_free=is_free)
     return take_page_change()
 
 
-def _one_line(active: RunRecord) -> None:
+def _one_line(run: RunRecord, *, is_free: bool) -> None:
+    """Opened by a person, or by a brief that was refused; a run that begins or ends folds it again."""
+    if st.session_state.get(_FOLDED_FOR) != (run.id, is_free):
+        st.session_state[_FOLDED_FOR] = (run.id, is_free)
+        st.session_state[BRIEF] = False
+    if is_free and (form_error() or form_note()):
+        st.session_state[BRIEF] = True
+    line = f"**{escaped(clipped(run.spec.topic))}** · {MODE_LABELS[run.spec.mode]}"
     with st.container(horizontal=True, vertical_alignment="top", key="brief_line"):
-        line = f"**{escaped(clipped(active.spec.topic))}** · {MODE_LABELS[active.spec.mode]}"
-        with st.expander(line, key="brief"):
-            _fields(can_run=False)
-        st.button(
-            "Cancel",
-            key="cancel",
-            icon=":material/stop_circle:",
-            on_click=_cancel,
-            args=(active.id,),
-        )
+        with st.expander(
+            "Run again with changes" if is_free else line,
+            key=BRIEF,
+            on_change="rerun",
+        ):
+            _fields(can_run=is_free, by_keyboard=bool(st.session_state[BRIEF]))
+        if not is_free:
+            st.button(
+                "Cancel",
+                key="cancel",
+                icon=":material/stop_circle:",
+                on_click=_cancel,
+                args=(run.id,),
+            )
 
 
-def _fields(*, can_run: bool) -> None:
+def _fields(*, can_run: bool, by_keyboard: bool) -> None:
+    """`by_keyboard`: the shortcut runs the brief; not while nobody sees the form."""
     st.text_area(
         "Topic",
         key="topic",
@@ -176,7 +191,7 @@ def _fields(*, can_run: bool) -> None:
         st.info(escaped(note), icon=":material/key:")
     _how_to_run()
     _details()
-    _actions(can_run=can_run)
+    _actions(can_run=can_run, by_keyboard=by_keyboard)
 
 
 def _how_to_run() -> None:
@@ -224,6 +239,7 @@ def _details() -> None:
         st.selectbox(
             "Language", LANGUAGES, key="language", accept_new_options=True, persist_state=KEEP
         )
+        draw_voice_choice(KEEP)
         st.text_area(
             "Pages to read first",
             key="urls",
@@ -304,7 +320,7 @@ def _details_label() -> str:
     return f"Details: {length.value}, {escaped(str(st.session_state['language']))}"
 
 
-def _actions(*, can_run: bool) -> None:
+def _actions(*, can_run: bool, by_keyboard: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="actions"):
         st.toggle(
             "Allow an unsourced draft",
@@ -318,7 +334,7 @@ def _actions(*, can_run: bool) -> None:
             key="run",
             type="primary",
             icon=":material/play_arrow:",
-            shortcut="Mod+Enter",
+            shortcut="Mod+Enter" if by_keyboard else None,
             on_click=start_run,
             disabled=not can_run,
         )
@@ -354,7 +370,7 @@ def start_run(topic: str | None = None) -> None:
     clear_form_error()
     try:
         provider, endpoint = chosen_provider()
-        spec = spec_from(_form_state(), **provider)
+        spec = spec_from(_form_state(), voice=chosen_voice(), **provider)
         open_run(get_runtime().submit(spec, owner(), endpoint))
         note_page_change()
     except GantryError as error:

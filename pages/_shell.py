@@ -24,6 +24,12 @@ _PAGES = [
         url_path="knowledge",
     ),
     st.Page(
+        _HERE / "voices.py",
+        title="Brand voices",
+        icon=":material/record_voice_over:",
+        url_path="voices",
+    ),
+    st.Page(
         _HERE / "plan_lab.py", title="Plan lab", icon=":material/experiment:", url_path="plan_lab"
     ),
 ]

@@ -18,6 +18,7 @@ _FORM_ERROR: Final = "_form_error"
 _FORM_NOTE: Final = "_form_note"
 _RUN_ERROR: Final = "_run_error"
 _EDITED_AGENT: Final = "_edited_agent"
+_EDITED_VOICE: Final = "_edited_voice"
 _LIVE_ROUND: Final = "_live_round"
 _SHARE_LINK: Final = "_share_link"
 _PAGE_CHANGE: Final = "_page_change"
@@ -127,6 +128,16 @@ def edited_agent(run_id: str) -> str:
     """The agent whose editor is open, of this run; empty: none."""
     of_run, agent = st.session_state.get(_EDITED_AGENT, ("", ""))
     return str(agent) if of_run == run_id else ""
+
+
+def edit_voice(voice_id: str) -> None:
+    """Open the editor of a brand voice; an empty id closes it."""
+    st.session_state[_EDITED_VOICE] = voice_id
+
+
+def edited_voice() -> str:
+    """The brand voice whose editor is open; empty: none."""
+    return str(st.session_state.get(_EDITED_VOICE, ""))
 
 
 def live_round() -> int:

@@ -25,12 +25,12 @@ def studio() -> None:
         prefill(run.spec)
     under_way = run is not None and not _form_is_free(run)
     st.title("Content studio", anchor=False)
-    if not under_way:  # then the screen is the agents'
+    if run is None:  # else the screen is the agents', or the result's
         st.caption(
             "Ten agents in seven phases turn a topic into a sourced article. "
             "Choose what runs in parallel and see where the time goes."
         )
-    _form(run if under_way else None)
+    _form(run, is_free=not under_way)
     if run is not None:
         _run_panel(run)
     elif run_id or is_link():
@@ -54,9 +54,9 @@ def _settled_run(run_id: str) -> RunRecord | None:
 
 
 @st.fragment
-def _form(active: RunRecord | None) -> None:
+def _form(run: RunRecord | None, *, is_free: bool) -> None:
     """A fragment: flipping a switch redraws the form, not the run below it."""
-    if brief_form(active=active):
+    if brief_form(run, is_free=is_free):
         st.rerun()
 
 

@@ -349,6 +349,7 @@ class _Execution:
             agent.name,
             prompt,
             sources=early.sources if early else (),
+            inputs=inputs,
             ticket=self.tickets.of(self.plan, agent.name),
         )
         outcome = result.output or result.error

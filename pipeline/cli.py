@@ -23,7 +23,16 @@ from pipeline.base_url import address
 from pipeline.errors import GantryError, NothingFound, PlanError, SpecError
 from pipeline.growth import OUTLINE
 from pipeline.logs import set_up_logging
-from pipeline.models import SEED_MAX, AgentOutput, Length, Mode, RunOptions, RunSpec, RunStatus
+from pipeline.models import (
+    LOCAL_OWNER,
+    SEED_MAX,
+    AgentOutput,
+    Length,
+    Mode,
+    RunOptions,
+    RunSpec,
+    RunStatus,
+)
 from pipeline.plan import make_plan, switchable_phases
 from pipeline.prices import load_prices
 from pipeline.settings import Settings, load_settings
@@ -105,6 +114,10 @@ def run(
         list[str] | None,
         typer.Option(metavar="URL", help="Web page to read first (repeatable, at most 10)."),
     ] = None,
+    voice: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Brand voice to write in, as the dashboard names it."),
+    ] = "",
     section_writing: Annotated[
         bool, typer.Option("--section-writing", help="One call per outline section, side by side.")
     ] = False,
@@ -165,7 +178,7 @@ def run(
         _stop(error, BAD_USAGE)
 
     def begin(runtime: Runtime) -> str:
-        run_id = runtime.submit(spec)
+        run_id = runtime.submit(_voiced(runtime, spec, voice) if voice else spec)
         typer.echo(f"run {run_id} · {spec.mode.value} · {_where(spec)}", err=True)
         return run_id
 
@@ -512,6 +525,16 @@ def _edited_outline(runtime: Runtime, run_id: str, typed: str) -> AgentOutput:
     if checkpoint is None:
         raise SpecError(f"There is no run {run_id} with an outline.", "Check the id.")
     return edited_output(planner, checkpoint.output, typed)
+
+
+def _voiced(runtime: Runtime, spec: RunSpec, name: str) -> RunSpec:
+    """The spec with a copy of the voice. Raises `SpecError` when there is none of that name."""
+    preset = runtime.voices.named(LOCAL_OWNER, name)
+    if preset is None:
+        names = [other.voice.name for other in runtime.voices.listed(LOCAL_OWNER)]
+        known = f"There are: {', '.join(names)}." if names else "Make one on the page Brand voices."
+        raise SpecError(f"There is no brand voice “{name}”.", known)
+    return spec.model_copy(update={"voice": preset.voice})
 
 
 def _run_and_exit(

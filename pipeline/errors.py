@@ -36,9 +36,10 @@ GantryError
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.models import ToldLimit
+if TYPE_CHECKING:
+    from pipeline.models import ToldLimit  # brings pydantic, and child processes import this module
 
 # Why a document cannot be made text of. Stored: never rename.
 DocumentReason = Literal[

@@ -12,9 +12,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.agents.roster import ROSTER
+from pipeline.assembly import build_runtime
 from pipeline.cli import app
 from pipeline.content.social import platforms
-from pipeline.models import AgentState
+from pipeline.models import LOCAL_OWNER, AgentState
+from pipeline.settings import load_settings
+from pipeline.voice import Voice
 from tests.faulty_demo import TOKEN, FaultyDemo
 
 REPORT = [
@@ -344,3 +347,18 @@ def test_approving_what_does_not_wait_is_refused_with_what_to_do(outline: list[s
 
     assert refused.exit_code == (2 if outline else 1)
     assert "error: " in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_brand_voice_is_named_and_copied_into_the_run() -> None:
+    runtime = build_runtime(load_settings())
+    with runtime:
+        runtime.voices.add(LOCAL_OWNER, Voice(name="House", call_to_action="Write to us."))
+
+    unknown = call("run", TOPIC, "--speed", "instant", "--voice", "Hause")
+    report = report_of("--speed", "instant", "--voice", "House")
+
+    assert unknown.exit_code == 1
+    assert "There is no brand voice “Hause”. There are: House." in unknown.stderr
+    assert report["voice"]["name"] == "House"
+    assert report["voice"]["call_to_action"]["article"] is True

@@ -152,12 +152,14 @@ class AgentManager:
         prompt: str,
         *,
         sources: Sequence[Source] = (),
+        inputs: Mapping[str, AgentOutput] | None = None,
         ticket: Ticket | None = None,
     ) -> AgentResult:
         """Run one agent on `prompt` and return its result, failed or not.
 
         `sources` are passages that stand in the prompt and may be cited as if a tool had
-        returned them. `ticket` decides its calls' places in the queue; without one it is
+        returned them. `inputs` are the outputs the prompt was made from: its citations are checked
+        against them, and left as they are without. `ticket` decides its calls' places in the queue; without one it is
         nobody's. Raises `SpecError` for an unknown agent, and `StoreError`, `Superseded` or
         `EngineBusy` when the journal can no longer be written.
         """
@@ -173,6 +175,7 @@ class AgentManager:
             fallback_model=self.fallback_for(name),
             body=self._instructions.get(name, ""),
             voice=self._voice,
+            inputs=inputs,
         )
         try:
             reply = await agent.run_async(

@@ -17,12 +17,14 @@ from typing import Any
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from pipeline.agents.outputs import Findings
 from pipeline.agents.prompting import instructions, section
-from pipeline.agents.remark_turns import Answer, NoAnswer, best_answer
+from pipeline.agents.remark_turns import Answer, NoAnswer, beside_the_loop, best_answer
 from pipeline.agents.reply_check import Checked, check_reply
 from pipeline.agents.reporter import AgentReporter
-from pipeline.agents.reviews import review_of
-from pipeline.content.remarks import Review
+from pipeline.agents.reviews import finish_of, review_of
+from pipeline.content.citation_review import Finish, Finished, finish_findings
+from pipeline.content.remarks import Review, Reviewed
 from pipeline.errors import BudgetExceeded, CallError, OutputInvalid, ParameterRefused
 from pipeline.foreign_json import read_json
 from pipeline.journal import Journal
@@ -66,7 +68,7 @@ class ChatAgent:
     `prefetch` are the tool calls made by code when the endpoint takes no tools:
     `(tool name, arguments)`. `sources` are passages that its prompt holds already.
     `fallback_model` takes over for good when a call on `model` failed for good. `review` says what
-    an answer that fits should have done better.
+    an answer that fits should have done better; `finish` mends and flags the one that is kept.
     """
 
     name: str
@@ -80,6 +82,7 @@ class ChatAgent:
     sources: tuple[Source, ...] = ()
     fallback_model: str = ""
     review: Review | None = None
+    finish: Finish | None = None
 
     @classmethod
     def from_spec(
@@ -93,10 +96,12 @@ class ChatAgent:
         fallback_model: str = "",
         body: str = "",
         voice: Voice | None = None,
+        inputs: Mapping[str, AgentOutput] | None = None,
     ) -> ChatAgent:
         """The agent of a roster entry. Raises `PlanError` when its prompt file is missing.
 
-        `body` is what a person wrote in the place of its instructions.
+        `body` is what a person wrote in the place of its instructions. `inputs` is what it was given;
+        its citations are checked against them, and not at all without.
         """
         return cls(
             name=spec.name,
@@ -109,7 +114,8 @@ class ChatAgent:
             prefetch=prefetch,
             sources=sources,
             fallback_model=fallback_model,
-            review=review_of(spec, voice),
+            review=review_of(spec, voice, inputs),
+            finish=finish_of(spec, voice, inputs),
         )
 
     async def run_async(
@@ -198,8 +204,10 @@ class _Work:
                 continue
             checked = self._check(reply)
             if not checked.problem:
-                self._refuse_blind(checked.data)
-                return self._reply(await self._reviewed(Answer(reply, checked)))
+                answer = await self._reviewed(Answer(reply, checked))
+                finished = await self._finished(answer.checked)
+                self._refuse_blind(finished.data)
+                return self._reply(answer.reply, finished)
             self._ask_for_repair(checked.text, checked.problem)
         raise OutputInvalid(
             f"{self.agent.name} did not come to an answer in {MAX_CALLS} calls.",
@@ -266,27 +274,13 @@ class _Work:
                 + (f": {reply.refusal[:300]}" if reply.refusal else " (content filter)."),
                 "Change the topic or its wording, or use another model.",
             )
-        checked = check_reply(reply.text, reply.finish_reason, self.agent.output)
-        if checked.data is not None and "findings" in checked.data:
-            return Checked(checked.text, self._only_retrieved(checked.data))
-        return checked
+        return check_reply(reply.text, reply.finish_reason, self.agent.output)
 
     def _refuse_blind(self, data: Mapping[str, Any] | None) -> None:
         """“Nothing found” is an answer of somebody who could look. Raises what kept them from it."""
         found_nothing = data is not None and data.get("findings") == [] and not self.answered
         if found_nothing and self.tool_error is not None:
             raise self.tool_error
-
-    def _only_retrieved(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Drop findings whose source no tool returned here: they cannot be checked by anyone."""
-        kept = [f for f in data["findings"] if f["source_id"] in self.sources]
-        dropped = len(data["findings"]) - len(kept)
-        gaps = list(data["gaps"])
-        if dropped:
-            gaps.append(
-                f"{dropped} findings were dropped: they cite no passage that was retrieved."
-            )
-        return {**data, "findings": kept, "gaps": gaps}
 
     def _ask_for_repair(self, text: str, problem: str) -> None:
         if self.repairs >= MAX_REPAIRS:
@@ -327,6 +321,18 @@ class _Work:
         if self.calls > calls:  # what a turn streamed may not be what is kept
             self.reporter.kept(best.checked.text)
         return best
+
+    async def _finished(self, checked: Checked) -> Finished:
+        """The answer as it is handed on. A library user's agent with findings has them checked too."""
+        default = finish_findings if self.agent.output is Findings else None
+        finish = self.agent.finish or default
+        if finish is None:
+            return Finished(checked.text, checked.data)
+        answer = Reviewed(checked.text, checked.data, self.sources)
+        finished = await beside_the_loop(finish, answer)
+        if finished.text != checked.text:
+            self.reporter.kept(finished.text)
+        return finished
 
     async def _answer_once(self) -> Answer:
         """One more call; what goes wrong in it leaves the answer there is. No other model is asked."""
@@ -414,16 +420,16 @@ class _Work:
             "content": f"{self.user_prompt}\n\n{evidence}\n\n{note}",
         }
 
-    def _reply(self, answer: Answer) -> AgentReply:
-        reply, checked = answer.reply, answer.checked
+    def _reply(self, reply: ModelReply, finished: Finished) -> AgentReply:
         prompt = f"{self.agent.instructions}\n\n{self.messages[1]['content']}"
         output = AgentOutput(
-            text=checked.text,
-            data=checked.data,
+            text=finished.text,
+            data=finished.data,
             sources=tuple(self.sources.values()),
             prompt=prompt,
             response_model=reply.response_model,
             request_model=self.model,
+            flags=finished.flags,
         )
         return AgentReply(output, self.usage)
 

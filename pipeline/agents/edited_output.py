@@ -64,7 +64,7 @@ def editable_text(before: AgentOutput) -> str:
 
 
 def _edited(before: AgentOutput, text: str, data: dict[str, Any] | None) -> AgentOutput:
-    return replace(before, text=text, data=data, mark="")
+    return replace(before, text=text, data=data, mark="", flags=())
 
 
 def _checked_text(text: str, before: str) -> str:

@@ -6,8 +6,10 @@ What is still wrong afterwards is mended and flagged by code, where the answer i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline.agents.reply_check import PROBLEM_MAX_CHARS, Checked
 from pipeline.content.remarks import Remarks, Review, Reviewed
@@ -15,6 +17,9 @@ from pipeline.llm.call import ModelReply
 from pipeline.models import Source
 
 MAX_REMARK_TURNS = 2
+LONG_ANSWER_CHARS = 5_000
+
+T = TypeVar("T")
 SHORTEST = 0.75  # of a text that is sent again: what lost more was not mended but cut
 
 
@@ -42,12 +47,13 @@ async def best_answer(
 ) -> Answer:
     """`first`, or a better one that `ask` brought. `ask` raises `NoAnswer` when a turn brings none."""
 
-    def remarks(answer: Answer) -> Remarks:
-        return review(Reviewed(answer.checked.text, answer.checked.data, sources))
+    async def remarks(answer: Answer) -> Remarks:
+        reviewed = Reviewed(answer.checked.text, answer.checked.data, sources)
+        return await beside_the_loop(review, reviewed)
 
-    best, found = first, remarks(first)
+    best, found = first, await remarks(first)
     for turn in range(1, MAX_REMARK_TURNS + 1):
-        if not found.text:
+        if not found.text or turn > found.turns:
             break
         try:
             answer = await ask(best, found.text[:PROBLEM_MAX_CHARS], turn)
@@ -57,10 +63,17 @@ async def best_answer(
             continue
         if _lost_text(best.checked, answer.checked):
             continue
-        others = remarks(answer)
+        others = await remarks(answer)
         if others.weight < found.weight:
             best, found = answer, others
     return best
+
+
+async def beside_the_loop(work: Callable[[Reviewed], T], answer: Reviewed) -> T:
+    """Reading a long answer takes a while: in a thread, so that the other runs go on."""
+    if len(answer.text) < LONG_ANSWER_CHARS:
+        return work(answer)
+    return await asyncio.to_thread(work, answer)
 
 
 def _lost_text(before: Checked, after: Checked) -> bool:

@@ -25,10 +25,11 @@ class Reviewed:
 @dataclass(frozen=True, slots=True)
 class Remarks:
     """`text` is for the model, empty when it need not be asked again; of two answers the one with
-    less `weight` is kept."""
+    less `weight` is kept. `turns` is how often these are worth asking, at most `remark_turns` says."""
 
     text: str = ""
     weight: int = 0
+    turns: int = 2
 
 
 Review = Callable[[Reviewed], Remarks]
@@ -37,4 +38,8 @@ Review = Callable[[Reviewed], Remarks]
 def together(remarks: Iterable[Remarks]) -> Remarks:
     """Remarks of several reviews of one answer as one."""
     found = list(remarks)
-    return Remarks("\n\n".join(r.text for r in found if r.text), sum(r.weight for r in found))
+    return Remarks(
+        "\n\n".join(r.text for r in found if r.text),
+        sum(r.weight for r in found),
+        max((r.turns for r in found if r.text), default=0),
+    )

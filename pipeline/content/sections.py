@@ -250,11 +250,13 @@ def joined(join: Join, inputs: Mapping[str, AgentOutput], *, fallback_title: str
                 marks.append(f"Section {index + 1} stands as drafted: its edit {problem}")
     title = plain_line(str((plan or {}).get("title", ""))) or fallback_title
     sources = {s.id: s for name in join.names for s in inputs[name].sources}
+    flags = [flag for name in join.names for flag in inputs[name].flags]
     return AgentOutput(
         text=join_sections(title, sections),
         sources=tuple(sources.values()),
         prompt=f"No model was asked: code joined {join.names[0]} to {join.names[-1]}.",
         mark="; ".join(marks),
+        flags=tuple(flags),
     )
 
 

@@ -33,7 +33,7 @@ def substitute_editor(inputs: Mapping[str, AgentOutput], _spec: RunSpec) -> Agen
     draft = inputs.get("content_writer")
     if draft is None:
         return None
-    return AgentOutput(text=draft.text, sources=draft.sources, mark=UNEDITED)
+    return AgentOutput(draft.text, sources=draft.sources, mark=UNEDITED, flags=draft.flags)
 
 
 def substitute_section(number: str, inputs: Mapping[str, AgentOutput]) -> AgentOutput | None:
@@ -42,7 +42,7 @@ def substitute_section(number: str, inputs: Mapping[str, AgentOutput]) -> AgentO
     if draft is None:
         return None
     mark = f"Section {number} was not edited: its editor gave no result, so it stands as drafted"
-    return AgentOutput(text=draft.text, sources=draft.sources, mark=mark)
+    return AgentOutput(draft.text, sources=draft.sources, mark=mark, flags=draft.flags)
 
 
 def substitute_metrics(inputs: Mapping[str, AgentOutput], spec: RunSpec) -> AgentOutput | None:

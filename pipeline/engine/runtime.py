@@ -16,6 +16,7 @@ from pipeline.derived import Edits
 from pipeline.engine.health import Part, provider_part, unanswered
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.engine.own_documents import OwnDocuments
+from pipeline.engine.own_voices import OwnVoices
 from pipeline.engine.port import RunEnded, RunHandler
 from pipeline.engine.service import RunService
 from pipeline.errors import GantryError, NoAnswer, SpecError
@@ -117,6 +118,11 @@ class Runtime:
     def documents(self) -> OwnDocuments:
         """The knowledge base, for pages."""
         return OwnDocuments(self._running.knowledge, self._running.uploads, self.call)
+
+    @property
+    def voices(self) -> OwnVoices:
+        """The brand voices, for pages and the command line."""
+        return OwnVoices(self._running.store.voices, self.call)
 
     @property
     def is_engine(self) -> bool:

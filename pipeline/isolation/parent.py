@@ -23,6 +23,7 @@ from pipeline.isolation.spawning import spawning_alone
 
 PROJECT = Path(__file__).parents[2]  # where `-m pipeline…` works from
 START_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 10.0
 READ_BYTES = 1 << 20
 LOG_TAIL_BYTES = 2_000
 
@@ -73,7 +74,7 @@ async def _answer(module: str, place: Path, allowance: Allowance) -> bytes:
         async with spawning_alone(START_TIMEOUT_S):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", module),
-                *(str(allowance.memory_mb), str(int(allowance.timeout_s) + 1)),
+                *(str(allowance.memory_mb), str(int(allowance.timeout_s) + 1), str(os.getpid())),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -109,7 +110,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    try:
+        async with asyncio.timeout(END_TIMEOUT_S):
+            # The end is not seen while something is left to read.
+            while process.stdout is not None and await process.stdout.read(READ_BYTES):
+                pass
+            await process.wait()
+    except TimeoutError:
+        _log.error("a child process (%d) was killed but does not end", process.pid)
 
 
 def _failure(status: int, place: Path) -> ChildFailed:

@@ -21,6 +21,8 @@ from pipeline.models import (
     AgentOutput,
     AgentState,
     Checkpoint,
+    Flag,
+    FlagKind,
     RunRecord,
     RunSpec,
     RunStatus,
@@ -28,6 +30,8 @@ from pipeline.models import (
     Usage,
 )
 from pipeline.redaction import redact, without_known
+
+KNOWN_FLAGS = frozenset(FlagKind)
 
 
 def to_json(value: Any) -> bytes:
@@ -40,7 +44,13 @@ def output_json(output: AgentOutput) -> bytes:
     """As `asdict`, without a copy of all that the fields hold."""
     values = {name: getattr(output, name) for name in _OUTPUT_FIELDS}
     return without_known(
-        to_json(values | {"sources": [asdict(source) for source in output.sources]})
+        to_json(
+            values
+            | {
+                "sources": [asdict(source) for source in output.sources],
+                "flags": [asdict(flag) for flag in output.flags],
+            }
+        )
     )
 
 
@@ -95,6 +105,11 @@ def checkpoint_values(checkpoint: Checkpoint) -> dict[str, Any]:
 def checkpoint_of(row: Row[Any]) -> Checkpoint:
     output = from_json(row.output)
     output["sources"] = tuple(Source(**source) for source in output["sources"])
+    output["flags"] = tuple(
+        Flag(FlagKind(flag["kind"]), flag["sentence"], flag["detail"])
+        for flag in output.get("flags", ())
+        if flag["kind"] in KNOWN_FLAGS  # of a newer Gantry: what it means is not known here
+    )
     return Checkpoint(
         agent=row.agent,
         key=row.key,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect
 
 from pipeline.errors import StoreBusy, StoreError
 
-SCHEMA = "0007"  # the newest revision in migrations/; asked of a database before alembic is loaded
+SCHEMA = "0008"  # the newest revision in migrations/; asked of a database before alembic is loaded
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT_S = 30.0  # for another runtime of this process that migrates
 

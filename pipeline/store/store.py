@@ -50,6 +50,7 @@ from pipeline.store.tables import (
     runs,
     shares,
 )
+from pipeline.store.voices import Voices
 from pipeline.store.writer import Writer, insert_for
 
 PURGE_BATCH = 100  # runs per transaction
@@ -79,6 +80,7 @@ class Store:
         self._database = database
         self.writer = Writer(database)
         self.documents = Documents(database, self.writer)
+        self.voices = Voices(database, self.writer)
 
     @classmethod
     async def open(cls, url: URL) -> Store:

@@ -210,3 +210,16 @@ knowledge = Table(
     Column("owner", String(200), primary_key=True),
     Column("revision", BigInteger, nullable=False),
 )
+
+# An owner's brand voices, by name. Runs carry a copy, so that a changed preset changes no run.
+voices = Table(
+    "voices",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(200), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("voices_by_owner", "owner", "name", unique=True),
+)

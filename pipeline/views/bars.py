@@ -250,6 +250,28 @@ def axis_end_s(timing: RunTiming) -> float:
     return max(drawn_s, timing.sequential_s, timing.bound_s or 0.0, 0.001)
 
 
+def gap_lanes(timing: RunTiming) -> list[str]:
+    """For each pause the agent in whose row its label stands: right of the pause, clear of bars.
+
+    That is an agent which had finished by then, the first without another pause's label; else the one
+    whose work is farthest from the label.
+    """
+    bars = [bar for bar in gantt_bars(timing) if bar.segment is not Segment.WAITING]
+    lanes: list[str] = []
+    for mark in ChartClock(timing.gaps).marks():
+        names = [agent.agent for agent in timing.agents]
+        free = [name for name in names if name not in lanes] or names
+        room = {name: _room_right_of(mark.at_s, name, bars) for name in free}
+        lanes.append(max(free, key=room.__getitem__))
+    return lanes
+
+
+def _room_right_of(at_s: float, agent: str, bars: Iterable[Bar]) -> float:
+    """Seconds from `at_s` to the agent's next work; without end when there is none."""
+    later = (bar for bar in bars if bar.agent == agent and bar.end_s > at_s)
+    return min((max(0.0, bar.start_s - at_s) for bar in later), default=float("inf"))
+
+
 def legend_segments(bars: Sequence[Bar]) -> list[Segment]:
     """The kinds of time that occur, in the order in which an agent goes through them."""
     present = {bar.segment for bar in bars if bar.duration_s > 0}

@@ -27,6 +27,7 @@ from pipeline.views.bars import (
     ToolBar,
     axis_end_s,
     gantt_bars,
+    gap_lanes,
     legend_segments,
     origin_words,
     phase_colours,
@@ -44,7 +45,7 @@ ALERT = "#F2555A"
 ROW_PX = 27
 STRIP_PX = 34
 FRAME_PX = 190  # axis, legend, margins
-GAP_LABEL_PX, GAP_LABEL_ROWS = 15, 4
+GAP_LABEL_PX = 9  # right of the line, clear of the diamond that may stand on it
 TOOLS_HEIGHT, TOOL_FILL = 0.56, 0.72  # of a row; of a call's share of it
 STRIP_GAP_PX = 30  # holds the label of the bound
 
@@ -100,7 +101,7 @@ def gantt_figure(
         figure.add_trace(_critical_trace(plan, timing, chain))
     figure.add_traces(_keys(plan, bars))
     figure.update_layout(_layout(plan, timing))
-    _mark_gaps(figure, timing)
+    _mark_gaps(figure, plan, timing)
     _mark_origins(figure, plan, timing)
     _mark_bound(figure, timing, _rows_share(plan, timing))
     return figure
@@ -348,9 +349,11 @@ def _layout(plan: Plan, timing: RunTiming) -> dict[str, Any]:
     }
 
 
-def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
-    """A line where the run was paused; labels of pauses close together stand below each other."""
-    for number, mark in enumerate(ChartClock(timing.gaps).marks()):
+def _mark_gaps(figure: go.Figure, plan: Plan, timing: RunTiming) -> None:
+    """A line where the run was paused; its label in a row whose agent had finished by then."""
+    labels = row_labels(plan)
+    marks = ChartClock(timing.gaps).marks()
+    for mark, lane in zip(marks, gap_lanes(timing), strict=True):
         figure.add_shape(
             type="line",
             xref="x",
@@ -363,12 +366,12 @@ def _mark_gaps(figure: go.Figure, timing: RunTiming) -> None:
         )
         figure.add_annotation(
             x=mark.at_s,
-            y=0.98,
-            yshift=-GAP_LABEL_PX * (number % GAP_LABEL_ROWS),
+            y=labels[lane],
+            xshift=GAP_LABEL_PX,
             xref="x",
-            yref="y domain",
+            yref="y",
             xanchor="left",
-            yanchor="top",
+            yanchor="middle",
             text=f"paused {said_s(mark.duration_s)}",
             font={"size": 11},
             showarrow=False,

@@ -92,6 +92,8 @@ def test_an_outline_is_approved_with_changes(page: Page) -> None:
     approval = page.locator(".st-key-approval")
     expect(approval).to_be_visible(timeout=DONE_MS)
     expect(page).to_have_title(re.compile("Waiting"))
+    approve = approval.get_by_role("button", name="Approve", exact=True)
+    expect(approve).to_be_in_viewport()  # however long the outline is
     assert page.evaluate(WIDTHS) == 0
     assert too_pale(page) == []
 

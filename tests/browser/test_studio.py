@@ -214,6 +214,7 @@ def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
 def test_the_history_opens_a_run_and_keeps_what_was_typed(page: Page) -> None:
     start(page, "Something to find again")
     finished(page)
+    open_panel(page, "brief_line")
     page.locator(".st-key-topic textarea").fill("half a thought")
     page.locator(".st-key-topic textarea").blur()
 
@@ -224,6 +225,38 @@ def test_the_history_opens_a_run_and_keeps_what_was_typed(page: Page) -> None:
     finished(page)
     expect(page.locator(".st-key-topic textarea")).to_have_value("half a thought")
     assert "run=" in page.url
+
+
+def test_the_form_of_a_finished_run_is_one_line_that_opens(page: Page) -> None:
+    start(page, "Urban bees")
+    finished(page)
+    first = page.url
+    expect(page.locator(".st-key-run button")).to_be_hidden()
+
+    page.keyboard.press("Control+Enter")  # nobody sees the form: nothing starts
+    open_panel(page, "brief_line")
+    expect(page.locator(".st-key-run button kbd").first).to_be_visible()
+    assert page.url == first
+    page.locator(".st-key-topic textarea").fill("x" * 2_001)
+    page.locator(".st-key-run button").click()
+    expect(page.get_by_text("the limit is 2,000")).to_be_visible()
+    page.locator(".st-key-topic textarea").fill("Urban bees, once more")
+    page.keyboard.press("Control+Enter")
+
+    expect(page).not_to_have_url(first)
+    finished(page)
+    expect(page.locator(".st-key-run button")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
+)
+def test_a_phone_shows_the_result_before_the_form(page: Page) -> None:
+    start(page, "Urban bees")
+    finished(page)
+
+    box = page.locator(".st-key-headline").bounding_box()
+    assert box is not None and box["y"] + box["height"] < 844
 
 
 def test_an_over_long_topic_is_refused_and_kept(page: Page) -> None:

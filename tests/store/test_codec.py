@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from pipeline import events
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.events import AgentFinished
-from pipeline.models import AgentOutput, AgentState, Checkpoint, RunSpec, Source, Usage
+from pipeline.models import (
+    AgentOutput,
+    AgentState,
+    Checkpoint,
+    Flag,
+    FlagKind,
+    RunSpec,
+    Source,
+    Usage,
+)
 from pipeline.settings import Settings
 from pipeline.store import Store, database_url
 from pipeline.store.codec import encode_event, from_json, storable, to_json
@@ -39,6 +48,9 @@ outputs = st.builds(
     prompt=any_text,
     response_model=any_text,
     mark=any_text,
+    flags=st.lists(st.builds(Flag, st.sampled_from(FlagKind), any_text, any_text), max_size=3).map(
+        tuple
+    ),
 )
 counts = st.none() | st.integers(0, 10**12)
 checkpoints = st.builds(

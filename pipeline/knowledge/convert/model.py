@@ -24,7 +24,10 @@ class PageText:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """`title` is the document's own or comes from the file name; `warnings` are sentences for a person."""
+    """`title` is the document's own or comes from the file name; `warnings` are sentences for a person.
+
+    `pages` has all pages or slides of a PDF or PPTX, those without text too, and one entry for the others.
+    """
 
     title: str
     kind: Kind

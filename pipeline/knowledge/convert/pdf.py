@@ -36,13 +36,14 @@ _PICTURE = re.compile(rb"/Subtype\s*/Image\b")  # stands in the open in every fi
 
 
 def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
-    """The pages that have text; those that are pictures are named in a warning. Raises `DocumentError`."""
+    """Every page; those that are pictures are empty and named in a warning. Raises `DocumentError`."""
     try:
         count = _page_count(path)
         if count > limits.max_pages:
             raise _too_many(count, limits)
         found = _extracted(path, markdown=count <= PAGES_WITH_HEADINGS)
-        texts = [clean(page["content"]) for page in found.pages or []]
+        contents = {page["page_number"]: page["content"] for page in found.pages or []}
+        texts = [clean(contents.get(number, "")) for number in range(1, count + 1)]
         wordless = _wordless(texts, has_pictures=_PICTURE.search(data) is not None)
         scanned = _scanned(path, wordless)
     except (kreuzberg.KreuzbergError, RuntimeError) as error:  # what draws pages raises the latter
@@ -55,7 +56,7 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
     return Converted(
         title=one_line(title if isinstance(title, str) else "") or title_of(name),
         kind="pdf",
-        pages=tuple(page for page in pages if page.markdown),
+        pages=tuple(pages),
         warnings=_warnings(scanned, count),
     )
 

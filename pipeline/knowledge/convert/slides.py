@@ -42,8 +42,7 @@ def read_pptx(data: bytes, name: str, limits: Limits) -> Converted:
     for number, part in enumerate(parts, 1):
         found, text = _slide(package, part)
         title = title or found
-        if text:
-            pages.append(PageText(number, text))
+        pages.append(PageText(number, text))
     return Converted(title or title_of(name), "pptx", tuple(pages))
 
 

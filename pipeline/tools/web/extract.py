@@ -1,122 +1,76 @@
-"""Make readable Markdown of a page: trafilatura, and a plain walk where that loses the headings.
+"""Make a `WebPage` of what was read: inert, bounded text for a prompt.
 
-Slow and synchronous; `reader.py` runs it in a thread. What comes out is inert text for a prompt.
+HTML is taken apart in a child process, which is ended when it takes too long or too much memory; text
+is taken as it stands.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline.tools.base import ToolError, WebPage
+import msgspec
 
-if TYPE_CHECKING:
-    from lxml.html import HtmlElement
+from pipeline.extraction.page import Extracted, Question
+from pipeline.isolation.parent import Allowance, ChildFailed, ask_child
+from pipeline.tools.base import ToolError, WebPage
 
 TEXT_MAX_CHARS = 200_000
 TITLE_MAX_CHARS = 300
-# Elements. trafilatura's time grows with their square on hostile pages, and a thread cannot be ended:
-# larger pages get the plain walk, whose time grows with their length.
-PARTS_MAX = 4_000
-MIN_CHARS = 80  # less than this is no article: the plain walk may find more
+EXTRACT_S = 10.0
+MEMORY_MB = 512
+ANSWER_MAX_BYTES = 16 * 1024 * 1024  # a page of 2 MB cannot say more, however it is escaped
+CHILD = "pipeline.extraction"
 
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_LEFT_OUT = [
-    "script",
-    "style",
-    "noscript",
-    "template",
-    "svg",
-    "nav",
-    "footer",
-    "aside",
-    "form",
-    "button",
-    "iframe",
-    "object",
-]
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_BLOCKS = (*_HEADINGS, "p", "li", "pre", "blockquote", "td", "th", "dt", "dd", "figcaption")
 
 
 def page_from_text(text: str, url: str) -> WebPage:
     """A page that is plain text or Markdown already. Raises `ToolError` when it is empty."""
     first = next((line.strip("# \t") for line in text.splitlines() if line.strip()), "")
-    return _page(url, first, text)
+    return _page(url, Extracted(first, text))
 
 
-def page_from_html(html: str, url: str) -> WebPage:
+async def page_from_html(html: str, url: str) -> WebPage:
     """The page's main text with its headings, its title, publisher and date.
 
     Title, publisher and date are the page's own words or guesses; nobody has checked them.
-    Raises `ToolError` when there is no text on it.
+    Raises `ToolError` when there is no text on it, or it could not be found in time.
     """
-    import trafilatura
-    from lxml import etree
-    from lxml.html import HTMLParser, document_fromstring
-
+    question = Question(html.encode("utf-8", "replace").decode(), url)
+    allowance = Allowance(EXTRACT_S, MEMORY_MB, ANSWER_MAX_BYTES)
     try:
-        tree = document_fromstring(html.encode("utf-8", "replace"), HTMLParser(encoding="utf-8"))
-    except (etree.ParserError, etree.XMLSyntaxError) as error:
-        raise _no_text() from error
-    plain = _plain_walk(tree)
-    if sum(1 for _ in zip(tree.iter(), range(PARTS_MAX + 1), strict=False)) > PARTS_MAX:
-        return _page(url, tree.findtext(".//title") or "", plain)
-    told = trafilatura.extract_metadata(html, default_url=url)
-    text = trafilatura.extract(
-        html, url=url, output_format="markdown", include_formatting=True, include_comments=False
+        answer = await ask_child(CHILD, msgspec.json.encode(question), allowance)
+        found = msgspec.json.decode(answer, type=Extracted)
+    except ChildFailed as error:
+        raise took_too_long(EXTRACT_S) if error.failure == "timed_out" else _too_hard() from error
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise _too_hard() from error
+    return _page(url, found)
+
+
+def took_too_long(limit_s: float) -> ToolError:
+    return ToolError(
+        f"Reading the page took more than {limit_s:g} seconds.",
+        "Try again later, or use another source.",
     )
-    title = (told and told.title) or tree.findtext(".//title") or ""
-    if len(text or "") < MIN_CHARS or (_HEADING.search(plain) and not _HEADING.search(text or "")):
-        text = plain if len(plain) >= len(text or "") / 2 else text
-    return _page(url, title, text or "", (told and told.sitename) or "", (told and told.date) or "")
 
 
-def _plain_walk(tree: HtmlElement) -> str:
-    """Every block of words in order, headings marked; menus and forms left out."""
-    body = tree.find("body")
-    if body is None:
-        return ""
-    blocks: list[str] = []
-    for element in body.iter(*_BLOCKS):
-        if next(element.iterdescendants(*_BLOCKS), None) is None and not _is_left_out(element):
-            blocks.append(_block(str(element.tag), element.text_content()))
-    return "\n\n".join(filter(None, blocks)) or " ".join(_loose_words(body))
-
-
-def _is_left_out(element: HtmlElement) -> bool:
-    return next(element.iterancestors(*_LEFT_OUT), None) is not None
-
-
-def _loose_words(body: HtmlElement) -> Iterator[str]:
-    """The words of a page that marks no paragraphs."""
-    inside = " or ".join(f"ancestor::{tag}" for tag in _LEFT_OUT)
-    for text in body.xpath(f".//text()[not({inside})]", smart_strings=False):
-        yield from text.split()
-
-
-def _block(tag: str, content: str) -> str:
-    words = " ".join(content.split())
-    if words and tag in _HEADINGS:
-        return f"{'#' * int(tag[1])} {words}"
-    return f"- {words}" if words and tag == "li" else words
-
-
-def _page(url: str, title: str, text: str, publisher: str = "", published: str = "") -> WebPage:
-    text = _UNSEEN.sub("", text).strip()
+def _page(url: str, found: Extracted) -> WebPage:
+    text = _UNSEEN.sub("", found.text).strip()
     if not text:
-        raise _no_text()
+        raise ToolError(
+            "There is no readable text on this page.",
+            "It may need a browser that runs scripts. Use another page.",
+        )
     host = urlsplit(url).hostname or ""
     return WebPage(
         url=url,
-        title=_line(title) or host,
+        title=_line(found.title) or host,
         text=text[:TEXT_MAX_CHARS],
-        publisher=_line(publisher) or host.removeprefix("www."),
-        published=published if _ISO_DATE.fullmatch(published) else "",
+        publisher=_line(found.publisher) or host.removeprefix("www."),
+        published=found.published if _ISO_DATE.fullmatch(found.published) else "",
     )
 
 
@@ -124,8 +78,5 @@ def _line(words: str) -> str:
     return " ".join(_UNSEEN.sub("", words).split())[:TITLE_MAX_CHARS]
 
 
-def _no_text() -> ToolError:
-    return ToolError(
-        "There is no readable text on this page.",
-        "It may need a browser that runs scripts. Use another page.",
-    )
+def _too_hard() -> ToolError:
+    return ToolError("The text of this page could not be found.", "Use another page.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urljoin
@@ -15,7 +14,7 @@ from yarl import URL
 from pipeline.tools.base import ToolError, WebPage
 from pipeline.tools.web.addresses import readable_url
 from pipeline.tools.web.body import decoded, limited_body
-from pipeline.tools.web.extract import page_from_html, page_from_text
+from pipeline.tools.web.extract import page_from_html, page_from_text, took_too_long
 from pipeline.tools.web.opener import (
     Lookup,
     OpenSocket,
@@ -28,7 +27,7 @@ from pipeline.tools.web.robots import RobotsRules
 
 PAGE_MAX_BYTES = 2 * 1024 * 1024  # unpacked
 FETCH_S = 15.0  # robots.txt, redirects and body together
-EXTRACT_S = 10.0
+EXTRACTED_AT_ONCE = 2  # pages whose HTML is taken apart, each in a process of its own
 REDIRECTS_MAX = 5
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -61,8 +60,7 @@ class GuardedReader:
         self._open = partial(guarded_session, lookup, open_socket)
         self._session: aiohttp.ClientSession | None = None
         self._robots = RobotsRules(self._robots_text)
-        # its own threads: a page that takes forever must not hold up the rest of the process
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="read page")
+        self._extracting = asyncio.Semaphore(EXTRACTED_AT_ONCE)
 
     async def read(self, url: str) -> WebPage:
         """The page at `url`, which may not be public: then, as for whatever fails, `ToolError`."""
@@ -71,22 +69,20 @@ class GuardedReader:
             async with asyncio.timeout(FETCH_S):
                 answer = await self._get(target, PAGE_MAX_BYTES, self._robots.check, _check_head)
         except TimeoutError as error:
-            raise _took_too_long(FETCH_S) from error
+            raise took_too_long(FETCH_S) from error
         if answer.has_more:
             raise ToolError(
                 f"The page is larger than {PAGE_MAX_BYTES // 1024**2} MB, so it was not read.",
                 "Use a shorter page.",
             )
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(EXTRACT_S):
-                return await loop.run_in_executor(self._threads, _page, answer)
-        except TimeoutError as error:
-            raise _took_too_long(EXTRACT_S) from error
+        text = decoded(answer.body, answer.charset)
+        if answer.content_type not in _HTML:
+            return page_from_text(text, str(answer.url))
+        async with self._extracting:
+            return await page_from_html(text, str(answer.url))
 
     async def aclose(self) -> None:
-        """End every connection. A text that is still being made is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End every connection."""
         if self._session is not None:
             await self._session.close()
 
@@ -146,12 +142,6 @@ class GuardedReader:
             ) from error
 
 
-def _page(answer: _Answer) -> WebPage:
-    text = decoded(answer.body, answer.charset)
-    make = page_from_html if answer.content_type in _HTML else page_from_text
-    return make(text, str(answer.url))
-
-
 def _check_head(response: aiohttp.ClientResponse) -> None:
     """Raises `ToolError` for an answer whose body is not worth taking."""
     status = response.status
@@ -189,10 +179,3 @@ def _joined(url: URL, location: str) -> str:
         raise ToolError(
             "The address is passed on to one that is none.", "Use another page."
         ) from error
-
-
-def _took_too_long(limit_s: float) -> ToolError:
-    return ToolError(
-        f"Reading the page took more than {limit_s:g} seconds.",
-        "Try again later, or use another source.",
-    )

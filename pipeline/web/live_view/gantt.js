@@ -251,12 +251,28 @@ function layout(chart, stripEnd, look) {
         line: { color: look.primary, width: 1.5, dash: "dot" },
       },
     ],
-    annotations: chart.gaps.map((gap, number) => ({
-      ...{ x: gap.at_s, y: ROWS_SHARE, xref: "x", yref: "paper", xanchor: "left", yanchor: "top" },
-      ...{ text: `paused ${duration(gap.duration_s)}`, yshift: -15 * (number % 4) },
-      ...{ showarrow: false, font: { size: 11, color: look.text } },
-    })),
+    annotations: gapLabels(chart, look),
   };
+}
+
+// The label of a pause stands right of it, in the row with the most room, as in the finished chart.
+function gapLabels(chart, look) {
+  const used = new Set();
+  return chart.gaps.map((gap) => {
+    const free = chart.plan.agents.filter((agent) => !used.has(agent));
+    const room = (agent) => {
+      const bars = (chart.rows.get(agent.name)?.bars ?? []).filter((bar) => bar.segment !== "waiting");
+      const later = bars.filter((bar) => (bar.end_s ?? chart.now) > gap.at_s);
+      return Math.min(...later.map((bar) => Math.max(0, bar.start_s - gap.at_s)));
+    };
+    const lanes = free.length ? free : chart.plan.agents;
+    const lane = lanes.reduce((best, agent) => (room(agent) > room(best) ? agent : best));
+    used.add(lane);
+    return {
+      ...{ x: gap.at_s, y: lane.label, xref: "x", yref: "y", xanchor: "left", yanchor: "middle", xshift: 9 },
+      ...{ text: `paused ${duration(gap.duration_s)}`, showarrow: false, font: { size: 11, color: look.text } },
+    };
+  });
 }
 
 const titled = (word) => word.charAt(0).toUpperCase() + word.slice(1);

@@ -15,7 +15,10 @@ import pytest
 from pipeline.knowledge.convert import Converted, DocumentError, Limits, convert
 from pipeline.knowledge.convert.model import Answer
 from pipeline.knowledge.convert.process import _checked
+from pipeline.knowledge.convert.reading import read_document
+from pipeline.knowledge.convert.text import clean
 from tests.unit.knowledge import files
+from tests.unit.knowledge.hostile import HOSTILE_LINES
 
 
 async def converted(
@@ -25,6 +28,13 @@ async def converted(
     path = folder / "upload"
     path.write_bytes(data)
     return await convert(path, name, limits or Limits())
+
+
+def read(folder: Path, data: bytes, name: str) -> Converted:
+    """What the child does, here: starting one for each of many files takes its time."""
+    path = folder / "upload"
+    path.write_bytes(data)
+    return read_document(path, name, Limits())
 
 
 async def reason(folder: Path, data: bytes, name: str, limits: Limits | None = None) -> str:
@@ -107,10 +117,18 @@ BAD: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("name", "data", "wanted"), BAD.values(), ids=BAD.keys())
-async def test_what_cannot_be_read_is_told_in_one_word_and_what_to_do(
+def test_what_cannot_be_read_is_told_in_one_word_and_what_to_do(
     tmp_path: Path, name: str, data: Callable[[], bytes], wanted: str
 ) -> None:
-    assert await reason(tmp_path, data(), name) == wanted
+    with pytest.raises(DocumentError) as refused:
+        read(tmp_path, data(), name)
+
+    assert refused.value.reason == wanted
+    assert refused.value.message.endswith(".") and refused.value.hint.endswith(".")
+
+
+async def test_what_the_child_refuses_is_told_in_its_words(tmp_path: Path) -> None:
+    assert await reason(tmp_path, files.encrypted_pdf("secret"), "x.pdf") == "encrypted"
 
 
 MISNAMED = [
@@ -123,10 +141,10 @@ MISNAMED = [
 
 
 @pytest.mark.parametrize(("name", "kind"), MISNAMED)
-async def test_a_wrong_name_is_said_and_the_file_read_as_what_it_is(
+def test_a_wrong_name_is_said_and_the_file_read_as_what_it_is(
     tmp_path: Path, name: str, kind: str
 ) -> None:
-    found = await converted(tmp_path, good(f"x.{kind}"), name)
+    found = read(tmp_path, good(f"x.{kind}"), name)
 
     assert found.kind == kind
     assert "They are hot." in found.pages[0].markdown
@@ -233,11 +251,27 @@ async def test_the_child_sees_no_key_of_ours_and_leaves_nothing_behind(
         "",
     ],
 )
-async def test_a_hostile_name_is_only_words(tmp_path: Path, name: str) -> None:
-    found = await converted(tmp_path, b"They are hot.", name)
+def test_a_hostile_name_is_only_words(tmp_path: Path, name: str) -> None:
+    found = read(tmp_path, b"They are hot.", name)
 
     assert found.pages[0].markdown == "They are hot."
     assert "/" not in found.title and len(found.title) <= 300
+
+
+def test_hostile_lines_as_names_are_titles_and_no_paths(tmp_path: Path) -> None:
+    """A person may call a file anything; it is read from where we put it, and called what they say."""
+    for line in HOSTILE_LINES:
+        found = read(tmp_path, b"They are hot.", f"{line}.txt")
+
+        assert found.pages[0].markdown == "They are hot."
+        assert found.title in " ".join(clean(line).split()) or found.title == "Untitled document"
+    assert [path.name for path in tmp_path.iterdir()] == ["upload"]
+
+
+async def test_a_name_of_half_characters_reaches_the_child(tmp_path: Path) -> None:
+    found = await converted(tmp_path, b"They are hot.", "\ud800.md")
+
+    assert found.title == "\ufffd"
 
 
 @pytest.mark.parametrize(

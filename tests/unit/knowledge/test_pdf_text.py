@@ -157,7 +157,8 @@ async def test_pages_that_are_pictures_are_named_and_empty_ones_are_not(tmp_path
 
     found = await read(tmp_path, data)
 
-    assert [page.number for page in found.pages] == [1, 5]
+    texts = [(page.number, page.markdown) for page in found.pages]
+    assert texts == [(1, "Words."), (2, ""), (3, ""), (4, ""), (5, "More words.")]
     assert found.warnings[0].startswith("Pages without text, which are pictures or scans: 3, 4. ")
 
 

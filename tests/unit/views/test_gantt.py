@@ -15,13 +15,14 @@ from pipeline.export.gantt_svg import gantt_svg
 from pipeline.journal import Journal
 from pipeline.models import Mode
 from pipeline.plan import make_plan
-from pipeline.spans import Gap
+from pipeline.spans import Gap, Segment
 from pipeline.timing import run_timing
 from pipeline.views.bars import (
     PHASE_PALETTE,
     SEGMENT_WORDS,
     ChartClock,
     gantt_bars,
+    gap_lanes,
     phase_colours,
     row_labels,
     said_s,
@@ -145,6 +146,35 @@ def test_a_long_pause_takes_little_room_and_is_labelled() -> None:
 
     assert figure.layout.xaxis.range[1] < 30
     assert "paused 8 h 00 min" in [note.text for note in figure.layout.annotations]
+
+
+def test_the_label_of_a_pause_stands_clear_of_bars_and_diamonds() -> None:
+    plan = make_plan(ROSTER, Mode.PHASES)
+    simulation = Simulation(plan, dict.fromkeys(plan.names, Script()))
+    simulation.run(2.0, told=False)
+    simulation.now_s += 600
+    simulation.run()
+    timing = run_timing(simulation.plan, simulation.events)
+
+    label = next(n for n in figure_of(simulation).layout.annotations if "paused" in n.text)
+
+    assert (label.xshift, label.xanchor) == (9, "left")  # a diamond is 9 pixels wide
+    lane = next(name for name, text in row_labels(plan).items() if text == label.y)
+    work = [b for b in gantt_bars(timing) if b.agent == lane and b.segment is not Segment.WAITING]
+    assert all(bar.end_s <= label.x or bar.start_s >= label.x + 1 for bar in work)
+
+
+def test_labels_of_several_pauses_stand_in_rows_of_their_own() -> None:
+    plan = make_plan(ROSTER, Mode.PHASES)
+    simulation = Simulation(plan, dict.fromkeys(plan.names, Script()))
+    for _ in range(3):
+        simulation.run(1.0, told=False)
+        simulation.now_s += 60
+    simulation.run()
+
+    lanes = gap_lanes(run_timing(simulation.plan, simulation.events))
+
+    assert len(lanes) == len(set(lanes)) == 3
 
 
 def test_pauses_do_not_count_in_the_runs_own_time() -> None:

@@ -53,8 +53,9 @@ async def test_all_runs_of_a_process_share_one_reader_that_is_closed_with_it(
 
     assert isinstance(one.pages, GuardedReader)
     assert one.pages is other.pages
+    session = one.pages._session = one.pages._open()
     await access.aclose()
-    assert one.pages._threads._shutdown
+    assert session.closed
 
 
 def test_no_heavy_library_is_loaded_before_the_first_page() -> None:

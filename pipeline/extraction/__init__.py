@@ -1,0 +1,1 @@
+"""From a page's HTML to its text, in a child process: `tools/web/extract.py` asks it."""
