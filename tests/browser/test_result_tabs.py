@@ -47,3 +47,20 @@ def test_the_changes_tab_tells_words_edits_and_advice(page: Page) -> None:
     expect(page.locator(".st-key-changes_edits")).to_contain_text("applied")
     expect(page.locator(".st-key-changes_advice")).to_contain_text("SEO 1")
     expect(page.locator(".st-key-changes_advice")).not_to_contain_text("not mentioned")
+
+
+def test_the_evidence_tab_sets_each_statement_beside_its_passage(page: Page) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+    open_tab(page, "Evidence")
+
+    evidence = page.locator(".st-key-evidence")
+    expect(evidence).to_contain_text("statements name a source")
+    statement = evidence.locator(".evidence li", has=page.locator(".verdict.supported")).first
+    expect(statement.locator(".numbers")).to_have_text(re.compile(r"\[\d"))
+    expect(statement.locator("blockquote")).not_to_be_empty()
+    expect(statement.locator(".verdict")).to_have_text("✓ Supported")
+    evidence.get_by_role("radio", name="Flagged").focus()  # by keyboard, too
+    page.keyboard.press("Enter")
+    expect(evidence).to_contain_text("Nothing of that kind.")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
