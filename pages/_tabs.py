@@ -1,11 +1,11 @@
-"""The results of a run in tabs: article, SEO, metrics, changes, summary, posts, agents.
+"""The results of a run in tabs: article, evidence, SEO, metrics, changes, summary, posts, agents.
 
 Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -13,15 +13,17 @@ import streamlit as st
 
 from pages._changes_tab import draw_changes
 from pages._editing import draw_editor, edit_button
+from pages._evidence_tab import draw_evidence
 from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
 from pages._text import escaped
 from pages._timing import draw_timing_tables
 from pages._voice_checks import draw_voice_checks
+from pipeline.content.flags import flag_line
 from pipeline.content.readability import figure_words
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
-from pipeline.models import AgentState
+from pipeline.models import AgentState, Flag
 from pipeline.views.tables import agent_line
 
 READING_WIDTH: Final = 760  # pixels; lines longer than that are hard to read
@@ -37,13 +39,17 @@ AGENT_ICONS: Final = {
 
 def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
     """`read_only`: without what acts on the run."""
-    titles = ("Article", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing")
-    article, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
+    titles = (
+        "Article", "Evidence", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing",
+    )  # fmt: skip
+    article, evidence, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
         titles, key="result_tabs"
     )
     report = bundle.report
     with article:
         _article(bundle)
+    with evidence:
+        draw_evidence(bundle.evidence)
     with seo:
         draw_seo(report["seo"])
     with metrics:
@@ -163,8 +169,16 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
                 else "Raw output"
             )
             st.code(checkpoint.output.text, None, wrap_lines=True, height=PANEL_HEIGHT)
+            _flags(checkpoint.output.flags)
     if not read_only:
         draw_editor(bundle)
+
+
+def _flags(flags: Sequence[Flag]) -> None:
+    """What code took out of this output, or found missing, after the agent's own last turn."""
+    if flags:
+        st.caption("Found by the check of citations, and mended or marked by code:")
+        st.markdown("\n".join(f"- {escaped(flag_line(flag))}" for flag in flags))
 
 
 def _copyable(text: str) -> None:

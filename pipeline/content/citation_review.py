@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.agents.outputs import Findings
 from pipeline.content.addresses import addresses
 from pipeline.content.citation_check import lost_citations, mended
+from pipeline.content.citations import cited_ids
 from pipeline.content.finding_check import check_findings
 from pipeline.content.remarks import Remarks, Review, Reviewed
 from pipeline.content.statements import statements
@@ -46,10 +47,6 @@ _SAID: Mapping[FlagKind, str] = {
     FlagKind.UNKNOWN_SOURCE: "No tool returned a passage `{}`. Name one that was returned, or drop the finding.",
     FlagKind.WRONG_QUOTE: "`{}` does not stand in that passage. Copy the sentence letter for letter.",
 }  # fmt: skip
-_VERBATIM = (
-    "find",
-    "replace",
-)  # of the publisher's edits: the passage must stand in the text as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,9 @@ def grounds_of(
 ) -> Grounds:
     """From the outputs an agent was given."""
     sources = {source.id: source for output in inputs.values() for source in output.sources}
+    if agent.output is not None:  # whoever is given a text alone knows the ids that stand in it
+        ids = [key for output in inputs.values() for key in cited_ids(output.text)]
+        sources |= {key: Source(key, "", "", "web", "") for key in ids if key not in sources}
     mine = f"content_writer/{agent.part.number}" if agent.part else "content_writer"
     drafts = [mine] if family(agent.name) == "editor" else []
     said = [url for output in inputs.values() for url in addresses(output.text)]
@@ -115,7 +115,7 @@ def citation_finish(agent: AgentSpec, grounds: Grounds) -> Finish:
         return Finished(found.text, None, (*found.flags, *lost))
 
     def finish_fields(answer: Reviewed) -> Finished:
-        return _finish_fields(answer, grounds.pages)
+        return _finish_fields(answer, grounds)
 
     return finish_text if agent.output is None else finish_fields
 
@@ -127,16 +127,19 @@ def finish_findings(answer: Reviewed) -> Finished:
     return _with_text(answer, *check_findings(answer.data, answer.sources))
 
 
-def _finish_fields(answer: Reviewed, pages: Sequence[str]) -> Finished:
+def _finish_fields(answer: Reviewed, grounds: Grounds) -> Finished:
     flags: list[Flag] = []
+    pages = grounds.pages
 
     def clean(value: Any, name: str = "") -> Any:
         if isinstance(value, str):
-            if name in _VERBATIM:
+            if name == "find":  # it must stand in the text as it is
                 return value
             found = mended(value, (), pages, may_cite=False)
             flags.extend(found.flags)
             return (found.text.strip() or "(left out)") if found.flags else value
+        if name == "edits" and isinstance(value, list):
+            return _without_inventions(value, grounds, flags)
         if isinstance(value, list):
             return [clean(item, name) for item in value]
         if isinstance(value, dict):
@@ -145,6 +148,18 @@ def _finish_fields(answer: Reviewed, pages: Sequence[str]) -> Finished:
 
     data = clean(answer.data) if answer.data is not None else None
     return _with_text(answer, data, tuple(flags))
+
+
+def _without_inventions(edits: Sequence[Any], grounds: Grounds, flags: list[Flag]) -> list[Any]:
+    """The publisher's edits without those that would bring in a citation or an address of nothing."""
+    kept = []
+    for edit in edits:
+        replacement = str(edit.get("replace", "")) if isinstance(edit, dict) else ""
+        found = mended(replacement, grounds.sources.values(), grounds.pages).flags
+        flags.extend(found)
+        if not found:
+            kept.append(edit)
+    return kept
 
 
 def _with_text(answer: Reviewed, data: dict[str, Any] | None, flags: tuple[Flag, ...]) -> Finished:

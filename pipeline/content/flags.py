@@ -71,5 +71,25 @@ def flag_labels(flags: Iterable[Flag]) -> list[str]:
     return said
 
 
+_FOUND: Final[Mapping[FlagKind, str]] = {
+    FlagKind.UNKNOWN_KEY: "an id of no source",
+    FlagKind.RAW_NUMBER: "a number that names no source",
+    FlagKind.INVENTED_URL: "an address that is no source's",
+    FlagKind.SOURCE_LIST: "a list of sources, which code makes",
+    FlagKind.MISPLACED_KEY: "a citation where none may stand",
+    FlagKind.LOST_KEY: "a claim that lost its source",
+    FlagKind.UNKNOWN_SOURCE: "a finding of no passage that was retrieved, dropped",
+    FlagKind.WRONG_QUOTE: "a quotation that does not stand in its passage, dropped",
+}
+
+
+def flag_line(flag: Flag) -> str:
+    """One flag for people, on one line: what it is, as it was written, and where."""
+    detail = f" “{' '.join(flag.detail.split())}”" if flag.detail else ""
+    where = f", in: {flag.sentence}" if flag.sentence else ""
+    said = _FOUND[flag.kind]
+    return f"{said[0].upper()}{said[1:]}{detail}{where}"
+
+
 def _many(count: int, word: str, ending: str = "s") -> str:
     return f"{count} {word}{'' if count == 1 else ending}"

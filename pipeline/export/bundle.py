@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.agents.roster import ROSTER
 from pipeline.content.article import Article, article_of
 from pipeline.content.changes import Changes, changes_of
+from pipeline.content.evidence import Evidence, evidence_of
 from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
 from pipeline.export.archive import to_zip
@@ -66,6 +67,11 @@ class Bundle:
     def changes(self) -> Changes | None:
         """What the publisher made of the edited text; None when there is no publisher's output."""
         return changes_of(self.run.spec, self.outputs)
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...] | None:
+        """Each statement of the article with what speaks for it; None without an article."""
+        return evidence_of(self.article, self.run.spec.language) if self.article else None
 
     @cached_property
     def report(self) -> dict[str, Any]:

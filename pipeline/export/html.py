@@ -20,6 +20,7 @@ from pipeline.content.seo.structured import data_block, meta_properties
 from pipeline.content.social import platforms
 from pipeline.content.voice_review import voice_headline, voice_lines
 from pipeline.export.changes_html import changes_html
+from pipeline.export.evidence_html import evidence_section
 from pipeline.export.gantt_svg import AXIS_WORDS, gantt_svg, phase_class
 from pipeline.export.rendering import article_html, element, link, listing, table, text
 from pipeline.models import DEMO_LABEL
@@ -40,6 +41,7 @@ def to_html(bundle: Bundle) -> str:
     title = article.title if article else plain_line(bundle.run.spec.topic)
     body = [
         _article(article) if article else element("h1", text(title)),
+        _section("Evidence", evidence_section(bundle.evidence)) if bundle.evidence else "",
         _summary(report["summary"]),
         _posts(report["posts"], report["series"]),
         _seo(report["seo"]),

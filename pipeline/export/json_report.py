@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.content.article import Article, article_of
 from pipeline.content.changes import Changes, changes_of
 from pipeline.content.citations import NumberedSource
+from pipeline.content.evidence import evidence_of, evidence_report
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts, finished_series
@@ -26,6 +27,7 @@ from pipeline.models import (
     AgentSpec,
     AgentState,
     Checkpoint,
+    Flag,
     RunRecord,
 )
 from pipeline.plan import Plan
@@ -81,6 +83,7 @@ def build_report(
         "speculation": _speculation(timing),
         "article": {"title": article.title, "markdown": article.markdown} if article else None,
         "labels": list(article.labels) if article else [],
+        "evidence": evidence_report(evidence_of(article, run.spec.language)) if article else None,
         "sources": [_source(entry) for entry in article.sources] if article else [],
         **_results(run, outputs, checkpoints, article),
         "events": [to_dict(event) for event in events],
@@ -130,8 +133,14 @@ def _agent(
         "text": output.text if output else texts.get(timing.agent, ""),
         "text_is_partial": output is None and bool(texts.get(timing.agent)),
         "output": output.data if output else None,
+        "flags": [_flag(flag) for flag in output.flags] if output else [],
         "error": errors.get(timing.agent) or None,
     }
+
+
+def _flag(flag: Flag) -> dict[str, str]:
+    """Without what was taken out: an address that is no source's must not leave by this door."""
+    return {"kind": flag.kind.value, "sentence": flag.sentence}
 
 
 def _part_of(agent: AgentSpec) -> str | None:

@@ -69,3 +69,20 @@ def test_the_tabs_can_be_read_in_both_themes_and_on_a_phone(page: Page) -> None:
         assert (
             page.locator("[data-testid=stMain]").evaluate("e => e.scrollWidth - e.clientWidth") == 0
         )
+
+
+def test_the_evidence_tab_sets_each_statement_beside_its_passage(page: Page) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+    open_tab(page, "Evidence")
+
+    evidence = page.locator(".st-key-evidence")
+    expect(evidence).to_contain_text("statements name a source")
+    statement = evidence.locator(".evidence li", has=page.locator(".verdict.supported")).first
+    expect(statement.locator(".numbers")).to_have_text(re.compile(r"\[\d"))
+    expect(statement.locator("blockquote")).not_to_be_empty()
+    expect(statement.locator(".verdict")).to_have_text("✓ Supported")
+    evidence.get_by_role("radio", name="Flagged").focus()  # by keyboard, too
+    page.keyboard.press("Enter")
+    expect(evidence).to_contain_text("Nothing of that kind.")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

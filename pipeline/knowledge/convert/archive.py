@@ -29,6 +29,16 @@ _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what office programs wri
 _MAIN_PARTS: dict[str, Kind] = {"word/document.xml": "docx", "ppt/presentation.xml": "pptx"}
 _RELATIONSHIPS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _DOCTYPE = b"<!DOCTYPE"
+_SCHEMAS = b"http://schemas.openxmlformats.org/"
+# The names that "Strict Open XML" has for the same things.
+_STRICT = {
+    b"http://purl.oclc.org/ooxml/wordprocessingml/main": _SCHEMAS + b"wordprocessingml/2006/main",
+    b"http://purl.oclc.org/ooxml/presentationml/main": _SCHEMAS + b"presentationml/2006/main",
+    b"http://purl.oclc.org/ooxml/drawingml/main": _SCHEMAS + b"drawingml/2006/main",
+    b"http://purl.oclc.org/ooxml/officeDocument/math": _SCHEMAS + b"officeDocument/2006/math",
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships": _SCHEMAS
+    + b"officeDocument/2006/relationships",
+}
 
 
 def office_kind(data: bytes) -> Kind | None:
@@ -69,10 +79,16 @@ class Package:
             raise broken() from error
         return bytes(found)
 
-    def tree(self, name: str) -> etree._Element:
-        """One XML part, parsed. A document type, which OOXML forbids, is refused."""
+    def xml(self, name: str) -> bytes:
+        """One XML part, without a document type, which OOXML forbids, and with its usual names."""
         data = self.read(name)
-        check_xml(data)
+        _check_xml(data)
+        for strict, usual in _STRICT.items():
+            data = data.replace(strict, usual)
+        return data
+
+    def tree(self, name: str) -> etree._Element:
+        data = self.xml(name)
         try:
             return etree.fromstring(data, xml_parser())
         except etree.XMLSyntaxError as error:
@@ -96,7 +112,7 @@ def xml_parser() -> etree.XMLParser:
     )
 
 
-def check_xml(data: bytes) -> None:
+def _check_xml(data: bytes) -> None:
     """Raises `DocumentError` for XML with a document type: entities that grow or name files."""
     if _DOCTYPE in data or _DOCTYPE.decode().encode("utf-16-le") in data:
         raise DocumentError(

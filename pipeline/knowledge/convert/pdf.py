@@ -42,7 +42,8 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
         if count > limits.max_pages:
             raise _too_many(count, limits)
         found = _extracted(path, markdown=count <= PAGES_WITH_HEADINGS)
-        texts = [clean(page["content"]) for page in found.pages or []]
+        contents = {page["page_number"]: page["content"] for page in found.pages or []}
+        texts = [clean(contents.get(number, "")) for number in range(1, count + 1)]
         wordless = _wordless(texts, has_pictures=_PICTURE.search(data) is not None)
         scanned = _scanned(path, wordless)
     except (kreuzberg.KreuzbergError, RuntimeError) as error:  # what draws pages raises the latter

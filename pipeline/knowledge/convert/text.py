@@ -11,6 +11,7 @@ import re
 from pathlib import PurePath, PureWindowsPath
 
 from pipeline.errors import DocumentError
+from pipeline.knowledge.convert.markdown import fenced
 from pipeline.knowledge.convert.model import Converted, Kind, Limits, PageText
 
 TITLE_MAX_CHARS = 300
@@ -26,16 +27,32 @@ _MARKS = (
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+)$", re.MULTILINE)
+# Lines that programs put before a text; as Markdown they would read as a heading.
+_FRONT_MATTER = re.compile(r"---[ \t]*\n((?:[^\n]*\n){1,200}?)---[ \t]*(?:\n|$)")
+_TITLE = re.compile(r"^title[ \t]*:(.+)$", re.MULTILINE | re.IGNORECASE)
 
 
 def read_text(data: bytes, name: str, kind: Kind) -> Converted:
-    """A text file as it stands; Markdown is titled by its first heading."""
+    """A text file as it stands; Markdown is titled by its front matter or its first heading."""
     text, warnings = decoded(data)
     text = clean(text)
-    heading = _HEADING.search(text) if kind == "md" else None
-    title = one_line(heading[1]) if heading else title_of(name)
-    return Converted(title, kind, (PageText(None, text),), warnings)
+    title = ""
+    if kind == "md":
+        title, text = _titled(text)
+    return Converted(title or title_of(name), kind, (PageText(None, text),), warnings)
+
+
+def _titled(text: str) -> tuple[str, str]:
+    """The title of a Markdown text, and the text with its front matter as code."""
+    front = _FRONT_MATTER.match(text)
+    told = _TITLE.search(front[1]) if front else None
+    if front:
+        text = f"{fenced(front[1].rstrip())}\n\n{text[front.end() :].lstrip()}"
+    found = told or _HEADING.search(text)
+    return one_line(
+        found[1].strip("\"' \t") if told else found[1].rstrip(" \t#")
+    ) if found else "", text
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, ...]]:

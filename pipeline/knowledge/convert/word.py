@@ -1,7 +1,7 @@
 """Read a DOCX: paragraphs, headings, lists and tables in their order. Runs in the child process.
 
 Own code on the XML, because a converter was seen to drop `<`, `>` and `&` from the text. Deleted and
-hidden words, headers, footers and comments are left out; footnotes come at the end.
+hidden words, tables of contents, headers, footers and comments are left out; footnotes come at the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from pipeline.knowledge.convert.archive import Package, broken, check_xml
+from pipeline.knowledge.convert.archive import Package, broken
 from pipeline.knowledge.convert.markdown import as_text, heading, joined, list_item, table
 from pipeline.knowledge.convert.model import Converted, Limits, PageText
 from pipeline.knowledge.convert.properties import title_in
@@ -21,8 +21,10 @@ from pipeline.knowledge.convert.text import clean, one_line, title_of
 MAIN = "word/document.xml"
 STYLE_CHAIN_MAX = 20  # styles build on styles; a circle ends here
 TITLE_STYLE = "title"
+CONTENTS_STYLE = "toc "  # of the lines of a table of contents: every heading a second time
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _SKIPPED = {f"{_W}del", f"{_W}moveFrom", f"{_W}instrText", f"{_W}delText", f"{_W}pPr", _FALLBACK}
 _SIGNS = {
@@ -45,7 +47,7 @@ class _Style:
 def read_docx(data: bytes, name: str, limits: Limits) -> Converted:
     package = Package(data, limits)
     styles = _styles(package)
-    blocks = [*_blocks(package.read(MAIN), styles), *_notes(package)]
+    blocks = [*_blocks(package.xml(MAIN), styles), *_notes(package)]
     text = clean(joined(blocks))
     first = next((b.lstrip("# ") for b in blocks if b.startswith("# ")), "")
     title = title_in(package) or one_line(first) or title_of(name)
@@ -54,7 +56,6 @@ def read_docx(data: bytes, name: str, limits: Limits) -> Converted:
 
 def _blocks(xml: bytes, styles: dict[str, _Style]) -> Iterator[str]:
     """Each paragraph and table of the text. Read as a stream: a long document is never a tree at once."""
-    check_xml(xml)
     done = (f"{_W}p", f"{_W}tbl")
     stream = etree.iterparse(
         io.BytesIO(xml), tag=done, resolve_entities=False, load_dtd=False, no_network=True
@@ -75,6 +76,8 @@ def _paragraph(element: etree._Element, styles: dict[str, _Style]) -> str:
     if properties is None or not text.strip():
         return as_text(text)
     style = _value(properties, "pStyle")
+    if styles.get(style, _Style()).name.startswith(CONTENTS_STYLE):
+        return ""
     level = _outline_level(properties) or _inherited_level(style, styles)
     if level is not None:
         return heading(level, text)
@@ -87,7 +90,9 @@ def _paragraph(element: etree._Element, styles: dict[str, _Style]) -> str:
 
 def _table(element: etree._Element) -> str:
     rows: list[list[str]] = []
-    for row in element.iterchildren(f"{_W}tr"):
+    for row in element.iter(f"{_W}tr"):
+        if next(row.iterancestors(f"{_W}tbl")) is not element:
+            continue  # of a table inside a cell
         rows.append(cells := [])
         for cell in row.iter(f"{_W}tc"):
             if next(cell.iterancestors(f"{_W}tr")) is row:
@@ -114,7 +119,7 @@ def _words(paragraph: etree._Element) -> Iterator[str]:
         if element is None:
             stack.pop()
             continue
-        if element.tag == f"{_W}t":
+        if element.tag in (f"{_W}t", _MATH_TEXT):
             yield element.text or ""
         elif element.tag in _SIGNS:
             yield _SIGNS[element.tag]

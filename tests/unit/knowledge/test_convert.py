@@ -16,7 +16,9 @@ from pipeline.knowledge.convert import Converted, DocumentError, Limits, convert
 from pipeline.knowledge.convert.model import Answer
 from pipeline.knowledge.convert.process import _checked
 from pipeline.knowledge.convert.reading import read_document
+from pipeline.knowledge.convert.text import clean
 from tests.unit.knowledge import files
+from tests.unit.knowledge.hostile import HOSTILE_LINES
 
 
 async def converted(
@@ -254,6 +256,16 @@ def test_a_hostile_name_is_only_words(tmp_path: Path, name: str) -> None:
 
     assert found.pages[0].markdown == "They are hot."
     assert "/" not in found.title and len(found.title) <= 300
+
+
+def test_hostile_lines_as_names_are_titles_and_no_paths(tmp_path: Path) -> None:
+    """A person may call a file anything; it is read from where we put it, and called what they say."""
+    for line in HOSTILE_LINES:
+        found = read(tmp_path, b"They are hot.", f"{line}.txt")
+
+        assert found.pages[0].markdown == "They are hot."
+        assert found.title in " ".join(clean(line).split()) or found.title == "Untitled document"
+    assert [path.name for path in tmp_path.iterdir()] == ["upload"]
 
 
 async def test_a_name_of_half_characters_reaches_the_child(tmp_path: Path) -> None:

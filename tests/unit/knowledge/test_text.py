@@ -67,6 +67,23 @@ def test_a_markdown_file_is_titled_by_its_first_heading() -> None:
     assert converted == Converted("Heat *pumps*", "md", converted.pages)
 
 
+def test_front_matter_gives_the_title_and_is_no_heading() -> None:
+    data = b'---\ntitle: "Heat pumps"\ntags: [a]\n---\n# Boilers\n\nText'
+
+    converted = read_text(data, "x.md", "md")
+
+    assert converted.title == "Heat pumps"
+    assert converted.pages[0].markdown == (
+        '```\ntitle: "Heat pumps"\ntags: [a]\n```\n\n# Boilers\n\nText'
+    )
+
+
+def test_a_hostile_heading_is_titled_in_time() -> None:
+    text = b"# a" + b"# " * 1_000_000 + b"x"
+
+    assert len(read_text(text, "x.md", "md").title) == 300
+
+
 def test_a_text_file_is_titled_by_its_name() -> None:
     assert read_text(b"# no heading here", "Heat pumps.txt", "txt").title == "Heat pumps"
 
