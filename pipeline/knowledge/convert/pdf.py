@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.errors import DocumentError
 from pipeline.knowledge.convert.model import Converted, Limits, PageText
-from pipeline.knowledge.convert.page_lines import Headings, page_markdown
+from pipeline.knowledge.convert.page_lines import Headings, Margins, page_markdown
 from pipeline.knowledge.convert.text import clean, one_line, title_of
 
 PAGES_WITH_HEADINGS = 1_000  # of more, headings are not looked for: it takes three times as long
@@ -51,7 +51,8 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
     if scanned and len(wordless) == len(texts):
         raise _needs_ocr()
     headings = Headings(found.content if count <= PAGES_WITH_HEADINGS else "")
-    pages = [PageText(n, page_markdown(text, headings)) for n, text in enumerate(texts, 1)]
+    margins = Margins(texts)
+    pages = [PageText(n, page_markdown(text, headings, margins)) for n, text in enumerate(texts, 1)]
     title = found.metadata.get("title")
     return Converted(
         title=one_line(title if isinstance(title, str) else "") or title_of(name),
