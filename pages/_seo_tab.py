@@ -43,7 +43,7 @@ def draw_seo(view: Mapping[str, Any] | None) -> None:
         )
         st.code(
             head_html(view["title"], view["meta_description"], view["open_graph"], view["json_ld"]),
-            language="html",
+            language=None,  # the light theme writes the signs of HTML too pale to read
             wrap_lines=True,
         )
 

@@ -26,7 +26,6 @@ def draw_voice_choice(keep: Literal["page", "session"]) -> None:
         [NO_VOICE, *names],
         format_func=lambda preset: names.get(preset, "None"),
         key=VOICE_KEY,
-        disabled=not names,
         help="How the article and its posts sound. Write yours on the page Brand voices.",
         persist_state=keep,
     )

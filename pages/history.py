@@ -7,6 +7,7 @@ from typing import Final
 
 import streamlit as st
 
+from pages._confirm import draw_delete_or_keep
 from pages._form import prefill
 from pages._owner import owner
 from pages._result import STATUS_LOOK, how_it_ran, is_over
@@ -107,18 +108,7 @@ def _confirm_delete(run: RunRecord) -> None:
             icon=":material/play_circle:",
         )
     st.write("Its article, figures and prompts are removed for good. There is no undo.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="delete_no"):
-            st.rerun()
-        if st.button(
-            "Delete",
-            key="delete_yes",
-            type="primary",
-            icon=":material/delete:",
-            on_click=_delete,
-            args=(run.id,),
-        ):
-            st.rerun()
+    draw_delete_or_keep("delete", _delete, run.id)
 
 
 def _delete(run_id: str) -> None:

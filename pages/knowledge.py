@@ -11,6 +11,7 @@ from typing import Final
 
 import streamlit as st
 
+from pages._confirm import draw_delete_or_keep
 from pages._owner import owner
 from pages._passages import draw_found, draw_passage
 from pages._runtime import get_runtime
@@ -155,18 +156,7 @@ def _confirm_delete(document: Document) -> None:
         "Its text leaves the knowledge base for good. Articles that cite it keep the passages they "
         "quote."
     )
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="delete_no"):
-            st.rerun()
-        if st.button(
-            "Delete",
-            key="delete_yes",
-            type="primary",
-            icon=":material/delete:",
-            on_click=_delete,
-            args=(document.id,),
-        ):
-            st.rerun()
+    draw_delete_or_keep("delete", _delete, document.id)
 
 
 @st.dialog("Delete all documents?", icon=":material/delete_sweep:")
@@ -175,17 +165,7 @@ def _confirm_delete_all(total: int) -> None:
         f"All {total:,} documents leave the knowledge base for good. Articles that cite them keep "
         "the passages they quote."
     )
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep them", key="delete_all_no"):
-            st.rerun()
-        if st.button(
-            "Delete all",
-            key="delete_all_yes",
-            type="primary",
-            icon=":material/delete:",
-            on_click=_delete_all,
-        ):
-            st.rerun()
+    draw_delete_or_keep("delete_all", _delete_all, keep="Keep them", delete="Delete all")
 
 
 def _delete(document_id: str) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import streamlit as st
 
+from pages._confirm import draw_delete_or_keep
 from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import edit_voice, edited_voice
@@ -183,18 +184,7 @@ def _saved(preset: Preset | None, typed: dict[str, str]) -> bool:
 def _confirm_delete(preset: Preset) -> None:
     st.markdown(f"**{escaped(preset.voice.name)}**")
     st.write("Runs that were started with it keep their copy.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep it", key="delete_no"):
-            st.rerun()
-        if st.button(
-            "Delete",
-            key="delete_yes",
-            type="primary",
-            icon=":material/delete:",
-            on_click=_delete,
-            args=(preset.id,),
-        ):
-            st.rerun()
+    draw_delete_or_keep("delete", _delete, preset.id)
 
 
 def _delete(voice_id: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL
 
@@ -33,6 +33,9 @@ from pipeline.store.database import is_postgresql
 from pipeline.store.schema import SCHEMA
 from pipeline.store.sqlite import translated
 from pipeline.telemetry import ENDPOINTS, MISSING, packages_installed
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 OLDEST_PYTHON = (3, 11)
 LOW_BYTES, TOO_LOW_BYTES = 1_000_000_000, 100_000_000  # free on the data folder's disk
@@ -83,6 +86,8 @@ def _all(ask_provider: bool) -> Iterator[Check]:
     yield from _guarded("database", settings, _stored)
     if ask_provider:
         yield from _guarded("provider", settings, lambda s: iter((asyncio.run(provider(s)),)))
+    yield from _guarded("search", settings, lambda s: iter((web_search(s, ask=ask_provider),)))
+    yield from _guarded("vectors", settings, lambda s: iter((vectors(s, ask=ask_provider),)))
     yield _traces()
 
 
@@ -256,6 +261,63 @@ async def provider(settings: Settings) -> Check:
         return Check("provider", "fail", report.message, report.hint)
     took = f" {report.latency_s:.1f} s." if report.latency_s is not None else ""
     return Check("provider", "ok", f"{report.message}{took}")
+
+
+def web_search(settings: Settings, *, ask: bool) -> Check:
+    """What searches the web for runs on an endpoint; asked for one page when `ask`."""
+    if settings.search is None:
+        hint = "Set GANTRY_SEARCH to have researchers search the web: docs/web-research.md."
+        return Check("search", "ok", "No service is configured; the demo has its samples.", hint)
+    if settings.search == "samples":
+        return Check("search", "ok", "The bundled samples, for runs on an endpoint too.")
+    if not ask:
+        return Check("search", "ok", f"{settings.search} is configured; it was not asked.")
+    return asyncio.run(_search_once(settings, settings.search))
+
+
+async def _search_once(settings: Settings, name: str) -> Check:
+    from pipeline.tools.base import ToolError
+    from pipeline.tools.web_search import SearchService
+
+    key = settings.search_key.get_secret_value() if settings.search_key else ""
+    service = SearchService(name, base=settings.search_url or "", key=key)
+    try:
+        found = await service.search("encyclopedia", limit=1, language="English")
+    except ToolError as error:
+        return Check("search", "fail", error.message, error.hint)
+    finally:
+        await service.aclose()
+    if not found:
+        return Check("search", "warn", f"{service.name} answers, but found nothing.", "Try again.")
+    return Check("search", "ok", f"{service.name} answers; a query found a page.")
+
+
+def vectors(settings: Settings, *, ask: bool) -> Check:
+    """What makes vectors of own documents; asked for one when `ask`."""
+    model = settings.embedding_model
+    if not model:
+        return Check("vectors", "ok", "Off: own documents are ranked by words.")
+    if not settings.has_endpoint:
+        return Check(
+            *("vectors", "warn", f"{model} is named, but no endpoint is configured."),
+            hint="Set OPENAI_API_KEY or OPENAI_BASE_URL, or unset GANTRY_EMBEDDING_MODEL.",
+        )
+    if not ask:
+        return Check("vectors", "ok", f"{model} is configured; it was not asked.")
+    return asyncio.run(_embed_once(settings, model))
+
+
+async def _embed_once(settings: Settings, model: str) -> Check:
+    from pipeline.llm.client import make_client
+    from pipeline.llm.embeddings import EndpointEmbedder
+
+    async with make_client(settings.configured_endpoint()) as client:
+
+        async def same() -> AsyncOpenAI:
+            return client
+
+        matrix = await EndpointEmbedder(model, same).embed(["one word"])
+    return Check("vectors", "ok", f"{model} gives vectors of {matrix.shape[1]} numbers.")
 
 
 def _traces() -> Check:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from openai import AsyncOpenAI
 from typer.testing import CliRunner
 
 from pipeline import doctor
@@ -19,6 +21,10 @@ from pipeline.settings import Settings
 from pipeline.store import database_url, migrate
 from tests.engine.scripted import ScriptedPipeline
 from tests.postgres import PostgresServer
+from tests.unit.knowledge.conftest import MODEL, Embeddings, client, embeddings
+from tests.unit.tools.web_search.test_services import Service, service
+
+__all__ = ["client", "embeddings", "service"]
 
 KEY = "sk-proj-canary1234567890"
 
@@ -192,3 +198,58 @@ def test_a_postgresql_is_asked_for_its_schema_and_not_migrated(
     assert [check.grade for check in empty] == ["warn", "warn"]
     assert "migrate" in empty[1].hint
     assert migrated.grade == "ok"
+
+
+def named(**values: Any) -> Settings:
+    return Settings(database_url=None, **values)
+
+
+async def test_a_search_service_is_asked_for_one_page(service: Service) -> None:
+    settings = named(search="searxng", search_url=service.base)
+    service.script = [web.json_response({"results": [{"url": "https://a.example/", "title": "A"}]})]
+
+    found = await asyncio.to_thread(doctor.web_search, settings, ask=True)
+
+    assert (found.grade, found.sentence) == ("ok", "SearXNG answers; a query found a page.")
+
+
+async def test_a_search_service_that_refuses_is_named_with_what_to_do(service: Service) -> None:
+    settings = named(search="searxng", search_url=service.base)
+    service.script = [web.json_response({}, status=403)]
+
+    found = await asyncio.to_thread(doctor.web_search, settings, ask=True)
+
+    assert found.grade == "fail"
+    assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (named(search=None), "No service is configured"),
+        (named(search="samples"), "bundled samples"),
+        (named(search="tavily", search_key="k"), "was not asked"),
+    ],
+)
+def test_without_asking_it_says_what_would_search(settings: Settings, says: str) -> None:
+    assert says in doctor.web_search(settings, ask=False).sentence
+
+
+async def test_the_embedding_model_is_asked_for_one_vector(
+    client: AsyncOpenAI, embeddings: Embeddings
+) -> None:
+    settings = named(
+        embedding_model=MODEL, openai_base_url=str(client.base_url), openai_api_key="sk-test"
+    )
+
+    found = await asyncio.to_thread(doctor.vectors, settings, ask=True)
+
+    assert found.sentence == f"{MODEL} gives vectors of 3 numbers."
+    assert embeddings.asked == [["one word"]]
+
+
+def test_vectors_without_an_endpoint_are_said() -> None:
+    settings = named(embedding_model=MODEL, openai_base_url=None, openai_api_key=None)
+
+    assert doctor.vectors(settings, ask=True).grade == "warn"
+    assert "Off" in doctor.vectors(named(), ask=True).sentence

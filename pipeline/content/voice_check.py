@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import regex  # type: ignore[import-untyped]
 
 from pipeline.content.addresses import unlinked_words
 from pipeline.content.citations import drop_markers
-from pipeline.voice import Voice
+from pipeline.voice import Spelling, Voice
 
 EXCERPT_CHARS = 60  # on each side of what was found
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S{1,2000}", re.IGNORECASE)
@@ -28,6 +29,7 @@ _UNSPACED = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 )
 
+Span = tuple[int, int]
 Kind = Literal["banned_word", "spelling", "call_to_action"]
 
 
@@ -59,19 +61,13 @@ class VoiceFault:
 
 def word_faults(voice: Voice, text: str) -> list[VoiceFault]:
     """Banned words and other spellings in `text`, Markdown or plain; addresses are left alone."""
-    prose = _prose(text)
+    prose = _read(text)
     banned = [
-        _fault("banned_word", word, "", _found(_pattern(word, folded=True), prose), prose)
+        _fault("banned_word", word, "", _found(word, prose), prose.text)
         for word in voice.banned_words
     ]
     spelt = [
-        _fault(
-            "spelling",
-            pair.instead_of,
-            pair.use,
-            _misspelt(pair.use, pair.instead_of, prose),
-            prose,
-        )
+        _fault("spelling", pair.instead_of, pair.use, _misspelt(pair, prose), prose.text)
         for pair in voice.spelling
     ]
     return [fault for fault in (*banned, *spelt) if fault is not None]
@@ -97,14 +93,17 @@ def _bare(text: str) -> str:
 
 def _prose(text: str) -> str:
     """As people read it: no citations, no targets of links, no invisible signs, plain quotes."""
-    shown = unlinked_words(drop_markers(text)).translate(_INVISIBLE).translate(_SIGNS)
-    return unicodedata.normalize("NFC", shown)
+    return _plain(unlinked_words(drop_markers(text)))
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text.translate(_INVISIBLE).translate(_SIGNS))
 
 
 @lru_cache(maxsize=512)
 def _pattern(words: str, *, folded: bool) -> Any:
     """A whole word or phrase, whatever white space is inside it."""
-    plain = unicodedata.normalize("NFC", words.translate(_INVISIBLE).translate(_SIGNS))
+    plain = _plain(words)
     inner = r"\s+".join(regex.escape(part) for part in plain.split())
     before = "" if _UNSPACED.match(plain[:1]) else r"(?<![\w@/])"
     after = "" if _UNSPACED.match(plain[-1:]) else r"(?!\w)"
@@ -112,28 +111,59 @@ def _pattern(words: str, *, folded: bool) -> Any:
     return regex.compile(f"{before}{inner}{after}", flags)
 
 
-def _found(pattern: Any, prose: str) -> list[tuple[int, int]]:
-    taken = [match.span() for match in _ADDRESS.finditer(prose)]
-    return [match.span() for match in pattern.finditer(prose) if not _inside(match.span(), taken)]
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A text, and what makes looking for many words in it quick."""
+
+    text: str
+    folded: str  # for a first look: what does not stand here stands nowhere in the text
+    addresses: tuple[Span, ...]
 
 
-def _misspelt(use: str, instead_of: str, prose: str) -> list[tuple[int, int]]:
+def _read(text: str) -> _Read:
+    prose = _prose(text)
+    addresses = tuple(match.span() for match in _ADDRESS.finditer(prose))
+    return _Read(prose, _folded(prose), addresses)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+
+
+def _found(words: str, prose: _Read, *, folded: bool = True) -> list[Span]:
+    if _folded(_plain(words)) not in prose.folded:
+        return []
+    found = (match.span() for match in _pattern(words, folded=folded).finditer(prose.text))
+    return [span for span in found if not _inside(span, prose.addresses)]
+
+
+def _misspelt(pair: Spelling, prose: _Read) -> list[Span]:
     """Where `instead_of` stands that is not a part of `use`; pairs of one word differ in case."""
-    same = use.casefold() == instead_of.casefold()
-    right = _found(_pattern(use, folded=not same), prose)
-    wrong = _found(_pattern(instead_of, folded=not same), prose)
+    folded = pair.use.casefold() != pair.instead_of.casefold()
+    wrong = _found(pair.instead_of, prose, folded=folded)
+    right = _found(pair.use, prose, folded=folded) if wrong else []
     return [span for span in wrong if not _inside(span, right)]
 
 
-def _inside(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= span[0] and span[1] <= end for start, end in others)
+def _inside(span: Span, others: Sequence[Span]) -> bool:
+    """True when one of `others`, in the order of the text, holds the whole span."""
+    last = bisect_right(others, span[0], key=lambda other: other[0]) - 1
+    return last >= 0 and span[1] <= others[last][1]
 
 
 def _fault(
-    kind: Kind, found: str, wanted: str, spans: Sequence[tuple[int, int]], prose: str
+    kind: Kind, found: str, wanted: str, spans: Sequence[Span], prose: str
 ) -> VoiceFault | None:
     if not spans:
         return None
-    start, end = spans[0]
-    excerpt = prose[max(0, start - EXCERPT_CHARS) : end + EXCERPT_CHARS]
-    return VoiceFault(kind, found, wanted, len(spans), " ".join(excerpt.split()))
+    return VoiceFault(kind, found, wanted, len(spans), _excerpt(prose, *spans[0]))
+
+
+def _excerpt(prose: str, start: int, end: int) -> str:
+    """What stands around a place, on one line, cut between words."""
+    before, after = prose[:start], prose[end:]
+    if len(before) > EXCERPT_CHARS:
+        before = "… " + before[-EXCERPT_CHARS:].partition(" ")[2]
+    if len(after) > EXCERPT_CHARS:
+        after = after[:EXCERPT_CHARS].rpartition(" ")[0] + " …"
+    return " ".join(f"{before}{prose[start:end]}{after}".split())

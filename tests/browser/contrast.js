@@ -33,7 +33,8 @@
     const hidden = box.width < 2 || box.height < 2 || style.visibility === "hidden";
     const disabled =
       element.closest(":disabled, [aria-disabled=true]") ||
-      element.closest("label")?.querySelector(":disabled");
+      element.closest("label")?.querySelector(":disabled") ||
+      element.closest("label")?.parentElement.querySelector(":disabled"); // a field beside its label
     if (!text || hidden || disabled || element.closest("style, script")) continue;
     const layers = [];
     let opacity = 1;

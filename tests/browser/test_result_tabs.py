@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.panels import open_panel, open_tab
+from tests.browser.test_contrast import too_pale
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -47,6 +48,27 @@ def test_the_changes_tab_tells_words_edits_and_advice(page: Page) -> None:
     expect(page.locator(".st-key-changes_edits")).to_contain_text("applied")
     expect(page.locator(".st-key-changes_advice")).to_contain_text("SEO 1")
     expect(page.locator(".st-key-changes_advice")).not_to_contain_text("not mentioned")
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+        {"color_scheme": "dark"},
+    ],
+    indirect=True,
+    ids=["light, phone", "dark"],
+)
+def test_the_tabs_can_be_read_in_both_themes_and_on_a_phone(page: Page) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+
+    for name, key in (("SEO", "seo_checks"), ("Changes", "changes_advice")):
+        open_tab(page, name)
+        expect(page.locator(f".st-key-{key} table")).to_be_visible()
+        assert too_pale(page) == []
+        assert (
+            page.locator("[data-testid=stMain]").evaluate("e => e.scrollWidth - e.clientWidth") == 0
+        )
 
 
 def test_the_evidence_tab_sets_each_statement_beside_its_passage(page: Page) -> None:

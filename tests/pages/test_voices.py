@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
-from pipeline.models import LOCAL_OWNER
+from pipeline.models import LOCAL_OWNER, RunSpec
 from pipeline.voice import Spelling, Voice
 from tests.pages.conftest import RUN_TIMEOUT_S, sent_to_browser, shown_run
 
@@ -137,3 +137,28 @@ def test_a_choice_that_is_gone_is_no_choice(app: AppTest) -> None:
 
     assert not app.exception
     assert app.selectbox(key="voice").value == ""
+
+
+@pytest.mark.parametrize(
+    ("become", "chosen", "said"),
+    [
+        (HOUSE, True, ""),
+        (HOUSE.model_copy(update={"voice": "Cold."}), True, "was changed since that run"),
+        (HOUSE.model_copy(update={"name": "Other"}), False, "is not among yours"),
+    ],
+)
+def test_running_again_chooses_the_voice_as_it_is_now(
+    app: AppTest, become: Voice, chosen: bool, said: str
+) -> None:
+    voice = keep(HOUSE)
+    run_id = get_runtime().submit(RunSpec(topic="Urban bees", speed="instant", voice=HOUSE))
+    get_runtime().cancel(run_id)
+    get_runtime().voices.change(LOCAL_OWNER, voice, become)
+    app.run()
+    history = app.switch_page("history.py").run()
+
+    history.button(key=f"again_{run_id}").click().run()
+
+    assert not app.exception
+    assert app.selectbox(key="voice").value == (voice if chosen else "")
+    assert any(said in note.value for note in app.info) or not said

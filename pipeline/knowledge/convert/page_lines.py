@@ -1,11 +1,13 @@
-"""Make Markdown of the lines of a PDF's page: which are headings, which go on in the next line.
+"""Make Markdown of the lines of a PDF's page: which are headings, margins, or go on in the next line.
 
-Pure. No word is changed but one that was broken at the end of a line.
+Pure. No word is changed but one that was broken at the end of a line. What repeats at the edges of
+pages is kept once; page numbers are left out.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +17,11 @@ AHEAD = 30  # headings that may be missed on the way: some are not lines of thei
 HEADING_LINES_MAX = 3
 FULL_LINE = 0.7  # of the page's width: a line as long goes on in the next
 WIDE = 0.9  # the width of a page is longer than so many of its lines
+EDGE_LINES = 2  # at the top and at the bottom of a page, where running titles and numbers stand
+MARGIN_PAGES = 3  # a line is one that runs along when it stands at the edge of so many pages,
+MARGIN_SHARE = 0.2  # and of so many of all
 
+_DIGITS = re.compile(r"\d+")
 _MARKED = re.compile(r"^(#{1,6})[ \t]+(.+)$", re.MULTILINE)
 _NO_LETTER = re.compile(r"[\W_]+")
 _NEW_LINE = re.compile(r"[•◦▪‣●○■·*–—-]\s|\(?\w{1,4}[.)]\s")  # an item of a list begins
@@ -37,21 +43,65 @@ class Headings:
 
     def level_of(self, line: str) -> int | None:
         """The level of the heading that `line` is, once; `None` where it is text."""
-        key = _key(line)
-        if not key:
+        at = self._place_of(line)
+        if at is None:
             return None
-        for at in range(self._next, min(self._next + AHEAD, len(self._headings))):
-            if self._headings[at].key == key:
-                self._next = at + 1
-                return self._headings[at].level
-        return None
+        self._next = at + 1
+        return self._headings[at].level
+
+    def has(self, line: str) -> bool:
+        """Whether `line` is a heading; asking does not give it out."""
+        return self._place_of(line) is not None
+
+    def _place_of(self, line: str) -> int | None:
+        key = _key(line)
+        ahead = range(self._next, min(self._next + AHEAD, len(self._headings)))
+        return next((at for at in ahead if key and self._headings[at].key == key), None)
 
 
-def page_markdown(text: str, headings: Headings) -> str:
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
+class Margins:
+    """The lines that run along at the edges of a document's pages, digits aside."""
+
+    def __init__(self, pages: Sequence[str]) -> None:
+        spread = Counter(mark for text in pages for mark in set(map(_mark, _edges(_lines(text)))))
+        enough = max(MARGIN_PAGES, len(pages) * MARGIN_SHARE)
+        self._marks = {mark for mark, count in spread.items() if count >= enough}
+        self._seen: set[str] = {""}  # a mark of digits alone is a page number: never kept
+
+    def without(self, lines: list[str], headings: Headings) -> list[str]:
+        """The lines of a page without those that an earlier page had. One at least is left."""
+        start, end = 0, len(lines)
+        while start < min(EDGE_LINES, end - 1) and self._repeats(lines[start], headings):
+            start += 1
+        while end > max(len(lines) - EDGE_LINES, start + 1) and self._repeats(
+            lines[end - 1], headings
+        ):
+            end -= 1
+        self._seen.update(self._marks & set(map(_mark, _edges(lines))))
+        return lines[start:end]
+
+    def _repeats(self, line: str, headings: Headings) -> bool:
+        mark = _mark(line)
+        return mark in self._marks and mark in self._seen and not headings.has(line)
+
+
+def page_markdown(text: str, headings: Headings, margins: Margins) -> str:
+    lines = margins.without(_lines(text), headings)
     lengths = sorted(map(len, lines))
     width = lengths[int(len(lengths) * WIDE)] if lengths else 0
     return joined(list(_blocks(lines, width, headings)))
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in map(str.strip, text.split("\n")) if line]
+
+
+def _edges(lines: Sequence[str]) -> Sequence[str]:
+    return lines if len(lines) <= 2 * EDGE_LINES else [*lines[:EDGE_LINES], *lines[-EDGE_LINES:]]
+
+
+def _mark(line: str) -> str:
+    return " ".join(_DIGITS.sub("", line).split()).strip(" -–—|·.")
 
 
 def _blocks(lines: Sequence[str], width: int, headings: Headings) -> Iterator[str]:

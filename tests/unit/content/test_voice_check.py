@@ -1,5 +1,7 @@
 """What code finds of a brand voice in a text, in any script."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +73,12 @@ def test_a_fault_says_what_to_do_and_where() -> None:
     assert spelling.sentence == "Write “colour”, not “color”: “A color.”."
 
 
+def test_an_excerpt_is_cut_between_words() -> None:
+    (fault,) = word_faults(voice("guru"), f"{'before ' * 20}guru{' after' * 20}")
+
+    assert fault.excerpt == f"… {'before ' * 8}guru{' after' * 9} …"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -101,6 +109,20 @@ def test_no_word_and_no_text_break_the_check(word: str, text: str) -> None:
     for fault in word_faults(made, text):
         assert fault.count > 0
     has_action(made, text)
+
+
+def test_a_long_text_is_checked_for_many_words_in_good_time() -> None:
+    many = voice(
+        *(f"word{n} thing" for n in range(100)),
+        spelling=[Spelling(use=f"colour{n}", instead_of=f"color{n}") for n in range(100)],
+    )
+    text = "An ordinary sentence with https://example.com/x in it [S1a2b3]. " * 1_500 + "Color7."
+
+    began = time.process_time()
+    faults = word_faults(many, text)
+
+    assert [fault.found for fault in faults] == ["color7"]
+    assert time.process_time() - began < 1.0  # seconds; about 0.1 on a laptop
 
 
 def test_pages_of_ones_own_stay_linked_and_others_go() -> None:

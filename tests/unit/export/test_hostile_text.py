@@ -1,9 +1,12 @@
 """No hostile text becomes active in an export, in whatever field it stands."""
 
+from dataclasses import replace
+
 import pytest
 from markdown_it import MarkdownIt
 
 from pipeline.export.markdown import safe_markdown
+from pipeline.voice import Spelling, Voice
 from tests.unit.export.hostile import active_content, rows
 from tests.unit.export.samples import bundle
 
@@ -32,3 +35,22 @@ def test_all_hostile_text_at_once_is_inert() -> None:
 
     assert active_content(made.html()) == []
     assert active_content(_careless.render(made.markdown())) == []
+
+
+def test_a_hostile_brand_voice_is_inert() -> None:
+    made = bundle("\n\n".join(rows()))
+    lines = [" ".join(row.split())[:80] for row in rows() if row.strip()]
+    house = Voice.model_construct(
+        name=lines[0],
+        banned_words=tuple(lines),
+        spelling=(Spelling.model_construct(use=lines[1], instead_of="Heat"),),
+        links=(),
+        call_to_action=lines[2],
+    )
+    run = replace(made.run, spec=made.run.spec.model_copy(update={"voice": house}))
+
+    made = replace(made, run=run)
+
+    assert made.report["voice"]["faults"]
+    assert active_content(made.html()) == []
+    assert active_content(_careless.render(made.posts_markdown())) == []

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from pipeline.isolation.child import MB, serve
 
 
 def answer(question: bytes) -> bytes:
-    match question.decode():
+    words = question.decode()
+    if words.startswith("connects to "):
+        return json.dumps(connects(int(words.removeprefix("connects to ")))).encode()
+    match words:
         case "echoes":
             print("a library talks")
             os.write(1, b"and its C code too")
@@ -41,6 +46,17 @@ def answer(question: bytes) -> bytes:
         case "tells":
             return json.dumps(told()).encode()
     return b""
+
+
+def connects(port: int) -> dict[str, bool]:
+    """Whether the system kept the network open, and whether a server on `port` is reached."""
+    sys.stderr.flush()
+    is_open = "keeps the network open" in Path("log").read_text()
+    try:
+        socket.create_connection(("127.0.0.1", port), 2).close()
+    except OSError:
+        return {"open": is_open, "connected": False}
+    return {"open": is_open, "connected": True}
 
 
 def told() -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,15 @@ async def test_the_child_has_limits_a_session_and_a_folder_of_its_own_and_no_inp
         "stdin": "",
         "folder": ["log", "question"],
     }
+
+
+async def test_the_child_reaches_no_server_where_the_system_can_cut_it_off() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        question = f"connects to {server.getsockname()[1]}"
+
+        told = json.loads(await ask_child(CHILD, question.encode(), ALLOWANCE))
+
+    assert told["connected"] is told["open"]
 
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:

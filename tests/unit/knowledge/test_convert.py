@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -291,3 +293,16 @@ def test_an_odd_answer_of_the_child_is_a_broken_document(answer: bytes) -> None:
 
     assert refused.value.reason == "broken"
     assert Answer() == Answer(None, None)
+
+
+def test_no_library_that_opens_documents_is_loaded_by_the_server() -> None:
+    script = (
+        "import sys, pipeline.knowledge.convert, pipeline.knowledge.chunks;"
+        "print([m for m in ('kreuzberg', 'lxml', 'docx', 'PIL', 'pydantic') if m in sys.modules])"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.strip() == "[]"

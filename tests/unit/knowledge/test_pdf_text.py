@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline.knowledge.convert import convert
+from pipeline.knowledge.convert import convert, page_lines
 from pipeline.knowledge.convert.markdown import as_text, fenced, heading, joined, list_item, table
-from pipeline.knowledge.convert.page_lines import Headings, page_markdown
+from pipeline.knowledge.convert.page_lines import Headings, Margins
 from tests.unit.knowledge import files
 from tests.unit.knowledge.hostile import HOSTILE_LINES
 
@@ -21,6 +21,10 @@ LONG = "a line as long as the page is wide, more or less"
 LINES = st.lists(
     st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=60)
 )
+
+
+def page_markdown(text: str, headings: Headings, pages: Sequence[str] = ()) -> str:
+    return page_lines.page_markdown(text, headings, Margins(pages))
 
 
 def block_types(markdown: str) -> list[str]:
@@ -70,6 +74,39 @@ def test_headings_go_on_over_pages() -> None:
 
     assert page_markdown("One\na", headings) == "# One\n\na"
     assert page_markdown("Two\nb", headings) == "# Two\n\nb"
+
+
+def pages_markdown(pages: Sequence[str], headings: str = "") -> list[str]:
+    found, margins = Headings(headings), Margins(pages)
+    return [page_lines.page_markdown(page, found, margins) for page in pages]
+
+
+def test_running_titles_are_kept_once_and_page_numbers_never() -> None:
+    pages = [f"The Heat Book\n{LONG} {'abc'[n]}.\nChapter of heat {n}\n- {n} -" for n in range(3)]
+
+    assert pages_markdown(pages) == [
+        f"The Heat Book\n{LONG} a. Chapter of heat 0",
+        f"{LONG} b.",
+        f"{LONG} c.",
+    ]
+
+
+def test_headings_at_the_top_of_pages_are_no_running_titles() -> None:
+    pages = [f"Chapter {n}\nText {'abcd'[n]}." for n in range(4)]
+
+    found = pages_markdown(pages, "\n\n".join(f"# Chapter {n}" for n in range(4)))
+
+    assert found == [f"# Chapter {n}\n\nText {'abcd'[n]}." for n in range(4)]
+
+
+def test_a_page_of_one_line_keeps_it() -> None:
+    assert pages_markdown(["draft"] * 5) == ["draft"] * 5
+
+
+def test_lines_in_the_middle_of_pages_may_repeat() -> None:
+    page = "a\nb\nagain\nc\nd"
+
+    assert all("again" in text for text in pages_markdown([page] * 5))
 
 
 @given(LINES, LINES)

@@ -25,6 +25,13 @@ TITLE_CHARS = (50, 60)
 META_CHARS = (140, 155)
 SLUG_CHARS = 60
 LONG_SENTENCE_WORDS = 28
+EASE_FIGURES = (
+    "flesch_reading_ease",
+    "amstad",
+    "fernandez_huerta",
+    "kandel_moles",
+    "flesch_vacca",
+)
 
 _TITLE_TAILS = (
     "",
@@ -122,7 +129,7 @@ def metrics(task: Task) -> str:
     audience = clip(task.brief.audience, 120)
     return MetricsReading(
         interpretation=_interpretation(numbers),
-        audience_fit=f"For “{audience}”: {_fit(numbers.get('flesch_reading_ease'))}",
+        audience_fit=f"For “{audience}”: {_fit(_reading_ease(numbers))}",
         recommendations=_recommendations(article, numbers),
     ).model_dump_json(indent=1)
 
@@ -148,11 +155,16 @@ def _interpretation(numbers: dict[str, float]) -> str:
     if average:
         kind = "short" if average < 14 else "of middle length" if average < 21 else "long"
         parts.append(f"Its sentences have {average:.1f} words on average, which is {kind}.")
-    if (ease := numbers.get("flesch_reading_ease")) is not None:
+    if (ease := _reading_ease(numbers)) is not None:
         parts.append(f"A reading ease of {ease:.0f} means that the text reads {_ease(ease)}.")
     if not parts:
         return "No computed numbers were given, so there is nothing to interpret."
     return " ".join([*parts, "The formulas see lengths only; they do not judge what is said."])
+
+
+def _reading_ease(numbers: dict[str, float]) -> float | None:
+    """Flesch's figure, or what a language has in its place."""
+    return next((numbers[name] for name in EASE_FIGURES if name in numbers), None)
 
 
 def _ease(ease: float) -> str:

@@ -24,6 +24,7 @@ _DEFUSED = re.compile(r"(<\s*)\\/(?=\s*section)", re.I)
 _SECTION = re.compile(
     r'<section name="([^"]{1,80})"(?: state="absent")?>(.*?)</section>', re.DOTALL
 )
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t].*$", re.MULTILINE)
 _ID = re.compile(r"S[0-9a-f]{5,12}")
 
 
@@ -171,10 +172,15 @@ def _about(page: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _passage(item: Mapping[str, Any]) -> Iterable[Passage]:
-    identity, text = item.get("id"), text_of(item.get("passage"), 4_000)
+    identity, text = item.get("id"), text_of(_without_headings(item.get("passage")), 4_000)
     if isinstance(identity, str) and _ID.fullmatch(identity) and text:
         title, publisher = text_of(item.get("title"), 200), text_of(item.get("publisher"), 200)
         yield Passage(identity, title, text, publisher, text_of(item.get("url"), 2_000))
+
+
+def _without_headings(passage: object) -> object:
+    """A document's passage may hold headings, which are no part of any sentence to quote."""
+    return _HEADING.sub("", passage) if isinstance(passage, str) else passage
 
 
 def _json_values(text: str) -> Iterable[Any]:
