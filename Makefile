@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app team test check lint format screenshots bench bench-peers bench-live bench-what-if \
+.PHONY: help app team test test-interop check lint format screenshots bench bench-peers bench-live bench-what-if \
 	crash-campaign \
 	lock clean venv venv-dev
 
@@ -33,6 +33,10 @@ test: venv-dev ## Install what the tests need, a browser too, then run all of th
 	@$(PY) scripts/ensure_browser.py
 	$(PYTEST) -q -n $(WORKERS) -m "not browser"
 	$(PYTEST) -q -n 2 --dist loadfile -m browser
+
+test-interop: venv-dev ## Beside fault servers that others wrote (aimock, WireMock); needs Node and Java
+	@$(PY) scripts/ensure_interop.py
+	GANTRY_INTEROP=1 $(PYTEST) -q tests/interop
 
 check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
 	$(PY) -m pytest --hypothesis-profile=quick -q -n $(WORKERS) -m "not browser and not slow"
