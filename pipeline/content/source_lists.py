@@ -89,8 +89,10 @@ def cut_source_lists(text: str, found: Found) -> tuple[str, frozenset[str]]:
 
 def is_sources_title(title: str) -> bool:
     """True for "Sources", "7. Quellen und Literatur", "📚 References used"."""
-    words = [word for word in _words(title) if word not in _QUALIFIERS]
-    return bool(words) and ("·".join(words) in _TITLES or all(word in _TITLES for word in words))
+    said = _words(title)
+    words = [word for word in said if word not in _QUALIFIERS]
+    joined = {"·".join(said), "·".join(words)}
+    return bool(joined & _TITLES) or (bool(words) and all(word in _TITLES for word in words))
 
 
 def _words(title: str) -> list[str]:
@@ -142,7 +144,7 @@ def _section_end(lines: Sequence[str], body: int, level: int, words: str) -> int
     end = body
     while end < len(lines):
         title = _title_at(lines, end)
-        if title and title[0] <= level:
+        if (title and title[0] <= level) or _is_cited_prose(lines[end]):
             break
         if level == 7 and lines[end].strip() and not _looks_like_entry(lines[end]):
             break
@@ -154,6 +156,12 @@ def _section_end(lines: Sequence[str], body: int, level: int, words: str) -> int
     if is_last and not weak and level < 7:
         return end
     return end if (held and 2 * entries >= len(held)) or (not held and not weak) else 0
+
+
+def _is_cited_prose(line: str) -> bool:
+    """A sentence that cites is the article's again, whatever heading it stands under."""
+    cites = _IDS.search(line)
+    return bool(cites) and not _LIST_LINE.match(line) and not _ENTRY.match(line)
 
 
 def _looks_like_entry(line: str) -> bool:

@@ -29,6 +29,9 @@ STAMP_LETTERS_MAX = 100  # on a page with more there is text, whatever repeats
 STAMPED = 0.5  # a line on so many of at least `STAMP_PAGES` pages is a stamp, not text
 STAMP_PAGES = 3
 DPI = 72  # the least it draws
+DRAWN_MAX_POINTS = (
+    2_500.0  # a page higher or wider is not drawn: it would take its square in memory
+)
 
 _DIGITS = re.compile(r"\d+")
 _ENCRYPTED = b"/Encrypt"
@@ -45,7 +48,7 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
         contents = {page["page_number"]: page["content"] for page in found.pages or []}
         texts = [clean(contents.get(number, "")) for number in range(1, count + 1)]
         wordless = _wordless(texts, has_pictures=_PICTURE.search(data) is not None)
-        scanned = _scanned(path, wordless)
+        scanned = _scanned(path, wordless, _large_pages(found))
     except (kreuzberg.KreuzbergError, RuntimeError) as error:  # what draws pages raises the latter
         raise _unreadable(data) from error
     if scanned and len(wordless) == len(texts):
@@ -79,10 +82,18 @@ def _extracted(path: Path, *, markdown: bool) -> kreuzberg.ExtractionResult:
     return kreuzberg.extract_file_sync(str(path), "application/pdf", config=config)
 
 
-def _scanned(path: Path, wordless: Sequence[int]) -> tuple[int, ...]:
-    """Those of the pages without words that show something."""
-    seen = (number for number in wordless[:LOOKED_AT] if _shows_something(path, number))
-    return (*seen, *wordless[LOOKED_AT:])
+def _scanned(path: Path, wordless: Sequence[int], large: set[int]) -> tuple[int, ...]:
+    """Those of the pages without words that show something; not looked at, a page is taken to."""
+    looked_at = set(wordless[:LOOKED_AT]) - large
+    return tuple(n for n in wordless if n not in looked_at or _shows_something(path, n))
+
+
+def _large_pages(found: kreuzberg.ExtractionResult) -> set[int]:
+    """Numbers of the pages that are not drawn, also those whose size is not told."""
+    told = found.metadata.get("pages") or {}
+    sizes = {page["number"]: page.get("dimensions") for page in told.get("pages") or []}
+    numbers = range(1, len(found.pages or []) + 1)
+    return {n for n in numbers if max(sizes.get(n) or (DRAWN_MAX_POINTS * 2,)) > DRAWN_MAX_POINTS}
 
 
 def _wordless(texts: Sequence[str], *, has_pictures: bool) -> tuple[int, ...]:

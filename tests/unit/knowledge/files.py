@@ -130,3 +130,40 @@ def part_of(file: bytes, name: str) -> bytes:
 
 OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600
 ENCRYPTED_OFFICE = OLD_OFFICE + "EncryptedPackage".encode("utf-16-le") + b"\x00" * 100
+
+
+def raw_pdf(
+    content: bytes = b"",
+    *,
+    packed: bool = False,
+    media: bytes = b"[0 0 600 800]",
+    catalog: bytes = b"",
+    pages: bytes = b"/Kids[3 0 R]/Count 1",
+) -> bytes:
+    """A PDF by hand, so that it can be one that no library would write."""
+    told = b"/Filter/FlateDecode" if packed else b""
+    stream = b"<<%b/Length %d>>stream\n%b\nendstream" % (told, len(content), content)
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R%b>>" % catalog,
+        b"<</Type/Pages%b>>" % pages,
+        b"<</Type/Page/Parent 2 0 R/MediaBox%b/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>"
+        % media,
+        stream,
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    out, places = b"%PDF-1.7\n", list[int]()
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    size = len(objects) + 1
+    return (
+        out
+        + b"xref\n0 %d\n0000000000 65535 f \n%b" % (size, table)
+        + b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, len(out))
+    )
+
+
+def pdf_text(words: bytes) -> bytes:
+    """A page's content that shows `words`."""
+    return b"BT /F1 12 Tf 50 700 Td (%b) Tj ET\n" % words
