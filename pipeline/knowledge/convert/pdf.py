@@ -8,7 +8,10 @@ as a heading where the Markdown has that very line as one.
 from __future__ import annotations
 
 import io
+import mmap
 import re
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,6 +168,12 @@ def _needs_ocr() -> DocumentError:
 
 
 def _unreadable(data: bytes) -> DocumentError:
+    if not _may_load_programs():
+        return DocumentError(
+            "unsupported",
+            "This server cannot read PDFs: its folder for temporary files forbids programs (noexec).",
+            "Whoever runs it sets TMPDIR to a folder that allows them, or mounts that one with exec.",
+        )
     # The library has one error for all of these; an encrypted file says so in a dictionary of its own.
     if _ENCRYPTED in data:
         return DocumentError(
@@ -177,3 +186,17 @@ def _unreadable(data: bytes) -> DocumentError:
         "The PDF is damaged or was not saved completely.",
         "Save it again from the program it was made with.",
     )
+
+
+def _may_load_programs() -> bool:
+    """Whether the library that kreuzberg unpacks into the folder for temporary files can be loaded."""
+    if sys.platform == "win32":
+        return True
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x")
+        file.flush()
+        try:
+            mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
+        except PermissionError:
+            return False
+    return True
