@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.tools.base import Research
     from pipeline.tools.samples import sample_research
+    from pipeline.voice import Voice
 
 __version__ = "0.1.0"
 
@@ -63,6 +64,7 @@ __all__ = [
     "RunStatus",
     "Settings",
     "Speculation",
+    "Voice",
     "make_plan",
     "sample_research",
 ]
@@ -90,6 +92,7 @@ _HOME = {
     "RunStatus": "pipeline.models",
     "Settings": "pipeline.settings",
     "Speculation": "pipeline.models",
+    "Voice": "pipeline.voice",
     "make_plan": "pipeline.plan",
     "sample_research": "pipeline.tools.samples",
 }

@@ -115,7 +115,8 @@ class Bundle:
         """The social posts, each ready to be copied; empty when there are none."""
         cards = post_cards(self.report["posts"], self.report["series"])
         title = self.article.title if self.article else self.run.spec.topic
-        return to_posts_markdown(self.run, title, cards) if cards else ""
+        labels = self.article.labels if self.article else ()
+        return to_posts_markdown(self.run, title, cards, labels) if cards else ""
 
     def zip(self) -> bytes:
         """Everything that can be downloaded, in one archive."""

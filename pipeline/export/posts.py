@@ -16,11 +16,14 @@ from pipeline.views.posts import Face, PostCard
 _FENCES = re.compile(r"`{3,}")
 
 
-def to_posts_markdown(run: RunRecord, title: str, cards: Sequence[PostCard]) -> str:
-    """Every network's posts; the label of a demo stands on top."""
-    labels = [f"> **{escape_markdown(DEMO_LABEL)}**"] if run.spec.is_demo else []
+def to_posts_markdown(
+    run: RunRecord, title: str, cards: Sequence[PostCard], labels: Iterable[str] = ()
+) -> str:
+    """Every network's posts. `labels` are the article's: they stand on top, and that of a demo always does."""
+    demo = [DEMO_LABEL] if run.spec.is_demo else []
+    told = [f"> **{escape_markdown(label)}**" for label in dict.fromkeys([*demo, *labels])]
     counted = f"Counted the way each network counts; limits as of {checked_on()}."
-    parts = [f"# Social posts: {escape_markdown(title)}", *labels, counted]
+    parts = [f"# Social posts: {escape_markdown(title)}", *told, counted]
     for card in cards:
         parts.append(f"## {escape_markdown(card.title)}")
         for face in card.faces:

@@ -101,6 +101,7 @@ def _watch(memory_mb: int, parent: int) -> None:
     while True:
         if resident_mb() > memory_mb:
             os._exit(EXIT_TOO_BIG)
-        if os.getppid() != parent:
+        # On Windows a virtual environment's Python is started by a starter of its own.
+        if sys.platform != "win32" and os.getppid() != parent:
             os._exit(1)
         time.sleep(WATCH_EVERY_S)

@@ -47,7 +47,10 @@ def test_a_voice_is_written_down_chosen_and_followed(page: Page) -> None:
 
     page.goto("/")
     open_panel(page, "details")
-    page.get_by_role("combobox", name="Brand voice").click()
+    voice = page.get_by_role("combobox", name="Brand voice")
+    voice.focus()  # scrolls to it; a list that is open while the page scrolls falls shut
+    expect(voice).to_be_in_viewport()
+    voice.press("ArrowDown")
     page.get_by_role("option", name=name, exact=True).click()
     start(page, "Home insulation")
     finished(page)

@@ -8,7 +8,10 @@ as a heading where the Markdown has that very line as one.
 from __future__ import annotations
 
 import io
+import mmap
 import re
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +38,10 @@ DRAWN_MAX_POINTS = (
 
 _DIGITS = re.compile(r"\d+")
 _ENCRYPTED = b"/Encrypt"
+# A date that is no date breaks kreuzberg 4.10 (metadata.rs cuts it inside a character). Nobody asks for it.
+_ODD_DATE = re.compile(
+    rb"/(?:CreationDate|ModDate)(?=\s*(?:<|\([^()]{0,100}?(?:[\x80-\xff]|\\[23][0-7]{2})))"
+)
 _PICTURE = re.compile(rb"/Subtype\s*/Image\b")  # stands in the open in every file that has one
 
 
@@ -44,7 +51,7 @@ def read_pdf(path: Path, data: bytes, name: str, limits: Limits) -> Converted:
         count = _page_count(path)
         if count > limits.max_pages:
             raise _too_many(count, limits)
-        found = _extracted(path, markdown=count <= PAGES_WITH_HEADINGS)
+        found = _extracted(_without_odd_dates(data), markdown=count <= PAGES_WITH_HEADINGS)
         contents = {page["page_number"]: page["content"] for page in found.pages or []}
         texts = [clean(contents.get(number, "")) for number in range(1, count + 1)]
         wordless = _wordless(texts, has_pictures=_PICTURE.search(data) is not None)
@@ -70,7 +77,12 @@ def _page_count(path: Path) -> int:
         return len(pages)
 
 
-def _extracted(path: Path, *, markdown: bool) -> kreuzberg.ExtractionResult:
+def _without_odd_dates(data: bytes) -> bytes:
+    """Their keys renamed, no byte more or less: a PDF names its objects by their places."""
+    return _ODD_DATE.sub(lambda key: key[0][:-1] + b"_", data)
+
+
+def _extracted(data: bytes, *, markdown: bool) -> kreuzberg.ExtractionResult:
     config = kreuzberg.ExtractionConfig(
         output_format="markdown" if markdown else "plain",
         use_cache=False,
@@ -79,7 +91,7 @@ def _extracted(path: Path, *, markdown: bool) -> kreuzberg.ExtractionResult:
         concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
         pages=kreuzberg.PageConfig(extract_pages=True),
     )
-    return kreuzberg.extract_file_sync(str(path), "application/pdf", config=config)
+    return kreuzberg.extract_bytes_sync(data, "application/pdf", config=config)
 
 
 def _scanned(path: Path, wordless: Sequence[int], large: set[int]) -> tuple[int, ...]:
@@ -156,6 +168,12 @@ def _needs_ocr() -> DocumentError:
 
 
 def _unreadable(data: bytes) -> DocumentError:
+    if not _may_load_programs():
+        return DocumentError(
+            "unsupported",
+            "This server cannot read PDFs: its folder for temporary files forbids programs (noexec).",
+            "Whoever runs it sets TMPDIR to a folder that allows them, or mounts that one with exec.",
+        )
     # The library has one error for all of these; an encrypted file says so in a dictionary of its own.
     if _ENCRYPTED in data:
         return DocumentError(
@@ -168,3 +186,17 @@ def _unreadable(data: bytes) -> DocumentError:
         "The PDF is damaged or was not saved completely.",
         "Save it again from the program it was made with.",
     )
+
+
+def _may_load_programs() -> bool:
+    """Whether the library that kreuzberg unpacks into the folder for temporary files can be loaded."""
+    if sys.platform == "win32":
+        return True
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x")
+        file.flush()
+        try:
+            mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ | mmap.PROT_EXEC).close()
+        except PermissionError:
+            return False
+    return True

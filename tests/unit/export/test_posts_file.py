@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 
 from pipeline.content.social import finished_posts, finished_series, platforms
 from pipeline.export.posts import to_posts_markdown
-from pipeline.models import DEMO_LABEL
+from pipeline.models import DEMO_LABEL, UNSOURCED_LABEL
 from pipeline.views.posts import post_cards
 from tests.unit.export.hostile import rows
 from tests.unit.export.samples import bundle
@@ -32,6 +32,13 @@ def test_both_variants_stand_under_their_network_with_their_counts() -> None:
 
 def test_the_file_of_a_demo_says_so() -> None:
     assert DEMO_LABEL in bundle(demo=True).posts_markdown().replace("\\", "")
+
+
+def test_the_posts_of_an_unsourced_draft_say_so() -> None:
+    made = bundle(demo=False)
+    del made.checkpoints["web_researcher"]  # type: ignore[attr-defined]
+
+    assert UNSOURCED_LABEL in made.posts_markdown().replace("\\", "")
 
 
 def test_hostile_text_is_code_and_unchanged() -> None:

@@ -49,6 +49,13 @@ def scanned_pdf(*, stamp: str = "", pages: int = 1) -> bytes:
     return _written(writer)
 
 
+def dated_pdf(date: str) -> bytes:
+    """A PDF whose dates are this text."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("= Boilers\nThey are hot.")))
+    writer.add_metadata({"/CreationDate": date, "/ModDate": date})
+    return _written(writer)
+
+
 def appended(*files: bytes) -> bytes:
     writer = pypdf.PdfWriter()
     for file in files:

@@ -224,6 +224,17 @@ async def test_hostile_lines_in_a_pdf_come_through_unchanged(tmp_path: Path) -> 
     assert shown == ["".join(line.lstrip("# ").split()) for line in wanted]
 
 
+@pytest.mark.parametrize(
+    "date", ["D:2015年3月16日", "2015年3月16日星期一", "D:2015031610ÄÖÜ0", "gestern früh"]
+)
+async def test_a_date_that_is_none_does_not_keep_a_file_from_being_read(
+    tmp_path: Path, date: str
+) -> None:
+    found = await read(tmp_path, files.dated_pdf(date))
+
+    assert found.pages[0].markdown == "# Boilers\n\nThey are hot."
+
+
 async def test_its_title_is_the_files_own(tmp_path: Path) -> None:
     found = await read(tmp_path, files.pdf("text", title="Heat\u202e & more"))
 

@@ -133,17 +133,19 @@ def _post(task: Task, platform: Platform, variant: Variant, limit: int, article:
     sourced = bool(cited_sentences(article))
     invitation = _invitation(platform, sourced=sourced)
     if platform == "linkedin" and variant == "a":
-        text = _list_post(title, facts, invitation, room)
+        text = spelt(task, _list_post(title, facts, invitation, room))
     else:
         first = (list(DEFAULT_LIMITS).index(platform) + VARIANTS.index(variant)) % len(facts)
         count = 2 if platform in LONG_CHARS else 1
         chosen = [facts[(first + n) % len(facts)] for n in range(min(count, len(facts)))]
-        hook = _heading(title) if variant == "a" else _QUESTIONS[sourced]
+        question = _QUESTIONS[sourced] if is_allowed(task, _QUESTIONS[sourced]) else _NO_QUESTION
+        hook = _heading(title) if variant == "a" else question
         text = _short_post(hook, chosen, invitation, room)
     link = "" if platform == "instagram" else f" {LINK}"
     return Post(platform=platform, variant=variant, text=text + link, hashtags=tags)
 
 
+_NO_QUESTION = "A new article:"
 _NO_FACT = "The article has the facts."
 VARIANTS: tuple[Variant, Variant] = ("a", "b")
 _QUESTIONS = {
