@@ -27,7 +27,7 @@ from pipeline.errors import (
 from pipeline.foreign_json import read_json
 from pipeline.llm.admission.limits import limits_from_headers, limits_from_words
 from pipeline.llm.redact import as_sentence, provider_words
-from pipeline.llm.retry import RETRY_AFTER_MAX_S, retry_after_s
+from pipeline.llm.retry import RETRY_AFTER_MAX_S, asked_wait_s, retry_after_s
 from pipeline.llm.wordings import (
     ADDRESS_WORDS,
     AUTH_CODES,
@@ -50,7 +50,7 @@ from pipeline.llm.wordings import (
     REFUSAL,
     TOOLS_WORDS,
 )
-from pipeline.models import KEYLESS
+from pipeline.models import KEYLESS, ToldLimit
 
 _JUDGED_MAX_CHARS = 4_000
 _MODEL_NAME_MIN_CHARS = 4  # a shorter one may stand inside ordinary words
@@ -107,10 +107,25 @@ def classify(
     if 300 <= status < 400 and (there := headers.get("location")):
         error.hint = f"It points to {provider_words(there, secrets)}: use that as the base URL."
     if isinstance(error, RateLimited):
-        error.limits = (*limits_from_headers(headers), *limits_from_words(message))
+        by_headers = _open_by(limits_from_headers(headers), asked_wait_s(headers))
+        error.limits = (*by_headers, *limits_from_words(message))
     if words and not _is_plain_401(told, words):
         error.message = f"{error.message} It says: {as_sentence(words)}"
     return error
+
+
+def _open_by(limits: tuple[ToldLimit, ...], asked_s: float | None) -> tuple[ToldLimit, ...]:
+    """Limits from the headers beside a `retry-after` of `asked_s`.
+
+    Who is invited back in a second finds room, even when a limit's reset is six minutes away;
+    taken at its word such a limit is shut until then, and a run stops for it at once.
+    """
+    if asked_s is None or asked_s > RETRY_AFTER_MAX_S:
+        return limits
+    return tuple(
+        replace(limit, reset_s=None) if (limit.reset_s or 0.0) > RETRY_AFTER_MAX_S else limit
+        for limit in limits
+    )
 
 
 def _is_plain_401(status: int, words: str) -> bool:

@@ -120,12 +120,19 @@ def retry_after_s(headers: Mapping[str, str], wall_s: float | None = None) -> fl
     """
     now_s = time.time() if wall_s is None else wall_s
     lower = {name.lower(): value for name, value in headers.items()}
+    asked_s = asked_wait_s(headers, now_s)
+    return _longest_reset(lower, now_s) if asked_s is None else asked_s
+
+
+def asked_wait_s(headers: Mapping[str, str], wall_s: float | None = None) -> float | None:
+    """As `retry_after_s`, by the headers that ask for a wait alone; limits' resets do not count."""
+    now_s = time.time() if wall_s is None else wall_s
+    lower = {name.lower(): value for name, value in headers.items()}
     told = [
         _milliseconds(lower.get("retry-after-ms", "")),
         read_seconds(lower.get("retry-after", ""), now_s),
     ]
-    known = [value for value in told if value is not None]
-    return max(known) if known else _longest_reset(lower, now_s)
+    return max((value for value in told if value is not None), default=None)
 
 
 def _longest_reset(headers: Mapping[str, str], now_s: float) -> float | None:

@@ -9,17 +9,21 @@ from typing import Any
 import pytest
 
 from pipeline.agents.chat_agent import ChatAgent
+from pipeline.chat_orchestrator import ChatOrchestrator
 from pipeline.errors import CallError, RateLimited, ServerFailed, StreamBroken
 from pipeline.llm.call import CallRequest
 from pipeline.llm.client import make_client
 from pipeline.llm.embeddings import EndpointEmbedder
+from pipeline.models import RunStatus
 from pipeline.tools import run_context
 from pipeline.tools.samples import sample_research
+from tests.fault_front import text_of
 from tests.interop.conftest import Log, OpenCaller, Server
+from tests.interop.recording import MODEL, TOPIC, record, tool_calls_of
 
 LONG = " ".join(f"Sentence number {n} says that a heat pump moves heat." for n in range(40))
 FIXTURES: list[dict[str, Any]] = [
-    {"match": {"userMessage": "long"}, "response": {"content": LONG}},
+    {"match": {"userMessage": "write forty sentences, please"}, "response": {"content": LONG}},
     {
         "match": {"userMessage": "look it up", "hasToolResult": False},
         "response": {
@@ -42,7 +46,7 @@ FIXTURES: list[dict[str, Any]] = [
     },
     {"match": {"inputText": "cat"}, "response": {"embedding": [3.0, 4.0]}},
 ]
-LONG_CALL = CallRequest("gpt-test", [{"role": "user", "content": "long"}])
+LONG_CALL = CallRequest("gpt-test", [{"role": "user", "content": "write forty sentences, please"}])
 CALLS = 20
 
 
@@ -153,3 +157,33 @@ async def test_vectors_have_length_1_whatever_the_endpoint_gives(aimock: Server)
         matrix = await EndpointEmbedder("text-embedding-3-small", same).embed(["cat"])
 
     assert matrix[0].tolist() == pytest.approx([0.6, 0.8])
+
+
+async def test_ten_agents_write_an_article_on_it(aimock: Server) -> None:
+    """Its texts are the demo's; the stream around them, ids, chunks and usage are its own."""
+    recording = await record()
+    fixtures = [
+        {
+            "match": {"systemMessage": f"Agent: {agent}\n", "turnIndex": turn},
+            "response": _response(stream),
+        }
+        for agent, streams in recording.streams.items()
+        for turn, stream in enumerate(streams)
+    ]
+    await aimock.post("/__aimock/fixtures", {"fixtures": fixtures})
+
+    async with make_client(aimock.endpoint) as client:
+        orchestrator = ChatOrchestrator(client, model=MODEL, research=sample_research())
+        result = await orchestrator.run_pipeline(TOPIC)
+
+    assert result.status is RunStatus.DONE, result.error
+    assert {name: output.text.strip() for name, output in result.outputs.items()} == {
+        name: recording.meant(name) for name in recording.streams
+    }
+
+
+def _response(stream: bytes) -> dict[str, Any]:
+    calls = tool_calls_of(stream)
+    if not calls:
+        return {"content": text_of(stream)}
+    return {"toolCalls": [{**call, "arguments": json.loads(call["arguments"])} for call in calls]}

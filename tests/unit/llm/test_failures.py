@@ -606,3 +606,20 @@ def test_an_error_in_the_middle_of_a_reply_is_a_broken_stream(
     exc: Exception, kind: type[CallError]
 ) -> None:
     assert type(translate_midway(exc)) is kind
+
+
+def test_a_short_retry_after_opens_a_limit_whose_reset_is_too_far_to_wait_for() -> None:
+    # the headers of aimock 1.43's 429: a wait of a second beside a reset in six minutes
+    told = {
+        "x-ratelimit-limit-tokens": "150000",
+        "x-ratelimit-remaining-tokens": "0",
+        "x-ratelimit-reset-tokens": "6m0s",
+    }
+
+    invited = classify(429, told | {"retry-after": "1"}, "{}", model="m")
+    uninvited = classify(429, told, "{}", model="m")
+
+    assert isinstance(invited, RateLimited)
+    assert isinstance(uninvited, RateLimited)
+    assert [limit.reset_s for limit in invited.limits] == [None]
+    assert [limit.reset_s for limit in uninvited.limits] == [360.0]
