@@ -44,7 +44,7 @@ def test_a_link_shows_the_whole_result_of_anybodys_run() -> None:
 
     assert "Heat pumps" in sent_to_browser(app)
     assert [m.label.split(" (")[0] for m in app.metric][:1] == ["This run"]
-    assert len(app.tabs) == 7
+    assert len(app.tabs) == 9
     assert keys(app) == set()
 
 

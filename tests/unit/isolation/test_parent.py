@@ -16,6 +16,7 @@ import uvloop
 
 from pipeline.isolation.child import FILE_MAX_BYTES, FILES_MAX
 from pipeline.isolation.parent import Allowance, ChildFailed, ask_child
+from tests.children import isolated_children
 
 CHILD = "tests.unit.isolation.child_that"
 ALLOWANCE = Allowance(timeout_s=60.0, memory_mb=120, answer_max_bytes=1_000_000)
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 async def failure(question: str, allowance: Allowance = ALLOWANCE) -> str:
     with pytest.raises(ChildFailed) as failed:
         await ask_child(CHILD, question.encode(), allowance)
-    assert psutil.Process().children() == []
+    assert isolated_children() == []
     return failed.value.failure
 
 
@@ -65,14 +66,14 @@ async def test_a_child_that_hangs_is_killed_with_all_it_started() -> None:
 
 async def test_cancelling_kills_the_child() -> None:
     asking = asyncio.create_task(ask_child(CHILD, b"hangs", ALLOWANCE))
-    while not psutil.Process().children():  # noqa: ASYNC110 - nobody tells us
+    while not isolated_children():  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(0.005)
 
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
 
-    assert psutil.Process().children() == []
+    assert isolated_children() == []
 
 
 async def test_the_child_has_limits_a_session_and_a_folder_of_its_own_and_no_input() -> None:
@@ -135,4 +136,4 @@ def test_it_is_the_same_in_the_loop_that_runs_the_pipeline(question: str) -> Non
 
     wanted = {"echoes": "echoes", "talks without end": "too_much", "hangs": "timed_out"}
     assert told == wanted[question]
-    assert psutil.Process().children() == []
+    assert isolated_children() == []

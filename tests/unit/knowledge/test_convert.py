@@ -19,6 +19,7 @@ from pipeline.knowledge.convert.model import Answer
 from pipeline.knowledge.convert.process import _checked
 from pipeline.knowledge.convert.reading import read_document
 from pipeline.knowledge.convert.text import clean
+from tests.children import isolated_children
 from tests.unit.knowledge import files
 from tests.unit.knowledge.hostile import HOSTILE_LINES
 
@@ -48,7 +49,7 @@ async def reason(folder: Path, data: bytes, name: str, limits: Limits | None = N
 
 async def first_child() -> psutil.Process:
     """The child, as soon as there is one."""
-    while not (found := psutil.Process().children()):  # noqa: ASYNC110 - nobody tells us
+    while not (found := isolated_children()):  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(0.005)
     return found[0]
 
@@ -178,7 +179,7 @@ async def test_a_document_that_takes_too_long_is_given_up_and_its_process_is_gon
 
     assert told == "timed_out"
     assert time.monotonic() - before < 5
-    assert psutil.Process().children() == []
+    assert isolated_children() == []
 
 
 @pytest.mark.slow
@@ -197,7 +198,7 @@ async def test_a_cancelled_conversion_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert psutil.Process().children() == []
+    assert isolated_children() == []
 
 
 async def test_several_ask_at_once_and_one_is_converted_at_a_time(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ async def test_several_ask_at_once_and_one_is_converted_at_a_time(tmp_path: Path
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, len(psutil.Process().children()))
+            most = max(most, len(isolated_children()))
             await asyncio.sleep(0.002)
 
     watching = asyncio.create_task(watch())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from pipeline.tools.base import ToolError
 from pipeline.tools.web import extract
 from pipeline.tools.web.extract import TEXT_MAX_CHARS, page_from_html
+from tests.children import isolated_children
 
 URL = "https://www.site.example/a"
 WORDS = "Words that make up a sentence. "
@@ -45,7 +45,7 @@ async def test_a_page_that_takes_too_long_is_given_up_and_its_process_is_gone(
     with pytest.raises(ToolError, match=r"more than 0\.05 seconds"):
         await page_from_html(f"<p>{WORDS}", URL)
 
-    assert psutil.Process().children() == []
+    assert isolated_children() == []
 
 
 async def test_a_page_that_takes_too_much_memory_is_given_up(
