@@ -36,6 +36,7 @@ class ScriptedPipeline:
         self.reached: dict[str, threading.Event] = defaultdict(threading.Event)
         self._released: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.at_once = 0
+        self.padding = ""  # of every output
         self.most_at_once = 0
 
     async def __call__(self, spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
@@ -70,7 +71,7 @@ class ScriptedPipeline:
             await self.closing.wait()
             journal.record(AgentFinished, agent=agent, state=AgentState.CANCELLED.value)
             raise
-        output = AgentOutput(f"{agent} in epoch {journal.epoch}")
+        output = AgentOutput(f"{agent} in epoch {journal.epoch}" + self.padding)
         await journal.commit(Checkpoint(agent, "key", journal.epoch, output, Usage(1, 1)))
         journal.record(AgentFinished, agent=agent, state=AgentState.DONE.value)
 

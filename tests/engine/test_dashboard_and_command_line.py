@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
 RUN_S = 90.0
+STOP_S = 10.0  # what a dashboard told to stop may take
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +142,23 @@ def test_a_second_dashboard_is_a_viewer_until_the_first_is_killed(tmp_path: Path
             time.sleep(0.1)
 
     assert words == ("serving", "viewer")
+
+
+def test_a_dashboard_told_to_stop_ends_in_time_and_its_run_goes_on_elsewhere(
+    tmp_path: Path,
+) -> None:
+    with dashboard(tmp_path) as (server, _), command_line(tmp_path) as process:
+        until_said(process, "content_writer    started")
+
+        server.terminate()
+
+        server.wait(STOP_S)
+        report = report_of(process)
+    assert report["status"] in ("done", "degraded")
+    epochs = {
+        e["agent"]: e["epoch"]
+        for e in report["events"]
+        if e["kind"] == "agent_finished" and not e["reused"]
+    }
+    assert epochs["topic_planner"] == 1  # by the dashboard, and kept
+    assert epochs["content_writer"] == epochs["publisher"] == 2  # by the command line
