@@ -20,6 +20,8 @@ from pipeline.settings import load_settings
 from pipeline.voice import Voice
 from tests.faulty_demo import TOKEN, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 REPORT = [
     "run_id",
     "status",

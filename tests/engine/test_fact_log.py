@@ -14,6 +14,8 @@ from pipeline.models import RunSpec, RunStatus
 from pipeline.settings import Settings
 from tests.faulty_demo import TOKEN, Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_run_with_a_failed_attempt_logs_it_and_no_key(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]

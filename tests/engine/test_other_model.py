@@ -26,6 +26,8 @@ from pipeline.models import (
 from pipeline.settings import Settings
 from tests.faulty_demo import Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "gantry-demo", "gantry-demo-instant"
 GONE = Answer(404, code="model_not_found")
 SPEC = RunSpec(

@@ -18,6 +18,8 @@ from pipeline.engine.remote_journal import (
 from pipeline.events import AgentFinished, AgentStarted, RunStarted
 from pipeline.journal import Journal, wall_now
 
+pytestmark = pytest.mark.slow
+
 AGENTS = ("writer", "editor")
 Step = tuple[str, str, str]  # what, agent, text
 texts = st.text(max_size=3000)

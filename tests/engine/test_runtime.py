@@ -23,6 +23,8 @@ from pipeline.store import database_file, database_url, sqlite
 from tests.engine.conftest import MakeRuntime, StartRuntime
 from tests.engine.scripted import AGENTS, ScriptedPipeline
 
+pytestmark = pytest.mark.slow
+
 SPEC = RunSpec(topic="Tidal power")
 KEY = Endpoint("http://127.0.0.1:9/v1", "sk-typed-canary")
 

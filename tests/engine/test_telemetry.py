@@ -37,6 +37,8 @@ from pipeline.redaction import redact
 from pipeline.settings import Settings
 from pipeline.telemetry import ENDPOINTS, telemetry_from, trace_of
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "Canary birds in old buildings"
 
 

@@ -13,6 +13,8 @@ from pipeline.models import FlagKind, RunStatus
 from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "Heat pumps in old buildings"
 MODEL = "gantry-demo-instant"
 

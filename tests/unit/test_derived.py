@@ -32,6 +32,8 @@ from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import headlines, state_words
 from tests.faulty_demo import Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 MODEL = "gantry-demo-instant"
 TOPIC = "Heat pumps in old buildings"
 REFUSED = Answer(400, code="bad")  # not retried: the agent fails for good at once

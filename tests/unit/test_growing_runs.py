@@ -33,6 +33,8 @@ from pipeline.timing import run_timing
 from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "Heat pumps in old buildings"
 MODEL = "gantry-demo-instant"
 REFUSED = Answer(400, code="bad")  # not retried: the agent fails for good at once

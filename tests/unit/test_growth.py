@@ -44,6 +44,8 @@ from tests.unit.simulated import (
     unhurried,
 )
 
+pytestmark = pytest.mark.slow
+
 WRITING = RunOptions(section_writing=True)
 SPECULATIVE = RunOptions(speculative_research=True)
 FIVE: Parts = ((0,), (1,), (2,), (3,), (4,))

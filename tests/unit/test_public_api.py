@@ -21,6 +21,8 @@ from pipeline.models import AgentState, RunStatus
 from pipeline.tools.samples import sample_research
 from tests.faulty_demo import Answer, FaultyDemo
 
+pytestmark = pytest.mark.slow
+
 MODEL = "gantry-demo-instant"
 
 

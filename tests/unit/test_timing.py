@@ -107,6 +107,7 @@ def test_replaying_the_stored_facts_gives_the_same_gantt(simulation: Simulation)
     assert gantt_bars(again) == gantt_bars(timing(simulation))
 
 
+@pytest.mark.slow
 @settings(unhurried, max_examples=25)  # each run is cut off after every fact
 @given(simulations(epochs=3))
 def test_every_figure_is_a_number_or_none(simulation: Simulation) -> None:

@@ -18,6 +18,8 @@ from pipeline.content.readability import computed_metrics, prose_paragraphs, sen
 from pipeline.export.markdown import _without_directives
 from pipeline.llm.redact import provider_words
 
+pytestmark = pytest.mark.slow
+
 CHARS = 300_000
 
 

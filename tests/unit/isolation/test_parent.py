@@ -18,6 +18,8 @@ from pipeline.isolation.child import FILE_MAX_BYTES, FILES_MAX
 from pipeline.isolation.parent import Allowance, ChildFailed, ask_child
 from tests.children import isolated_children
 
+pytestmark = pytest.mark.slow
+
 CHILD = "tests.unit.isolation.child_that"
 ALLOWANCE = Allowance(timeout_s=60.0, memory_mb=120, answer_max_bytes=1_000_000)
 ROOT = Path(__file__).parents[3]

@@ -23,6 +23,8 @@ from tests.children import isolated_children
 from tests.unit.knowledge import files
 from tests.unit.knowledge.hostile import HOSTILE_LINES
 
+pytestmark = pytest.mark.slow
+
 
 async def converted(
     folder: Path, data: bytes, name: str, limits: Limits | None = None

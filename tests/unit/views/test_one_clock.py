@@ -16,6 +16,8 @@ from pipeline.views.live import snapshot
 from pipeline.views.tables import agent_rows
 from tests.unit.simulated import Simulation, simulations, unhurried
 
+pytestmark = pytest.mark.slow
+
 RUN = RunRecord(
     "run", "local", RunStatus.RUNNING, 1, RunSpec(topic="Bees"), datetime(2026, 1, 1, tzinfo=UTC)
 )

@@ -21,6 +21,8 @@ from pipeline.web.access import Grant
 from pipeline.web.hub import CLOSE_FAILED, Hub, LiveSource
 from pipeline.web.routes import make_routes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

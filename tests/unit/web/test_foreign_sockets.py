@@ -18,6 +18,8 @@ from pipeline.web import access
 from pipeline.web.access import Grant, sign
 from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 
+pytestmark = pytest.mark.slow
+
 OWNERS = "cookie"
 MISSING = "A" * 22
 MINE, THEIRS = new_cookie(), new_cookie()

@@ -22,6 +22,8 @@ from pipeline.store.database import DATABASE_FILE
 from pipeline.web import readiness as readiness_module
 from pipeline.web.readiness import ReadinessRoute
 
+pytestmark = pytest.mark.slow
+
 OK = (Part("database", "ok", "ok", "Fine."),)
 
 

@@ -17,6 +17,8 @@ from pipeline.web.access import Grant, sign
 from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
 from pipeline.web.routes import PLOTLY_URL
 
+pytestmark = pytest.mark.slow
+
 FINISH_S = 60.0
 
 

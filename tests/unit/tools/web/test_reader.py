@@ -17,6 +17,8 @@ from pipeline.tools.web.addresses import not_public
 from pipeline.tools.web.opener import AGENT
 from tests.unit.tools.web.lab import PUBLIC, Lab, opened_lab
 
+pytestmark = pytest.mark.slow
+
 INSIDE = [
     "127.0.0.1",
     "10.1.2.3",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline.assembly import ModelAccess
 from pipeline.chat_orchestrator import ChatOrchestrator
 from pipeline.engine.port import RunContext
@@ -15,6 +17,8 @@ from pipeline.tools.samples import sample_research
 from pipeline.tools.web import GuardedReader
 from tests.faulty_demo import FaultyDemo
 from tests.unit.tools.web.lab import PUBLIC, opened_lab
+
+pytestmark = pytest.mark.slow
 
 MODEL = "gantry-demo-instant"
 
