@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from scripts.ensure_browser import FLAGS, find_browser
 
@@ -60,8 +60,8 @@ def open_page(
 
 
 def shoot(page: Page, out: Path, name: str) -> None:
-    page.wait_for_function("document.fonts.ready.then(() => true)")
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+    page.evaluate("() => document.fonts.ready.then(() => true)")
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=20_000)
     page.screenshot(path=out / f"{name}.png")
     print(out / f"{name}.png")
 
