@@ -75,22 +75,33 @@ class Uploads:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def take(self, owner: str, name: str, content: bytes) -> Upload:
-        """Have the file read; returns at once. Raises `SpecError` when too many wait already."""
+        """Have the file read; returns at once. Raises `SpecError` when too many wait, or the disk is full."""
         waiting = sum(not one.is_over for one in self._states.get(owner, {}).values())
         if waiting >= MAX_WAITING:
             raise SpecError(
                 f"{waiting} files are waiting to be read already.", "Add the rest when those are."
             )
         upload = Upload(next(self._numbers), name, len(content), UploadState.WAITING)
-        self._note(owner, upload)
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="gantry-uploads-"))
-        path = self._folder / str(upload.number)  # never the owner's name for it
-        await asyncio.to_thread(path.write_bytes, content)
+        path = await self._kept(upload, content)
+        self._note(owner, upload)  # not before: what cannot be kept would wait for ever
         task = asyncio.create_task(self._read(owner, upload, path), name="read a document")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return upload
+
+    async def _kept(self, upload: Upload, content: bytes) -> Path:
+        """The file, until it has been read; under a number, never under its owner's name for it."""
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="gantry-uploads-"))
+            path = self._folder / str(upload.number)
+            await asyncio.to_thread(path.write_bytes, content)
+        except OSError as error:
+            raise SpecError(
+                f"“{upload.name}” cannot be kept until it is read: {error.strerror}.",
+                "Make room for temporary files, then add it again.",
+            ) from error
+        return path
 
     def states(self, owner: str) -> tuple[Upload, ...]:
         """In the order in which they were taken."""

@@ -111,6 +111,18 @@ def report_of(process: subprocess.Popen[str]) -> dict[str, Any]:
     return report
 
 
+def assert_it_went_on(report: dict[str, Any]) -> None:
+    """What the dashboard finished was kept; the command line did the rest."""
+    assert report["status"] in ("done", "degraded")
+    epochs = {
+        e["agent"]: e["epoch"]
+        for e in report["events"]
+        if e["kind"] == "agent_finished" and not e["reused"]
+    }
+    assert epochs["topic_planner"] == 1  # by the dashboard, and kept
+    assert epochs["content_writer"] == epochs["publisher"] == 2  # by the command line
+
+
 def test_the_command_line_follows_its_run_in_the_dashboard_and_finishes_it_when_that_is_killed(
     tmp_path: Path,
 ) -> None:
@@ -120,15 +132,7 @@ def test_the_command_line_follows_its_run_in_the_dashboard_and_finishes_it_when_
         server.kill()
         server.wait(10)
         report = report_of(process)
-
-    assert report["status"] in ("done", "degraded")
-    epochs = {
-        e["agent"]: e["epoch"]
-        for e in report["events"]
-        if e["kind"] == "agent_finished" and not e["reused"]
-    }
-    assert epochs["topic_planner"] == 1  # by the dashboard, and kept
-    assert epochs["content_writer"] == epochs["publisher"] == 2  # by the command line
+    assert_it_went_on(report)
 
 
 def test_a_second_dashboard_is_a_viewer_until_the_first_is_killed(tmp_path: Path) -> None:
@@ -154,11 +158,4 @@ def test_a_dashboard_told_to_stop_ends_in_time_and_its_run_goes_on_elsewhere(
 
         server.wait(STOP_S)
         report = report_of(process)
-    assert report["status"] in ("done", "degraded")
-    epochs = {
-        e["agent"]: e["epoch"]
-        for e in report["events"]
-        if e["kind"] == "agent_finished" and not e["reused"]
-    }
-    assert epochs["topic_planner"] == 1  # by the dashboard, and kept
-    assert epochs["content_writer"] == epochs["publisher"] == 2  # by the command line
+    assert_it_went_on(report)

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from pipeline.errors import SpecError
 from pipeline.knowledge.index import to_bytes
 from pipeline.knowledge.service import ByWords, Knowledge
 from pipeline.knowledge.terms import terms_of
@@ -162,3 +165,16 @@ async def test_what_is_over_can_be_cleared_and_files_leave_nothing_behind(
 
     assert uploads.states(ANN) == ()
     assert folder is not None and not folder.exists()
+
+
+async def test_a_file_that_cannot_be_kept_is_refused_and_does_not_wait(
+    knowledge: Knowledge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    uploads = Uploads(knowledge)
+
+    with pytest.raises(SpecError, match="Make room"):
+        await uploads.take(ANN, "cats.md", b"Cats sleep all day.")
+
+    assert uploads.states(ANN) == ()
+    await uploads.aclose()
