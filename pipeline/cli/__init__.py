@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typer
 
+from pipeline.cli import documents
 from pipeline.cli.operating import backup, demo_provider, doctor, migrate, purge, worker
 from pipeline.cli.planning import plan
 from pipeline.cli.running import approve, run
@@ -25,3 +26,6 @@ for command in (run, approve, plan, migrate, doctor, backup, worker):
     app.command()(command)
 app.command("demo-provider")(demo_provider)
 app.command()(purge)
+app.add_typer(
+    documents.app, name="documents", help="The knowledge base: add, list, search, delete."
+)
