@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipeline.budgets import NOTHING, Amount, Ledger, Limits, Spending, Spent, refusal
-from pipeline.errors import BudgetExceeded, SpecError, StoreUnreachable
+from pipeline.errors import BudgetExceeded, SpecError
 from pipeline.models import Usage
 from pipeline.prices import PriceTable
+
+CLOSE_WAIT_S = 3.0  # for the last calls' usage; longer than a reply's end is waited for
 
 
 class MemoryLedger:
@@ -24,6 +27,8 @@ class MemoryLedger:
         self._holds: dict[str, Amount] = {}
 
     async def reserve(self, hold_id: str, wanted: Amount, limits: Limits) -> Spent:
+        if hold_id in self._holds:
+            return Spent(self._spent, self._spent)
         if refused := refusal(limits, Spent(self._spent, self._spent), wanted):
             raise refused
         self._holds[hold_id] = wanted
@@ -37,6 +42,7 @@ class MemoryLedger:
         return Spent(self._spent, self._spent)
 
     async def adopt(self) -> Spent:
+        self._holds.clear()
         return Spent(self._spent, self._spent)
 
 
@@ -62,6 +68,7 @@ class Budget:
     on_change: Callable[[Spending], None] = lambda _spending: None
     _open: int = 0  # holds not settled yet
     _unsure: list[Hold] = field(default_factory=list)  # nobody was told whether they are counted
+    _dropping: int = 0  # of them being taken back
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def check_models(self, models: Iterable[str]) -> None:
@@ -94,10 +101,10 @@ class Budget:
                 hold.id, self._amount(model, input_tokens, output_tokens), self.limits
             )
         except BudgetExceeded:
-            if self._open:
+            if self._awaits_settlements:
                 return None
             raise
-        except (asyncio.CancelledError, StoreUnreachable):
+        except BaseException:
             self._unsure.append(hold)
             raise
         self._open += 1
@@ -110,9 +117,13 @@ class Budget:
         unanswered by the store.
         """
         while self._unsure:
-            spent = await self.ledger.settle(self._unsure.pop().id, NOTHING, estimated=False)
-            self._tell(spent)
-            self._settled.set()
+            hold = self._unsure.pop()
+            self._dropping += 1
+            try:
+                self._tell(await self.ledger.settle(hold.id, NOTHING, estimated=False))
+            finally:
+                self._dropping -= 1
+                self._settled.set()
 
     async def room(self) -> None:
         """Return when a call of this run has been settled since the last `reserve`."""
@@ -126,6 +137,21 @@ class Budget:
         finally:
             self._open -= 1
             self._settled.set()
+
+    async def aclose(self) -> None:
+        """Return when every call is settled. What takes longer than three seconds is left to its
+
+        caller and to the ledger, which remembers it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                while self._awaits_settlements:
+                    self._settled.clear()
+                    await self._settled.wait()
+
+    @property
+    def _awaits_settlements(self) -> bool:
+        return bool(self._open or self._unsure or self._dropping)
 
     def _amount(self, model: str, input_tokens: int, output_tokens: int) -> Amount:
         price = self.prices.of(model)

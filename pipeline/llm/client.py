@@ -312,8 +312,8 @@ class ModelCaller:
         try:
             await paying
         except GantryError as error:
-            # what was reserved stays counted: too much rather than too little
-            _logger.warning("what a call used could not be stored: %s", error)
+            # what was reserved stays counted meanwhile: too much rather than too little
+            _logger.warning("what a call used could not be stored yet: %s", error)
 
     def _settle(self, call: _Call, answered: Answered, usage: Usage) -> None:
         """Replace the estimate of tokens by what was used, as soon as that is told."""
