@@ -43,7 +43,8 @@ hub = Hub(_open_source)
 
 
 def _gates(visitor: HTTPConnection) -> tuple[GateSnapshot, ...]:
-    return get_runtime().admission(owner_of_request(visitor))
+    runtime = get_runtime()
+    return runtime.admission(owner_of_request(visitor, runtime.signing_secret))
 
 
 class _Watching:

@@ -1,14 +1,31 @@
 // The admission panel: what the gates of this process do now. Closed until somebody opens it.
 
 class AdmissionPanel {
-  constructor(parent) {
+  // `isFresh` says whether the token at hand still opens the route, and asks for another if not.
+  constructor(parent, isFresh) {
     this.root = element("details", "gl-admission", parent);
     this.root.hidden = true;
     const head = element("summary", "", this.root);
     element("b", "", head, "Admission");
     this.say = element("span", "", head);
     this.body = element("div", "gl-gates", this.root);
+    this.json = element("a", "gl-json", this.root, "As JSON");
+    this.json.target = "_blank";
+    this.json.rel = "noopener";
+    this.json.addEventListener("click", (event) => {
+      if (isFresh()) return;
+      event.preventDefault();
+      this.wanted = true;
+    });
     this.root.addEventListener("toggle", () => this.draw());
+  }
+
+  takeToken(token) {
+    this.json.hidden = !token;
+    this.json.href = `/api/admission?token=${encodeURIComponent(token)}`;
+    if (!this.wanted) return;
+    this.wanted = false;
+    window.open(this.json.href, "_blank", "noopener"); // what the click asked for
   }
 
   take(message) {
