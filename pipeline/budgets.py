@@ -39,6 +39,19 @@ NOTHING = Amount()
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt takes, for the record. `micro_usd` is None when the price is unknown."""
+
+    tokens: int
+    micro_usd: int | None
+
+    @property
+    def amount(self) -> Amount:
+        """As it counts: an unknown price counts nothing, and no budget in money allows one."""
+        return Amount(self.tokens, self.micro_usd or 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """None: no limit. `day` counts all runs of an installation, by UTC day."""
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from pipeline.budgets import NOTHING, Amount, Ledger, Limits, Spending, Spent, refusal
+from pipeline.budgets import NOTHING, Amount, Charge, Ledger, Limits, Spending, Spent, refusal
 from pipeline.errors import BudgetExceeded, SpecError
-from pipeline.models import Usage
 from pipeline.prices import PriceTable
 
 CLOSE_WAIT_S = 3.0  # for the last calls' usage; longer than a reply's end is waited for
@@ -53,6 +52,7 @@ class Hold:
     id: str
     model: str
     input_tokens: int  # by estimate
+    reserved: Charge
 
 
 @dataclass(slots=True, eq=False)
@@ -94,12 +94,11 @@ class Budget:
         None when only other calls of this run stand in the way: come back after `room`. Raises
         `BudgetExceeded`. After any other error `drop_unsure`.
         """
-        hold = Hold(secrets.token_hex(16), model, input_tokens)
+        wanted = self.charge(model, input_tokens, output_tokens)
+        hold = Hold(secrets.token_hex(16), model, input_tokens, wanted)
         self._settled.clear()
         try:
-            spent = await self.ledger.reserve(
-                hold.id, self._amount(model, input_tokens, output_tokens), self.limits
-            )
+            spent = await self.ledger.reserve(hold.id, wanted.amount, self.limits)
         except BudgetExceeded:
             if self._awaits_settlements:
                 return None
@@ -129,11 +128,10 @@ class Budget:
         """Return when a call of this run has been settled since the last `reserve`."""
         await self._settled.wait()
 
-    async def settle(self, hold: Hold, usage: Usage, *, estimated: bool) -> None:
-        """Say what the attempt used; tokens that are None count as none."""
-        used = self._amount(hold.model, usage.input_tokens or 0, usage.output_tokens or 0)
+    async def settle(self, hold: Hold, used: Charge, *, estimated: bool) -> None:
+        """Say what the attempt used."""
         try:
-            self._tell(await self.ledger.settle(hold.id, used, estimated=estimated))
+            self._tell(await self.ledger.settle(hold.id, used.amount, estimated=estimated))
         finally:
             self._open -= 1
             self._settled.set()
@@ -153,10 +151,11 @@ class Budget:
     def _awaits_settlements(self) -> bool:
         return bool(self._open or self._unsure or self._dropping)
 
-    def _amount(self, model: str, input_tokens: int, output_tokens: int) -> Amount:
+    def charge(self, model: str, input_tokens: int, output_tokens: int) -> Charge:
+        """So many tokens at the model's price."""
         price = self.prices.of(model)
-        cost = 0 if price is None else price.micro_usd(input_tokens, output_tokens)
-        return Amount(input_tokens + output_tokens, cost)
+        cost = None if price is None else price.micro_usd(input_tokens, output_tokens)
+        return Charge(input_tokens + output_tokens, cost)
 
     def _tell(self, spent: Spent) -> None:
         self.on_change(Spending(self.limits, spent))

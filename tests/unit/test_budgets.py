@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.budgets import Amount, Limits, Spending, Spent, refusal, tokens_at_most
+from pipeline.budgets import Amount, Charge, Limits, Spending, Spent, refusal, tokens_at_most
 from pipeline.errors import BudgetExceeded, SpecError
 from pipeline.llm import budget as budget_module
 from pipeline.llm.budget import Budget, MemoryLedger
-from pipeline.models import RunSpec, Usage
+from pipeline.models import RunSpec
 from pipeline.prices import Price, PriceTable
 
 PRICES = PriceTable("2026-11-26", "a test", {"m": Price(input=2.0, output=8.0)})
@@ -64,12 +64,12 @@ async def test_a_call_waits_for_its_siblings_before_it_is_refused() -> None:
 
     assert await budget.reserve("m", 10, 40) is None
     room = asyncio.create_task(budget.room())
-    await budget.settle(first, Usage(10, 20), estimated=False)
+    await budget.settle(first, Charge(30, None), estimated=False)
     await room
     second = await budget.reserve("m", 10, 40)
 
     assert second is not None
-    await budget.settle(second, Usage(10, 40), estimated=False)
+    await budget.settle(second, Charge(50, None), estimated=False)
     with pytest.raises(BudgetExceeded, match="80 are spent"):
         await budget.reserve("m", 10, 40)
 
@@ -82,7 +82,7 @@ async def test_a_run_waits_at_its_end_for_what_its_calls_used() -> None:
     closing = asyncio.create_task(budget.aclose())
     await asyncio.sleep(0)
     assert not closing.done()
-    await budget.settle(hold, Usage(10, 20), estimated=False)
+    await budget.settle(hold, Charge(30, None), estimated=False)
 
     await closing
 
