@@ -383,7 +383,7 @@ def start_run(topic: str | None = None) -> None:
     except GantryError as error:
         set_form_error(str(error))
         # the message may be below the screen of who pressed Ctrl+Enter
-        st.toast(escaped(clipped(str(error), 200)), icon=":material/error:")
+        st.toast("Not started. The message above Run says why.", icon=":material/error:")
 
 
 def _form_state() -> dict[str, Any]:
