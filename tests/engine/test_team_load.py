@@ -81,9 +81,13 @@ def test_a_dashboard_sees_the_load_of_both_workers_and_what_waits(team: Team) ->
     run_ids = {team.submit(ANN) for _ in range(5)}
 
     full = [(2, 2, 1, 1)] * 2
-    seen = team.seen(ANN, lambda now: loads(now) == full and len(now.gates) == 1, "full workers")
+    seen = team.seen(
+        ANN,  # workers tell and the queue is read at different moments
+        lambda now: loads(now) == full and len(now.gates) == 1 and now.running == 4,
+        "full workers",
+    )
 
-    assert (seen.running, seen.max_running, seen.queued) == (4, 50, 1)
+    assert (seen.max_running, seen.queued) == (50, 1)
     assert not any(worker.is_silent for worker in seen.workers)
     assert all(worker.heard_s < LEASE_S for worker in seen.workers)
     gate = gate_of(seen)
