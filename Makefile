@@ -1,6 +1,9 @@
 # Gantry's commands. `make` alone lists them.
 # Nothing here needs more than git, make and Python 3.11 with venv.
 
+# Compiled files are worth keeping: without them every process of the tests compiles them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin

@@ -23,11 +23,10 @@ from pages._owner import may_be_of, owner_of_request, wants_cookie
 from pages._runtime import close_runtime, get_runtime
 from pipeline.engine.health import Part, unanswered
 from pipeline.errors import GantryError
-from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.web.access import Grant, read, still_holds
 from pipeline.web.hub import Hub, LiveSource
 from pipeline.web.live_source import open_run_source
-from pipeline.web.routes import make_routes
+from pipeline.web.routes import AdmissionNow, make_routes
 from pipeline.web.security import SecurityHeaders, VisitorCookie
 
 _log = logging.getLogger("gantry")
@@ -42,8 +41,10 @@ async def _open_source(view: str) -> LiveSource | None:
 hub = Hub(_open_source)
 
 
-def _gates(visitor: HTTPConnection) -> tuple[GateSnapshot, ...]:
-    return get_runtime().admission(owner_of_request(visitor))
+def _admission(visitor: HTTPConnection) -> AdmissionNow:
+    runtime = get_runtime()
+    owner = owner_of_request(visitor, runtime.signing_secret)
+    return AdmissionNow(runtime.admission(owner), runtime.team(owner, patient=True))
 
 
 class _Watching:
@@ -99,5 +100,5 @@ app = st.App(
     Path(__file__).parent / "pages" / "_shell.py",
     lifespan=lifespan,
     middleware=[Middleware(SecurityHeaders), Middleware(VisitorCookie, wanted=wants_cookie)],
-    routes=make_routes(lambda: hub, _Watching(), _gates, _readiness),
+    routes=make_routes(lambda: hub, _Watching(), _admission, _readiness),
 )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages._outline import outline_form, typed_outline
 from pages._owner import owner
-from pages._provider import KEY_LIVE, endpoint_to_continue, resume_key
+from pages._provider import endpoint_to_continue, key_field
 from pages._runtime import get_runtime
 from pages._state import edit_agent, edited_agent, open_run
 from pages._text import escaped
@@ -164,16 +164,10 @@ def _key_field(bundle: Bundle) -> None:
     run = bundle.run
     if run.spec.key_source != "typed":
         return
-    where = escaped(address(run.spec.base_url))
     if run.status in COMPLETE:
-        st.text_input(
-            f"API key for {where}",
-            key=resume_key(run.id),
-            type="password",
-            live=KEY_LIVE,
-            help="Empty: the key typed before, while this process still knows it.",
-        )
+        key_field(run)
     else:
+        where = escaped(address(run.spec.base_url))
         st.caption(f"The key for {where} is the one typed beside “Continue from here”.")
 
 

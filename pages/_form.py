@@ -174,6 +174,8 @@ def _one_line(run: RunRecord, *, is_free: bool) -> None:
                 on_click=_cancel,
                 args=(run.id,),
             )
+    if not is_free:
+        _say()
 
 
 def _fields(*, can_run: bool, by_keyboard: bool) -> None:
@@ -185,13 +187,18 @@ def _fields(*, can_run: bool, by_keyboard: bool) -> None:
         placeholder="What should the article be about?",
         persist_state=KEEP,
     )
+    _how_to_run()
+    _details()
+    _say()
+    _actions(can_run=can_run, by_keyboard=by_keyboard)
+
+
+def _say() -> None:
+    """What stands in the way, beside the button that was pressed."""
     if error := form_error():
         st.error(escaped(error), icon=":material/error:")
     if note := form_note():
         st.info(escaped(note), icon=":material/key:")
-    _how_to_run()
-    _details()
-    _actions(can_run=can_run, by_keyboard=by_keyboard)
 
 
 def _how_to_run() -> None:
@@ -375,6 +382,8 @@ def start_run(topic: str | None = None) -> None:
         note_page_change()
     except GantryError as error:
         set_form_error(str(error))
+        # the message may be below the screen of who pressed Ctrl+Enter
+        st.toast("Not started. The message above Run says why.", icon=":material/error:")
 
 
 def _form_state() -> dict[str, Any]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from pages._owner import owner
-from pages._provider import KEY_LIVE, endpoint_to_continue, model_to_continue, resume_key
+from pages._provider import (
+    KEY_LIVE,
+    endpoint_to_continue,
+    key_field,
+    model_to_continue,
+    resume_key,
+)
 from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
 from pages._text import escaped
@@ -55,14 +61,7 @@ def _ways_on(run: RunRecord) -> None:
     if run.error_code == BudgetExceeded.code:
         _budget_fields(run)
     if run.spec.key_source == "typed":
-        st.text_input(
-            f"API key for {escaped(address(run.spec.base_url))}",
-            key=resume_key(run.id),
-            type="password",
-            width=360,
-            live=KEY_LIVE,
-            help="Empty: the key typed before, while this process still knows it.",
-        )
+        key_field(run)
     nothing_found = run.error_code == NothingFound.code  # asking again would find as little
     with st.container(horizontal=True, vertical_alignment="center", key="ways_on"):
         st.button(

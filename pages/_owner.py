@@ -6,7 +6,7 @@ Every question a page, a callback or a route asks the runtime goes with `owner()
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -15,9 +15,11 @@ from starlette.requests import HTTPConnection
 from pipeline.errors import SpecError, UnknownVisitor
 from pipeline.owners import Owners, SignedIn, Visit, owner_of, way_of
 from pipeline.settings import load_settings
+from pipeline.web.access import read_owner
 
 _SIGN_IN = "Sign in on the page first."
 _NO_COOKIE = "Allow cookies for this address and reload the page."
+_FROM_PAGE = "Open it from the page: the link in its admission panel is good for a minute."
 
 
 def owner() -> str:
@@ -33,9 +35,19 @@ def is_known() -> bool:
     return owner_of(load_settings().owners, page_visit()) is not None
 
 
-def owner_of_request(request: HTTPConnection) -> str:
-    """As `owner`, for a route. Who signed in is known to pages only: such a visitor is refused."""
-    return _known(request_visit(request))
+def owner_of_request(request: HTTPConnection, secret: Callable[[], bytes]) -> str:
+    """As `owner`, for a route: by the token that a page signed with `secret`, else by the request.
+
+    Who signed in is known to pages only, so where people sign in the token is needed. Nothing
+    tells a token that is missing, wrong, too old or somebody else's apart.
+    """
+    token, visit = request.query_params.get("token"), request_visit(request)
+    if token is None and way_of(load_settings().owners, visit) is not Owners.LOGIN:
+        return _known(visit)
+    found = read_owner(token or "", secret())
+    if found is None or not may_be_of(found, request):
+        raise UnknownVisitor("It is not known who is asking.", _FROM_PAGE)
+    return found
 
 
 def may_be_of(of_token: str, request: HTTPConnection) -> bool:

@@ -225,6 +225,15 @@ def endpoint_to_continue(run: RunRecord) -> Endpoint | None:
     return Endpoint(url, KEYLESS, TYPED)  # a local endpoint may need none
 
 
+def key_field(run: RunRecord) -> None:
+    """Where the key to go on with is typed; the address stands below, not in what is read out."""
+    st.text_input("API key", key=resume_key(run.id), type="password", live=KEY_LIVE, width=360)
+    st.caption(
+        f"For {escaped(address(run.spec.base_url))}. Empty: the key typed before, while this process "
+        "still knows it."
+    )
+
+
 def resume_key(run_id: str) -> str:
     """The widget's key, one per run: what is typed for one run must not stand in another's field."""
     return f"resume_key_{run_id}"

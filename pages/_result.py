@@ -20,12 +20,14 @@ from pages._tabs import draw_agents, draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
+from pipeline.export.html import file_name
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
 
 PLAN_LAB: Final = "plan_lab.py"
 DOCX_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+_OF_AN_ARTICLE: Final = ("md", "html", "docx", "pdf")
 
 Colour = Literal["red", "orange", "blue", "green", "gray"]
 STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
@@ -158,61 +160,26 @@ def _new_run(run: RunRecord) -> None:
 
 
 def _downloads(bundle: Bundle) -> None:
-    name = f"gantry-{bundle.run.id[:8]}"
+    title = bundle.article.title if bundle.article else bundle.run.spec.topic
     article = bundle.markdown()
     with st.container(horizontal=True, key="downloads"):
-        if article:
+        for label, extension, mime, content in (
+            ("Markdown", "md", "text/markdown", article),
+            ("HTML", "html", "text/html", bundle.html),
+            ("Word", "docx", DOCX_TYPE, bundle.docx),
+            ("PDF", "pdf", "application/pdf", bundle.pdf),
+            ("JSON report", "json", "application/json", bundle.json),
+            ("All as ZIP", "zip", "application/zip", bundle.zip),
+        ):
+            if not article and extension in _OF_AN_ARTICLE:
+                continue
+            key = "markdown" if extension == "md" else extension
             st.download_button(
-                "Markdown",
-                article,
-                f"{name}.md",
-                "text/markdown",
-                key="download_markdown",
-                icon=":material/download:",
+                label,
+                content,  # a function is called when the button is pressed
+                file_name(title, extension),
+                mime,
+                key=f"download_{key}",
+                icon=":material/folder_zip:" if extension == "zip" else ":material/download:",
                 on_click="ignore",
             )
-            st.download_button(
-                "HTML",
-                bundle.html,
-                f"{name}.html",
-                "text/html",
-                key="download_html",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            st.download_button(
-                "Word",
-                bundle.docx,
-                f"{name}.docx",
-                DOCX_TYPE,
-                key="download_docx",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            st.download_button(
-                "PDF",
-                bundle.pdf,
-                f"{name}.pdf",
-                "application/pdf",
-                key="download_pdf",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-        st.download_button(
-            "JSON report",
-            bundle.json,
-            f"{name}.json",
-            "application/json",
-            key="download_json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "All as ZIP",
-            bundle.zip,
-            f"{name}.zip",
-            "application/zip",
-            key="download_zip",
-            icon=":material/folder_zip:",
-            on_click="ignore",
-        )

@@ -14,6 +14,7 @@ from pages._result import STATUS_LOOK, how_it_ran, is_over
 from pages._runtime import get_runtime
 from pages._state import close_run, forget_run, open_run, set_form_note
 from pages._text import clipped, escaped, seconds, share
+from pages._when import when
 from pipeline.models import Mode, RunRecord
 
 PAGE_SIZE: Final = 20
@@ -72,12 +73,19 @@ def _facts(run: RunRecord) -> str:
     if run.makespan_s is not None:
         facts.append(f"took {seconds(run.makespan_s)} (measured)")
     if run.saved_share is not None and run.spec.mode is not Mode.SEQUENTIAL:
-        facts.append(f"saved {share(run.saved_share)} (replayed)")
+        facts.append(_saved(run.saved_share))
     if run.parent_id:
         facts.append("began with an earlier run")
     facts.append("offline demo" if run.spec.is_demo else escaped(run.spec.model or "own endpoint"))
-    facts.append(f"{run.created_at.astimezone():%Y-%m-%d %H:%M}")
+    facts.append(when(run.created_at))
     return " · ".join(facts)
+
+
+def _saved(saved_share: float) -> str:
+    """Against the same calls one after another; what is below a percent is nothing."""
+    if abs(saved_share) < 0.01:
+        return "saved nothing (replayed)"
+    return f"{'saved' if saved_share > 0 else 'lost'} {share(abs(saved_share))} (replayed)"
 
 
 def _actions(run: RunRecord) -> None:

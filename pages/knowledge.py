@@ -17,6 +17,7 @@ from pages._passages import draw_found, draw_passage
 from pages._runtime import get_runtime
 from pages._text import clipped, escaped
 from pages._uploads import draw_uploader
+from pages._when import when
 from pipeline.store.documents import Document
 
 PAGE_SIZE: Final = 20
@@ -130,7 +131,7 @@ def facts_of(document: Document) -> str:
     count = document.chunk_count
     facts.append(f"{count:,} {'passage' if count == 1 else 'passages'}")
     facts.append(document.language.capitalize())
-    facts.append(f"{document.added_at.astimezone():%Y-%m-%d %H:%M}")
+    facts.append(when(document.added_at))
     return " · ".join(facts)
 
 

@@ -14,6 +14,7 @@ from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import edit_voice, edited_voice
 from pages._text import clipped, escaped
+from pages._when import when
 from pipeline.errors import SpecError
 from pipeline.store.voices import Preset
 from pipeline.voice import LINE_MAX_CHARS, NAME_MAX_CHARS, TEXT_MAX_CHARS, Voice
@@ -91,7 +92,7 @@ def facts_of(preset: Preset) -> str:
         _count(len(voice.spelling), "spelling"),
         _count(len(voice.links), "link"),
         "a call to action" if voice.call_to_action else "",
-        f"changed {preset.updated_at.astimezone():%Y-%m-%d %H:%M}",
+        f"changed {when(preset.updated_at)}",
     ]
     return " · ".join(fact for fact in facts if fact)
 

@@ -39,6 +39,19 @@ NOTHING = Amount()
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt takes, for the record. `micro_usd` is None when the price is unknown."""
+
+    tokens: int
+    micro_usd: int | None
+
+    @property
+    def amount(self) -> Amount:
+        """As it counts: an unknown price counts nothing, and no budget in money allows one."""
+        return Amount(self.tokens, self.micro_usd or 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """None: no limit. `day` counts all runs of an installation, by UTC day."""
 
@@ -135,13 +148,24 @@ class Ledger(Protocol):
     """The account of one run and of the day. `reserve` is one step: nobody comes between."""
 
     async def reserve(self, hold_id: str, wanted: Amount, limits: Limits) -> Spent:
-        """Count `wanted` as spent. Raises `BudgetExceeded`; then nothing is counted."""
+        """Count `wanted` as spent; the same hold again changes nothing.
+
+        Raises `BudgetExceeded`, or `Superseded` when the run is no longer the caller's; then
+        nothing is counted. After a `StoreError` it may be.
+        """
 
     async def settle(self, hold_id: str, used: Amount, *, estimated: bool) -> Spent:
-        """Replace what was reserved by what was used. Once per hold; more often changes nothing."""
+        """Replace what was reserved by what was used. Once per hold; more often changes nothing.
+
+        After a `StoreError` the ledger remembers it: it is counted when the store answers again, at
+        the latest when somebody reserves.
+        """
 
     async def adopt(self) -> Spent:
-        """An epoch begins: what earlier ones left reserved stays counted, as estimates."""
+        """An epoch begins: what earlier ones left reserved stays counted, as estimates.
+
+        Raises `Superseded` when a later one has begun.
+        """
 
 
 def tokens_at_most(*texts: str) -> int:

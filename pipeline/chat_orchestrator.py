@@ -177,7 +177,11 @@ class ChatOrchestrator:
         async with manager:
             age_s = journal.now_s() if journal.events else 0.0  # a continued run keeps its age
             tickets = Tickets(journal.run_id, owner, manager.model_for, self._estimates, age_s)
-            result = await _Execution(spec, plan, journal, manager, tickets).run()
+            try:
+                result = await _Execution(spec, plan, journal, manager, tickets).run()
+            finally:
+                if manager.budget is not None:
+                    await manager.budget.aclose()
         models = {agent.name: manager.model_for(agent.name) for agent in result.plan.agents}
         now_s = asyncio.get_running_loop().time()
         self._estimates.learn_run(result.timing, models, now_s)

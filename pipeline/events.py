@@ -75,9 +75,13 @@ class AdmissionQueued(Event, frozen=True, tag="admission_queued"):
 
 
 class CallAdmitted(Event, frozen=True, tag="call_admitted"):
+    """Under a budget, what the attempt may take at most; `reserved_micro_usd` None: price unknown."""
+
     agent: str
     call: int
     attempt: int
+    reserved_tokens: int | None = None
+    reserved_micro_usd: int | None = None
 
 
 class CallSent(Event, frozen=True, tag="call_sent"):
@@ -129,6 +133,31 @@ class UsageUpdated(Event, frozen=True, tag="usage_updated"):
     call: int
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+
+class BudgetSettled(Event, frozen=True, tag="budget_settled"):
+    """What an attempt counts in its budget instead of what was reserved for it.
+
+    `micro_usd` is None when the model's price is unknown. `estimated`: nobody told all of it.
+    """
+
+    agent: str
+    call: int
+    attempt: int
+    tokens: int
+    micro_usd: int | None = None
+    estimated: bool = False
+
+
+class BudgetRefused(Event, frozen=True, tag="budget_refused"):
+    """The budget has no room for the attempt, which would have taken so much at most."""
+
+    agent: str
+    call: int
+    attempt: int
+    tokens: int
+    error: str
+    micro_usd: int | None = None
 
 
 class BackoffStarted(Event, frozen=True, tag="backoff_started"):
@@ -266,6 +295,8 @@ AnyEvent = (
     | FirstToken
     | CallFinished
     | UsageUpdated
+    | BudgetSettled
+    | BudgetRefused
     | BackoffStarted
     | ToolsStarted
     | ToolsFinished

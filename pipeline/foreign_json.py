@@ -2,7 +2,7 @@
 
 Whatever is wrong with it is one exception, `ValueError`: not JSON, or nested deeper than can be
 worked on. What can be read is read: bytes that are no UTF-8 are replaced, as the rules of event
-streams say, and raw control characters may stand inside strings.
+streams say, raw control characters may stand inside strings, and a byte order mark before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def read_json(data: str | bytes) -> Any:
     """The value in `data`. Raises `ValueError`, and nothing else."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     try:
-        value = json.loads(text, strict=False)
+        value = json.loads(text.removeprefix("\ufeff"), strict=False)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if _is_too_deep(value):

@@ -20,8 +20,10 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline import events as facts
 from pipeline.base_url import OPENAI_URL
+from pipeline.errors import BudgetExceeded
 from pipeline.events import AnyEvent
 from pipeline.models import AgentState, RunSpec, RunStatus
+from pipeline.prices import MICRO
 from pipeline.redaction import redact, remember_secret
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ TOOL, TOOL_TYPE = "gen_ai.tool.name", "gen_ai.tool.type"
 STREAM, FIRST_CHUNK = "gen_ai.request.stream", "gen_ai.response.time_to_first_chunk"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+# the conventions have no word for budgets and cost
+RESERVED_TOKENS, RESERVED_USD = "gantry.budget.reserved_tokens", "gantry.budget.reserved_cost_usd"
+SETTLED_TOKENS, SETTLED_USD = "gantry.budget.settled_tokens", "gantry.budget.settled_cost_usd"
+SETTLED_BY_ESTIMATE = "gantry.budget.is_estimate"
 ERROR_TYPE, HTTP_STATUS = "error.type", "http.response.status_code"
 SERVER, PORT = "server.address", "server.port"
 INTERRUPTED: Final = "interrupted"  # the process ended, or the run was stopped, in the middle
@@ -151,10 +157,10 @@ def trace_of(run_id: str, spec: RunSpec, events: Sequence[AnyEvent]) -> Span | N
     None when that epoch has no end yet. Times are exact inside an epoch; epochs are placed by the
     wall clock, as everywhere.
     """
-    ended = events[-1] if events else None
-    if not isinstance(ended, facts.RunFinished):
+    ended = _end_of(events)
+    if ended is None:
         return None
-    earlier = [e.epoch for e in events[:-1] if isinstance(e, facts.RunFinished)]
+    earlier = [e.epoch for e in events if isinstance(e, facts.RunFinished) and e is not ended]
     first = max(earlier, default=0) + 1
     told = [event for event in events if event.epoch >= first]
     anchors = {e.epoch: _anchor(e) for e in told if isinstance(e, facts.RunStarted)}
@@ -182,6 +188,16 @@ def trace_of(run_id: str, spec: RunSpec, events: Sequence[AnyEvent]) -> Span | N
     return run
 
 
+def _end_of(events: Sequence[AnyEvent]) -> facts.RunFinished | None:
+    """The last fact, but for what a provider told about the last calls even later."""
+    for event in reversed(events):
+        if isinstance(event, facts.RunFinished):
+            return event
+        if not isinstance(event, facts.UsageUpdated | facts.BudgetSettled):
+            return None
+    return None
+
+
 @dataclass(slots=True)
 class _Epoch:
     """Reads the facts of one epoch, in order."""
@@ -190,6 +206,7 @@ class _Epoch:
     where: Mapping[str, str | int]
     agents: dict[str, Span] = field(default_factory=dict)
     calls: dict[tuple[str, int, int], Span] = field(default_factory=dict)
+    admitted: dict[tuple[str, int, int], facts.CallAdmitted] = field(default_factory=dict)
     used: dict[tuple[str, int], Span] = field(default_factory=dict)  # by agent and call
     tools: dict[tuple[str, int], Span] = field(default_factory=dict)  # by agent and number
     open: list[Span] = field(default_factory=list)
@@ -224,9 +241,19 @@ class _Epoch:
                 )
             case facts.ModelFellBack():
                 self._fell_back(event, at)
+            case facts.AdmissionQueued(reason="budget"):
+                told = {"call": event.call, "attempt": event.attempt}
+                self._moment(event.agent, "gantry.budget.waits", at, told)
             case facts.CallAdmitted():
+                self.admitted[event.agent, event.call, event.attempt] = event
                 told = {"call": event.call, "attempt": event.attempt}
                 self._moment(event.agent, "gantry.admitted", at, told)
+            case facts.BudgetSettled():
+                if call := self.calls.get((event.agent, event.call, event.attempt)):
+                    _set_spent(call, (SETTLED_TOKENS, SETTLED_USD), event.tokens, event.micro_usd)
+                    call.attributes[SETTLED_BY_ESTIMATE] = event.estimated
+            case facts.BudgetRefused():
+                self._refused(event, at)
             case facts.ToolsStarted():
                 self._moment(event.agent, "gantry.tools", at, {"calls": len(event.calls)})
             case facts.ToolCallStarted():
@@ -264,6 +291,18 @@ class _Epoch:
         }
         self._moment(event.agent, "gantry.fallback", at, told)
 
+    def _refused(self, event: facts.BudgetRefused, at: float) -> None:
+        told: dict[str, str | int | float] = {
+            "call": event.call,
+            "attempt": event.attempt,
+            "wanted_tokens": event.tokens,
+            "reason": event.error,
+            ERROR_TYPE: BudgetExceeded.code,
+        }
+        if event.micro_usd is not None:
+            told["wanted_cost_usd"] = event.micro_usd / MICRO
+        self._moment(event.agent, "gantry.budget.refused", at, told)
+
     def _sent(self, event: facts.CallSent, at: float) -> None:
         attributes = {
             OPERATION: "chat",
@@ -274,10 +313,16 @@ class _Epoch:
         if event.request_model:
             attributes[REQUEST_MODEL] = event.request_model
         span = Span(f"chat {event.request_model}".strip(), at, at, attributes, is_call=True)
-        self.calls[event.agent, event.call, event.attempt] = span
+        key = event.agent, event.call, event.attempt
+        if (admitted := self.admitted.get(key)) and admitted.reserved_tokens is not None:
+            reserved = admitted.reserved_tokens, admitted.reserved_micro_usd
+            _set_spent(span, (RESERVED_TOKENS, RESERVED_USD), *reserved)
+        self.calls[key] = span
         self.open.append(span)
         if agent := self.agents.get(event.agent):
             agent.children.append(span)
+            if event.request_model:  # the one that was asked for; a fallback comes later
+                agent.attributes.setdefault(REQUEST_MODEL, event.request_model)
 
     def _first_token(self, event: facts.FirstToken, at: float) -> None:
         if call := self.calls.get((event.agent, event.call, event.attempt)):
@@ -299,6 +344,8 @@ class _Epoch:
         _set_usage(call, event.input_tokens, event.output_tokens)
         if event.outcome == "used":
             self.used[event.agent, event.call] = call
+            if event.response_model and (agent := self.agents.get(event.agent)):
+                agent.attributes[RESPONSE_MODEL] = event.response_model
         else:
             call.error = event.error_code or "discarded"
 
@@ -341,6 +388,13 @@ def _set_usage(call: Span, input_tokens: int | None, output_tokens: int | None) 
     for name, value in ((INPUT_TOKENS, input_tokens), (OUTPUT_TOKENS, output_tokens)):
         if value is not None:
             call.attributes[name] = value
+
+
+def _set_spent(call: Span, names: tuple[str, str], tokens: int, micro_usd: int | None) -> None:
+    """Tokens and dollars; none where the price is unknown."""
+    call.attributes[names[0]] = tokens
+    if micro_usd is not None:
+        call.attributes[names[1]] = micro_usd / MICRO
 
 
 def _emit(tracer: Tracer, span: Span, parent: Any) -> None:

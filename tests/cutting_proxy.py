@@ -13,7 +13,8 @@ Cut = Literal["", "before", "after"]
 class CuttingProxy:
     """Forwards to `port`. With `cut` set, the next COMMIT never arrives, or its answer does not.
 
-    While it `is_silent`, nothing arrives, and nothing is refused.
+    While it `is_silent`, nothing arrives, and nothing is refused. While it `is_closed`, new
+    connections are.
     """
 
     def __init__(self, port: int) -> None:
@@ -22,6 +23,7 @@ class CuttingProxy:
         self.cut: Cut = ""
         self.cuts = 0
         self.is_silent = False
+        self.is_closed = False
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[CuttingProxy]:
@@ -31,6 +33,9 @@ class CuttingProxy:
             yield self
 
     async def _serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        if self.is_closed:
+            answer.close()
+            return
         incoming, outgoing = await asyncio.open_connection("127.0.0.1", self._to)
         back = asyncio.create_task(_copy(incoming, answer))
         try:
@@ -39,6 +44,7 @@ class CuttingProxy:
                 if cut:
                     self.cut, self.cuts = "", self.cuts + 1
                     back.cancel()
+                    await asyncio.wait({back})  # else it still reads
                     if cut == "after":
                         outgoing.write(data)
                         while b"COMMIT" not in await incoming.read(65_536):

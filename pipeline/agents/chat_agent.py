@@ -32,6 +32,7 @@ from pipeline.llm.admission import Ticket
 from pipeline.llm.budget import Budget
 from pipeline.llm.call import CallRequest, ModelReply, OutputSchema, ToolCall
 from pipeline.llm.client import ModelCaller
+from pipeline.llm.endings import Ending, ending_of
 from pipeline.llm.retry import worth_another_model
 from pipeline.models import AgentOutput, AgentSpec, Source, Usage
 from pipeline.tools import (
@@ -268,7 +269,7 @@ class _Work:
         )
 
     def _check(self, reply: ModelReply) -> Checked:
-        if reply.refusal or reply.finish_reason == "content_filter":
+        if reply.refusal or ending_of(reply.finish_reason) is Ending.DECLINED:
             raise OutputInvalid(
                 f"The model declined to write for {self.agent.name}"
                 + (f": {reply.refusal[:300]}" if reply.refusal else " (content filter)."),

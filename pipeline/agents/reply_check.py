@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.foreign_json import read_json
+from pipeline.llm.endings import Ending, ending_of
 
 ANSWER_MAX_CHARS = 200_000  # several times the longest article; it becomes others' input
 PROBLEM_MAX_CHARS = 1_500  # what the model is told about a bad reply
@@ -39,8 +40,11 @@ def check_reply(text: str, finish_reason: str, output: type[BaseModel] | None) -
     if len(body) > ANSWER_MAX_CHARS:
         problem = f"It has {len(body):,} characters; at most {ANSWER_MAX_CHARS:,} are taken."
         return Checked(f"{body[:_SHOWN_MAX_CHARS]} …", problem=f"{problem} Answer more briefly.")
-    if finish_reason == "length":
-        return Checked(body, problem="It was cut by the length limit. Answer more briefly.")
+    match ending_of(finish_reason):
+        case Ending.CUT:
+            return Checked(body, problem="It was cut by the length limit. Answer more briefly.")
+        case Ending.UNKNOWN if output is None:  # JSON shows by itself whether it is whole
+            return Checked(body, problem=f"It ended with “{finish_reason[:60]}”: it may be cut.")
     if not body:
         return Checked(body, problem="It was empty.")
     if output is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.errors import CallError
+from pipeline.budgets import Charge
+from pipeline.errors import BudgetExceeded, CallError
 from pipeline.events import (
     AdmissionQueued,
     BackoffStarted,
+    BudgetRefused,
+    BudgetSettled,
     CallAdmitted,
     CallFinished,
     CallHedged,
@@ -44,8 +47,37 @@ class CallReporter:
             expected_s=expected_s,
         )
 
-    def admitted(self, attempt: int) -> None:
-        self._journal.record(CallAdmitted, agent=self._agent, call=self._call, attempt=attempt)
+    def admitted(self, attempt: int, reserved: Charge | None = None) -> None:
+        self._journal.record(
+            CallAdmitted,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            reserved_tokens=reserved.tokens if reserved else None,
+            reserved_micro_usd=reserved.micro_usd if reserved else None,
+        )
+
+    def settled(self, attempt: int, used: Charge, *, estimated: bool) -> None:
+        self._journal.record(
+            BudgetSettled,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            tokens=used.tokens,
+            micro_usd=used.micro_usd,
+            estimated=estimated,
+        )
+
+    def refused(self, attempt: int, wanted: Charge, error: BudgetExceeded) -> None:
+        self._journal.record(
+            BudgetRefused,
+            agent=self._agent,
+            call=self._call,
+            attempt=attempt,
+            tokens=wanted.tokens,
+            micro_usd=wanted.micro_usd,
+            error=error.message,
+        )
 
     def sent(self, attempt: int, request_model: str) -> None:
         self._journal.record(

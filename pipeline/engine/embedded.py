@@ -74,6 +74,9 @@ class EmbeddedExecution:
     async def workers(self) -> int | None:
         return None
 
+    async def team(self, owner: str, *, patient: bool = False) -> None:
+        """There is no team."""
+
     async def drain(self) -> frozenset[str]:
         begins, self._draining = not self._draining, True
         if begins and self._engine is not None:

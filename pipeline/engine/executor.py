@@ -140,7 +140,7 @@ class Executor:
             typed_endpoint=self._keys.find(record.id, record.owner, record.spec.base_url)
             if typed
             else None,
-            ledger=self._store.ledger(record.id),
+            ledger=self._store.ledger(record.id, record.epoch),
             knowledge=self._knowledge,
         )
         try:

@@ -67,7 +67,7 @@ class LiveLink:
     """Owned by one loop, except `journal`, which any thread may call."""
 
     def __init__(self, url: URL, store: Store, executing: Callable[[str], Journal | None]) -> None:
-        self._connection = SteadyConnection(url, "live")
+        self.connection = SteadyConnection(url, "live")
         self._store = store
         self._executing = executing
         self._asked: dict[str, float] = {}  # runs others watch → until when
@@ -77,8 +77,8 @@ class LiveLink:
         self._something = asyncio.Event()
 
     async def start(self) -> None:
-        await self._connection.add_listener(WATCH_CHANNEL, self._hear_watch)
-        await self._connection.add_listener(NEWS_CHANNEL, self._hear_news)
+        await self.connection.add_listener(WATCH_CHANNEL, self._hear_watch)
+        await self.connection.add_listener(NEWS_CHANNEL, self._hear_news)
         self._tasks = [
             asyncio.create_task(self._tell_on(), name="live-tell"),
             asyncio.create_task(self._follow_on(), name="live-follow"),
@@ -89,7 +89,7 @@ class LiveLink:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._connection.aclose()
+        await self.connection.aclose()
 
     # Showing
 
@@ -166,7 +166,7 @@ class LiveLink:
         if watched.needs_text or now - watched.said_at >= SAY_EVERY_S:
             said = Watch(run_id, is_new=watched.needs_text)
             watched.said_at, watched.needs_text = now, False
-            await self._connection.notify(WATCH_CHANNEL, _encode(said).decode())
+            await self.connection.notify(WATCH_CHANNEL, _encode(said).decode())
         if watched.journal is None and watched.early:
             await self._begin_journal(run_id, watched)
         journal, is_due = watched.journal, now - watched.filled_at >= FILL_EVERY_S
@@ -232,7 +232,7 @@ class LiveLink:
             news.extend(telling.news())
         packed = list(payloads(news))
         for start in range(0, len(packed), MAX_PAYLOADS):
-            await self._connection.execute(
+            await self.connection.execute(
                 "SELECT pg_notify($1, one) FROM unnest($2::text[]) AS one",
                 NEWS_CHANNEL,
                 packed[start : start + MAX_PAYLOADS],

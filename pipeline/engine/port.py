@@ -18,6 +18,7 @@ from pipeline.engine.health import Part
 from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.knowledge.service import Knowledge
+from pipeline.llm.admission.team import TeamSnapshot
 from pipeline.models import Endpoint, RunSpec, RunStatus
 from pipeline.settings import Settings
 
@@ -91,6 +92,12 @@ class Execution(Protocol):
 
     async def workers(self) -> int | None:
         """Processes that take runs from the queue now; None where there is no team."""
+
+    async def team(self, owner: str, *, patient: bool = False) -> TeamSnapshot | None:
+        """What the team does now, as the owner may see it; None where there is no team.
+
+        Also None while nothing is known yet, unless it is `patient` and waits up to two seconds.
+        """
 
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,23 @@ _queue = _sql.qualified.queue_table
 _log = _sql.qualified.queue_table_log
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one worker has in hand. `beat_s`: how long ago it last prolonged a lease."""
+
+    runs: int
+    beat_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """The queue at one moment. `held` is by worker, living or not; `workers` are connected."""
+
+    queued: int
+    held: Mapping[str, Holding]
+    workers: int
+
+
 class PostgresEngine:
     """Owned by one loop. Implements `pipeline.engine.port.Engine`.
 
@@ -65,6 +83,11 @@ class PostgresEngine:
         self._runs = RunTasks()
         self._closing = False
         self._queries.on_lost = self._runs.interrupt
+
+    @property
+    def process(self) -> str:
+        """As the queue knows this process."""
+        return str(self._queue.qm.queue_manager_id)
 
     async def prepare(self) -> None:
         """Install the queue's tables or bring them up to date. Raises `StoreError`."""
@@ -149,6 +172,19 @@ class PostgresEngine:
         """Connected processes that take runs, of those this user may see."""
         (row,) = await self.connection.fetch(_WORKERS, connection_name(WORKER))
         return int(str(row["count"]))
+
+    async def reading(self) -> QueueReading:
+        """How many runs wait, and who has how many in hand."""
+        rows: list[Any] = await self.connection.fetch(_READING, ENTRYPOINT)
+        return QueueReading(
+            queued=sum(row["runs"] for row in rows if row["process"] is None),
+            held={
+                row["process"]: Holding(row["runs"], row["beat_s"])
+                for row in rows
+                if row["process"] is not None
+            },
+            workers=await self.workers(),
+        )
 
     async def active(self) -> frozenset[str]:
         """Runs that are queued, or held by a worker whether it lives or not."""
@@ -274,6 +310,12 @@ _OF_RUN = "WHERE entrypoint = $1 AND payload = $2"
 _HELD_HERE = "WHERE id = ANY($1::bigint[]) AND queue_manager_id = $2"
 _FORGET = f"DELETE FROM {_queue} {_OF_RUN} RETURNING id"  # noqa: S608
 _ACTIVE = f"SELECT payload FROM {_queue} WHERE entrypoint = $1 AND status IN ('queued', 'picked')"  # noqa: S608
+_READING = f"""
+    SELECT CASE WHEN status = 'picked' THEN queue_manager_id::text END AS process,
+        count(*)::int AS runs,
+        coalesce(extract(epoch FROM clock_timestamp() - max(heartbeat)), 0)::float8 AS beat_s
+    FROM {_queue} WHERE entrypoint = $1 AND status IN ('queued', 'picked') GROUP BY 1
+"""  # noqa: S608
 _HELD = f"SELECT id FROM {_queue} {_HELD_HERE} ORDER BY id FOR UPDATE"  # noqa: S608
 _BEAT = f"UPDATE {_queue} SET heartbeat = NOW() {_HELD_HERE}"  # noqa: S608
 _FORGET_LOG = f"DELETE FROM {_log} WHERE created < NOW() - $1::interval"  # noqa: S608

@@ -24,6 +24,7 @@ from pipeline.events import AnyEvent
 from pipeline.journal import Journal
 from pipeline.knowledge.vectors import Embedder
 from pipeline.llm.admission import CircuitReading, GateSnapshot
+from pipeline.llm.admission.team import TeamSnapshot
 from pipeline.models import LOCAL_OWNER, AgentOutput, Checkpoint, Endpoint, RunRecord, RunSpec
 from pipeline.owners import new_share_token, share_hash
 from pipeline.redaction import without_known
@@ -297,6 +298,14 @@ class Runtime:
         """
         return self.call(self._gates(owner), CALL_TIMEOUT_S)
 
+    def team(self, owner: str, *, patient: bool = False) -> TeamSnapshot | None:
+        """What a team's processes do together: queue, workers, gates; None where there is no team.
+
+        The owner's calls are named, at gates they use; the numbers count all. The first question
+        finds nothing yet and gets None, unless it is `patient` and waits up to two seconds.
+        """
+        return self.call(self._running.team(owner, patient=patient))
+
     def circuits(self) -> tuple[CircuitReading, ...]:
         """Endpoints this process leaves alone now because they seem to be down; for `/readyz`."""
         return self.call(self._open_circuits())
@@ -343,6 +352,10 @@ class Runtime:
     async def _gates(self, owner: str | None) -> tuple[GateSnapshot, ...]:
         return self._admission(owner) if self._admission is not None else ()
 
+    def _all_gates(self) -> tuple[GateSnapshot, ...]:
+        """In the loop only."""
+        return self._admission(None) if self._admission is not None else ()
+
     async def _open_circuits(self) -> tuple[CircuitReading, ...]:
         return self._circuits() if self._circuits is not None else ()
 
@@ -355,6 +368,7 @@ class Runtime:
             self._concurrency,
             told=self._on_run_ended,
             embedder=self._embedder,
+            gates=self._all_gates,
         )
 
     async def _shut(self) -> None:

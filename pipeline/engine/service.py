@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,8 @@ from pipeline.journal import Journal
 from pipeline.knowledge.service import Knowledge
 from pipeline.knowledge.uploads import Uploads
 from pipeline.knowledge.vectors import Embedder
+from pipeline.llm.admission import GateSnapshot
+from pipeline.llm.admission.team import TeamSnapshot
 from pipeline.models import AgentOutput, Endpoint, RunRecord, RunSpec, RunStatus
 from pipeline.plan import make_plan
 from pipeline.settings import Settings
@@ -62,11 +65,13 @@ class RunService:
         *,
         told: RunEnded | None = None,
         embedder: Embedder | None = None,
+        gates: Callable[[], Sequence[GateSnapshot]] = lambda: (),
     ) -> RunService:
         """Open the store, continue what is unfinished. Raises `StoreError` with what to do.
 
         With `concurrency` this process is a worker of a team and takes so many runs at once.
         `told` hears of every run that ended here. `embedder` makes the vectors of own documents.
+        `gates` are shown to the other processes of a team.
         """
         url = database_url(settings)
         if concurrency is not None and not is_postgresql(url):
@@ -83,7 +88,7 @@ class RunService:
         if is_postgresql(url):
             from pipeline.engine.team import TeamExecution  # its drivers: only where they are used
 
-            execution = TeamExecution(store, executor, url, settings, concurrency)
+            execution = TeamExecution(store, executor, url, settings, concurrency, gates)
         else:
             execution = EmbeddedExecution(
                 store, executor, database_file(url), settings.max_concurrent_runs
@@ -125,6 +130,10 @@ class RunService:
     async def workers(self) -> int | None:
         """Processes that take runs from the queue now; None where there is no team."""
         return await self._execution.workers()
+
+    async def team(self, owner: str, *, patient: bool = False) -> TeamSnapshot | None:
+        """What the team does now, as the owner may see it; None where there is no team."""
+        return await self._execution.team(owner, patient=patient)
 
     async def drain(self) -> frozenset[str]:
         """Take no more runs; the ids of those still executing here. Meant to be asked again.

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,8 +25,11 @@ from pipeline.engine.orphans import Orphans
 from pipeline.engine.port import WIND_DOWN_S, HandOver
 from pipeline.engine.postgresql import PLAIN, WORKER, PostgresEngine
 from pipeline.engine.self_fence import SelfFence
+from pipeline.engine.team_load import TELL_EVERY_S, LoadReader, LoadTeller, shown_id
 from pipeline.engine.typed_runs import TypedRuns
 from pipeline.journal import Journal
+from pipeline.llm.admission import GateSnapshot
+from pipeline.llm.admission.team import TeamSnapshot
 from pipeline.settings import Settings
 from pipeline.store import Store, Unfinished
 
@@ -40,6 +43,7 @@ class TeamExecution:
     """Owned by one loop. Implements `pipeline.engine.port.Execution`.
 
     `concurrency` is how many runs this process takes from the queue at once; None: it is no worker.
+    `gates` are those of this process, for the others to see.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class TeamExecution:
         url: URL,
         settings: Settings,
         concurrency: int | None = None,
+        gates: Callable[[], Sequence[GateSnapshot]] = lambda: (),
     ) -> None:
         self._store = store
         self._executor = executor
@@ -62,6 +67,16 @@ class TeamExecution:
             self._engine.connection, executor.execute, settings.max_concurrent_runs
         )
         self._live = LiveLink(url, store, executor.journal)
+        self._teller = LoadTeller(
+            self._live.connection,
+            self._engine.process,
+            concurrency,
+            lambda: len(executor.busy),
+            gates,
+        )
+        self._reader = LoadReader(
+            self._live.connection, self._engine, settings.max_concurrent_runs, settings.lease_s
+        )
         self._orphans = Orphans()
         self._unheld: set[str] = set()  # on a typed key that nobody held, a round ago
         self._round_s = min(RECONCILE_S, 2 * settings.lease_s)
@@ -96,11 +111,19 @@ class TeamExecution:
     async def start(self) -> None:
         await self._engine.prepare()
         await self._live.start()
+        await self._teller.start()
+        await self._reader.start()
         await self._reconcile()
         self._begin(keep_looking(WATCH_S, self._tick), "team-watch")
+        for name, part, look in (
+            ("to tell of gates", self._teller, self._teller.tell),
+            ("the team's gates", self._reader, self._reader.read),
+        ):
+            self._begin(keep_looking(TELL_EVERY_S, look, what=name, wanted=part.wanted), name)
         if self._fence is not None:
             self._begin(self._fence.watch(), "self-fence")
         if self._concurrency is not None:
+            logger.info("This worker is %s in the admission panel", shown_id(self._engine.process))
             self._serving = asyncio.create_task(
                 self._engine.serve(
                     self._executor.execute, self._concurrency, self._settings.max_concurrent_runs
@@ -120,6 +143,9 @@ class TeamExecution:
 
     async def workers(self) -> int | None:
         return await self._engine.workers()
+
+    async def team(self, owner: str, *, patient: bool = False) -> TeamSnapshot | None:
+        return await self._reader.seen(owner, patient=patient)
 
     async def drain(self) -> frozenset[str]:
         self._engine.drain()

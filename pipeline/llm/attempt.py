@@ -28,6 +28,7 @@ from pipeline.errors import (
     StreamBroken,
 )
 from pipeline.llm.call import AttemptObserver, Deadlines, ModelReply
+from pipeline.llm.endings import Ending, ending_of
 from pipeline.llm.failures import classify
 from pipeline.llm.redact import as_sentence, provider_words
 from pipeline.llm.stream import StreamError, StreamReader
@@ -188,8 +189,9 @@ class Attempt:
         if reader.kind in ("html", "foreign"):
             what = "a web page" if reader.kind == "html" else "something else"
             raise self._not_an_endpoint(what)
-        if reader.finish_reason == "error":
-            raise StreamBroken("The endpoint broke the reply off with an error.", "Try again.")
+        if reader.finish_reason and ending_of(reader.finish_reason) is Ending.BROKEN:
+            reason = provider_words(reader.finish_reason, self._secrets)
+            raise StreamBroken(f"The endpoint broke the reply off ({reason}).", "Try again.")
 
     def _push_back(self, limit: asyncio.Timeout) -> None:
         now, idle_s = _now(), self._deadlines.idle_s

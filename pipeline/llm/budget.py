@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from pipeline.budgets import NOTHING, Amount, Ledger, Limits, Spending, Spent, refusal
-from pipeline.errors import BudgetExceeded, SpecError, StoreUnreachable
-from pipeline.models import Usage
+from pipeline.budgets import NOTHING, Amount, Charge, Ledger, Limits, Spending, Spent, refusal
+from pipeline.errors import BudgetExceeded, SpecError
 from pipeline.prices import PriceTable
+
+CLOSE_WAIT_S = 3.0  # for the last calls' usage; longer than a reply's end is waited for
 
 
 class MemoryLedger:
@@ -24,6 +26,8 @@ class MemoryLedger:
         self._holds: dict[str, Amount] = {}
 
     async def reserve(self, hold_id: str, wanted: Amount, limits: Limits) -> Spent:
+        if hold_id in self._holds:
+            return Spent(self._spent, self._spent)
         if refused := refusal(limits, Spent(self._spent, self._spent), wanted):
             raise refused
         self._holds[hold_id] = wanted
@@ -37,6 +41,7 @@ class MemoryLedger:
         return Spent(self._spent, self._spent)
 
     async def adopt(self) -> Spent:
+        self._holds.clear()
         return Spent(self._spent, self._spent)
 
 
@@ -47,6 +52,7 @@ class Hold:
     id: str
     model: str
     input_tokens: int  # by estimate
+    reserved: Charge
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +68,7 @@ class Budget:
     on_change: Callable[[Spending], None] = lambda _spending: None
     _open: int = 0  # holds not settled yet
     _unsure: list[Hold] = field(default_factory=list)  # nobody was told whether they are counted
+    _dropping: int = 0  # of them being taken back
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def check_models(self, models: Iterable[str]) -> None:
@@ -87,17 +94,16 @@ class Budget:
         None when only other calls of this run stand in the way: come back after `room`. Raises
         `BudgetExceeded`. After any other error `drop_unsure`.
         """
-        hold = Hold(secrets.token_hex(16), model, input_tokens)
+        wanted = self.charge(model, input_tokens, output_tokens)
+        hold = Hold(secrets.token_hex(16), model, input_tokens, wanted)
         self._settled.clear()
         try:
-            spent = await self.ledger.reserve(
-                hold.id, self._amount(model, input_tokens, output_tokens), self.limits
-            )
+            spent = await self.ledger.reserve(hold.id, wanted.amount, self.limits)
         except BudgetExceeded:
-            if self._open:
+            if self._awaits_settlements:
                 return None
             raise
-        except (asyncio.CancelledError, StoreUnreachable):
+        except BaseException:
             self._unsure.append(hold)
             raise
         self._open += 1
@@ -110,27 +116,46 @@ class Budget:
         unanswered by the store.
         """
         while self._unsure:
-            spent = await self.ledger.settle(self._unsure.pop().id, NOTHING, estimated=False)
-            self._tell(spent)
-            self._settled.set()
+            hold = self._unsure.pop()
+            self._dropping += 1
+            try:
+                self._tell(await self.ledger.settle(hold.id, NOTHING, estimated=False))
+            finally:
+                self._dropping -= 1
+                self._settled.set()
 
     async def room(self) -> None:
         """Return when a call of this run has been settled since the last `reserve`."""
         await self._settled.wait()
 
-    async def settle(self, hold: Hold, usage: Usage, *, estimated: bool) -> None:
-        """Say what the attempt used; tokens that are None count as none."""
-        used = self._amount(hold.model, usage.input_tokens or 0, usage.output_tokens or 0)
+    async def settle(self, hold: Hold, used: Charge, *, estimated: bool) -> None:
+        """Say what the attempt used."""
         try:
-            self._tell(await self.ledger.settle(hold.id, used, estimated=estimated))
+            self._tell(await self.ledger.settle(hold.id, used.amount, estimated=estimated))
         finally:
             self._open -= 1
             self._settled.set()
 
-    def _amount(self, model: str, input_tokens: int, output_tokens: int) -> Amount:
+    async def aclose(self) -> None:
+        """Return when every call is settled. What takes longer than three seconds is left to its
+
+        caller and to the ledger, which remembers it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                while self._awaits_settlements:
+                    self._settled.clear()
+                    await self._settled.wait()
+
+    @property
+    def _awaits_settlements(self) -> bool:
+        return bool(self._open or self._unsure or self._dropping)
+
+    def charge(self, model: str, input_tokens: int, output_tokens: int) -> Charge:
+        """So many tokens at the model's price."""
         price = self.prices.of(model)
-        cost = 0 if price is None else price.micro_usd(input_tokens, output_tokens)
-        return Amount(input_tokens + output_tokens, cost)
+        cost = None if price is None else price.micro_usd(input_tokens, output_tokens)
+        return Charge(input_tokens + output_tokens, cost)
 
     def _tell(self, spent: Spent) -> None:
         self.on_change(Spending(self.limits, spent))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.errors import CallError
+from pipeline.budgets import Charge
+from pipeline.errors import BudgetExceeded, CallError
 from pipeline.models import Usage
 
 
@@ -80,7 +81,15 @@ class CallObserver(AttemptObserver, Protocol):
     def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
         """The attempt asks for admission; `reason` is empty when it gets it at once."""
 
-    def admitted(self, attempt: int) -> None: ...
+    def admitted(self, attempt: int, reserved: Charge | None = None) -> None:
+        """It may go; under a budget, what is `reserved` for it."""
+
+    def settled(self, attempt: int, used: Charge, *, estimated: bool) -> None:
+        """Under a budget: what it counts instead of what was reserved, whatever became of it."""
+
+    def refused(self, attempt: int, wanted: Charge, error: BudgetExceeded) -> None:
+        """The budget has no room for it; the call ends with `error`."""
+
     def finished(self, attempt: int, reply: ModelReply) -> None: ...
     def discarded(self, attempt: int, error: CallError | None) -> None:
         """The attempt failed with `error`; None when it was cancelled."""

@@ -22,6 +22,7 @@ from openai import AsyncOpenAI
 
 from pipeline.budgets import OUTPUT_TOKENS, tokens_at_most
 from pipeline.errors import (
+    BudgetExceeded,
     CallError,
     DeadlineExceeded,
     GantryError,
@@ -155,7 +156,7 @@ class ModelCaller:
             observer.discarded(number, error)
             return error
         try:
-            observer.admitted(number)
+            observer.admitted(number, hold.reserved if hold is not None else None)
             if probe is not None:
                 gate.breaker.probe_sent(probe)
             outcome = await self._run(call, spelling, number, grant, probe, hold)
@@ -177,11 +178,14 @@ class ModelCaller:
             grant, probe = await self._admitted(call, number)
             if budget is None:
                 return grant, probe, None
+            model, most = call.request.model, _most_tokens(call.request)
             try:
-                hold = await budget.reserve(call.request.model, *_most_tokens(call.request))
-            except BaseException:
+                hold = await budget.reserve(model, *most)
+            except BaseException as error:
                 self._give_back(call, grant, probe)
                 self._pay_beside(budget.drop_unsure())
+                if isinstance(error, BudgetExceeded):
+                    call.observer.refused(number, budget.charge(model, *most), error)
                 raise
             if hold is not None:
                 return grant, probe, hold
@@ -256,12 +260,13 @@ class ModelCaller:
             answered = Answered(await attempt.run(), attempt, grant, number, hold)
         except asyncio.CancelledError:
             call.observer.discarded(number, None)
-            self._pay(call, hold, _lost_usage(hold, attempt))
+            self._pay(call, number, hold, _lost_usage(hold, attempt))
             raise
         except CallError as error:
             call.observer.discarded(number, error)
             was_free = isinstance(error, Unreachable) or (error.status or 200) >= 400
-            self._pay(call, hold, _FREE if was_free else _lost_usage(hold, attempt), told=was_free)
+            used = _FREE if was_free else _lost_usage(hold, attempt)
+            self._pay(call, number, hold, used, told=was_free)
             report(grant, error)
             return error
         return answered
@@ -295,13 +300,20 @@ class ModelCaller:
             guess.input_tokens if usage.input_tokens is None else usage.input_tokens,
             guess.output_tokens if usage.output_tokens is None else usage.output_tokens,
         )
-        self._pay(call, answered.hold, used, told=told)
+        self._pay(call, answered.number, answered.hold, used, told=told)
 
-    def _pay(self, call: _Call, hold: Hold | None, used: Usage, *, told: bool = False) -> None:
-        """Settle beside the call, also of one that is being cancelled; `aclose` waits for it."""
+    def _pay(
+        self, call: _Call, number: int, hold: Hold | None, used: Usage, *, told: bool = False
+    ) -> None:
+        """Settle beside the call, also of one that is being cancelled; `aclose` waits for it.
+
+        Tokens that are None count as none.
+        """
         if hold is None or call.budget is None:
             return
-        self._pay_beside(call.budget.settle(hold, used, estimated=not told))
+        charge = call.budget.charge(hold.model, used.input_tokens or 0, used.output_tokens or 0)
+        call.observer.settled(number, charge, estimated=not told)
+        self._pay_beside(call.budget.settle(hold, charge, estimated=not told))
 
     def _pay_beside(self, paying: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._paid(paying), name="settle a budget")
@@ -312,8 +324,8 @@ class ModelCaller:
         try:
             await paying
         except GantryError as error:
-            # what was reserved stays counted: too much rather than too little
-            _logger.warning("what a call used could not be stored: %s", error)
+            # what was reserved stays counted meanwhile: too much rather than too little
+            _logger.warning("what a call used could not be stored yet: %s", error)
 
     def _settle(self, call: _Call, answered: Answered, usage: Usage) -> None:
         """Replace the estimate of tokens by what was used, as soon as that is told."""

@@ -39,6 +39,7 @@ from pipeline.llm.wordings import (
     DROPPABLE,
     FORMAT_CODES,
     FORMAT_WORDS,
+    LIMIT_AND_REQUESTED,
     MODEL_CODES,
     MODEL_WORDS,
     OUTRIGHT_WORDS,
@@ -283,7 +284,7 @@ def _by_code(status: int, said: ProviderError, model: str) -> CallError | None:
     ):
         return _quota()
     if status == 429 or is_rate:
-        return _rate(said)
+        return _never_fits(said) or _rate(said)
     if FORMAT_CODES.search(said.codes):
         return _parameter_refused("response_format")
     if AUTH_CODES.search(said.codes):
@@ -332,7 +333,7 @@ def _by_status(status: int, said: ProviderError, model: str) -> CallError:
     if status in (401, 403):
         return _auth(status)
     if status == 429:
-        return _rate(said)
+        return _never_fits(said) or _rate(said)
     if status in (408, 409, 425, 498) or status >= 500:
         return _server(status, said)
     if status in (200, 400, 404, 413, 422):
@@ -408,6 +409,20 @@ def _rate(said: ProviderError) -> RateLimited:
     else:
         hint = "Lower the calls at once or the requests per minute, or continue later."
     return RateLimited("The endpoint's rate limit is reached.", hint, retry_after_s=wait_s)
+
+
+def _never_fits(said: ProviderError) -> ContextTooLong | None:
+    """A request beyond a whole limit: no wait makes room for it."""
+    match = LIMIT_AND_REQUESTED.search(said.message)
+    if match is None:
+        return None
+    limit, requested = (int(number.replace(",", "")[:15]) for number in match.groups())
+    if requested <= limit:
+        return None
+    return ContextTooLong(
+        f"One request asks for {requested:,} at once, and the endpoint's limit is {limit:,}.",
+        "Raise the limit at the provider, or choose another model or a shorter length.",
+    )
 
 
 def _model(model: str) -> ModelNotFound:

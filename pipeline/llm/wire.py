@@ -11,6 +11,8 @@ What an exception means is `transport.py`'s, what the bytes mean `stream.py`'s.
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -77,7 +79,9 @@ def make_client(endpoint: Endpoint, *, max_connections: int = MAX_CONNECTIONS) -
             api_key=endpoint.api_key,
             base_url=httpx2.URL(base_url),
             max_retries=0,
-            http_client=DefaultAioHttpClient(limits=limits, timeout=timeout),
+            http_client=DefaultAioHttpClient(
+                limits=limits, timeout=timeout, verify=_trusted_roots()
+            ),
         )
         client.has_wire = True
         return client
@@ -87,6 +91,12 @@ def make_client(endpoint: Endpoint, *, max_connections: int = MAX_CONNECTIONS) -
             "Check the base URL: http:// or https://, a host, and usually /v1 at the end. A proxy "
             "set in the environment must be an address too.",
         ) from exc
+
+
+@functools.cache
+def _trusted_roots() -> ssl.SSLContext:
+    """The SDK's own choice of certificates, read once: it takes tens of milliseconds, on the loop."""
+    return httpx2.create_ssl_context()
 
 
 class WiredOpenAI(AsyncOpenAI):
@@ -152,7 +162,7 @@ class DirectWire:
         for value in kept.values():
             value.encode("ascii")  # aiohttp would send the key's curly quotes
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=httpx2.create_ssl_context()),
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_trusted_roots()),
             headers=kept,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=POOL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S

@@ -42,6 +42,9 @@ QUOTA_WORDS = re.compile(
     r"余额不足|欠费",
     re.I,
 )
+LIMIT_AND_REQUESTED = re.compile(  # "Limit 600, Used 20, Requested 2400"
+    r"\blimit:?\s*(\d[\d,]*)(?:,\s*used:?\s*\d[\d,]*)?,\s*requested:?\s*(\d[\d,]*)", re.I
+)
 CONTENT_WORDS = re.compile(
     r"\bflagged\b|\bmoderation\b|\bcontent (management )?polic|\bcontent filter|\busage polic", re.I
 )

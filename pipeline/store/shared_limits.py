@@ -10,14 +10,17 @@ wait for the disk: losing the last moment of a limit costs nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import asyncpg
 from sqlalchemy import URL
 
+from pipeline.base_url import address
 from pipeline.llm.admission import GateKey, Lease
+from pipeline.llm.admission.bucket import LimitReading, LimitSource
+from pipeline.llm.admission.team import SharedRow
 from pipeline.models import ToldLimit
 from pipeline.store.codec import storable
 from pipeline.store.postgresql import CONNECT_TIMEOUT_S, connect_args
@@ -172,12 +175,17 @@ ON CONFLICT (endpoint, model) DO UPDATE SET
         WHEN old.tokens_per_minute IS NULL THEN excluded.tokens_level ELSE old.tokens_level END
 """
 
-# Configured requests are spread evenly (a tenth of a second's worth at once, so that a high rate
-# does not take a question for each); tokens, and what a provider told, may be used in one go.
-# What was told is believed for five minutes.
-_FILLED = """
+
+def _filled(rows: str) -> str:
+    """The beginning of a statement that knows what is left `now` of each of `rows`.
+
+    Configured requests are spread evenly (a tenth of a second's worth at once, so that a high rate
+    does not take a question for each); tokens, and what a provider told, may be used in one go.
+    What was told is believed for five minutes.
+    """
+    return f"""
 WITH old AS (
-    SELECT * FROM shared_limits WHERE endpoint = $1 AND model = $2 FOR UPDATE
+    SELECT * FROM shared_limits {rows}
 ), timed AS (  -- the clock is read when the row is ours
     SELECT *, clock_timestamp() AS now FROM old
 ), known AS (
@@ -201,7 +209,36 @@ WITH old AS (
         least(requests_room, requests_then) AS requests_left,
         least(tokens_room, tokens_then) AS tokens_left
     FROM filled
-)"""
+)"""  # noqa: S608 - put together from our own text only, as those that follow
+
+
+_FILLED = _filled("WHERE endpoint = $1 AND model = $2 FOR UPDATE")
+
+_LATELY = """
+    WHERE at > clock_timestamp() - interval '1 hour' OR cool_until > clock_timestamp()
+    ORDER BY at DESC LIMIT 200
+"""
+
+# What is left of configured requests says nothing: a tenth of a second's worth is kept at most.
+ROWS_NOW = f"""{_filled(_LATELY)}
+SELECT endpoint, model, rpm, tpm, tokens_left,
+    requests_heard_at IS NULL AS has_set_requests, tokens_heard_at IS NULL AS has_set_tokens,
+    CASE WHEN requests_heard_at IS NOT NULL THEN requests_left END AS requests_left,
+    coalesce(greatest(0, extract(epoch FROM cool_until - now)), 0)::float8 AS cooling_s
+FROM now
+"""  # noqa: S608
+
+
+def row_of(found: Mapping[str, Any]) -> SharedRow:
+    """A row of `ROWS_NOW` as people may see it."""
+    units: dict[_Unit, float | None] = {"requests": found["rpm"], "tokens": found["tpm"]}
+    limits = []
+    for unit, per_minute in units.items():
+        if per_minute is not None:
+            source: LimitSource = "configured" if found[f"has_set_{unit}"] else "told"
+            limits.append(LimitReading(unit, per_minute, found[f"{unit}_left"], source))
+    return SharedRow(address(found["endpoint"]), found["model"], tuple(limits), found["cooling_s"])
+
 
 _RESERVE = f"""{_FILLED}, asked AS (
     SELECT *, greatest(
@@ -228,7 +265,7 @@ UPDATE shared_limits AS row SET
 FROM answered AS a
 WHERE row.endpoint = a.endpoint AND row.model = a.model
 RETURNING a.granted, a.wait_s
-"""  # noqa: S608 - put together from our own text only, as the next
+"""  # noqa: S608
 
 _SETTLE = f"""{_FILLED}
 UPDATE shared_limits AS row SET

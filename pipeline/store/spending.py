@@ -4,61 +4,124 @@ One transaction asks and reserves, so that no two calls spend the same rest, whi
 they are in. Where the database locks rows, everybody locks today's account first, then earlier
 days' from the latest on, then the run's, then its holds; rows of `runs` before any of these.
 Everything here may be carried out twice: a commit without an answer is repeated.
+
+Only the epoch that owns the run may reserve, asked once its accounts are locked. So once an epoch
+has adopted what earlier ones left, none of their reservations can appear any more: the repetition
+of one that was adopted meanwhile is refused instead of counted a second time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from pipeline.budgets import NOTHING, Amount, Limits, Spent, refusal
-from pipeline.store.tables import holds, spending
-from pipeline.store.writer import Writer, insert_for
+from pipeline.errors import BudgetExceeded, Superseded
+from pipeline.store.late_settlements import LateSettlements, Settlement
+from pipeline.store.tables import holds, runs, spending
+from pipeline.store.writer import Writer, insert_for, ownership_refusal
+
+
+class Accounts:
+    """The accounts of one store: makes the ledgers of runs, and settles what failed to be settled."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.late = LateSettlements(self._settle_all)
+
+    def ledger(self, run_id: str, epoch: int) -> RunLedger:
+        return RunLedger(self._writer, self.late, run_id, epoch)
+
+    async def aclose(self) -> None:
+        """Before the writer closes."""
+        await self.late.aclose()
+
+    async def _settle_all(self, settlements: Sequence[Settlement]) -> None:
+        await self._writer.do(
+            lambda connection: _carry_out(connection, settlements), is_repeatable=True, is_last=True
+        )
 
 
 class RunLedger:
-    """Implements `pipeline.budgets.Ledger` for one run."""
+    """Implements `pipeline.budgets.Ledger` for one epoch of a run."""
 
-    def __init__(self, writer: Writer, run_id: str) -> None:
+    def __init__(self, writer: Writer, late: LateSettlements, run_id: str, epoch: int) -> None:
         self._writer = writer
+        self._late = late
         self._run_id = run_id
+        self._epoch = epoch
 
     async def reserve(self, hold_id: str, wanted: Amount, limits: Limits) -> Spent:
-        def change(connection: Connection) -> Spent:
-            day = _today()
-            spent = _locked(connection, self._run_id, day)
+        def change(connection: Connection, spent: Spent, day: str) -> Spent | _Refused:
             if connection.execute(select(holds.c.id).where(holds.c.id == hold_id)).first():
                 return spent  # a commit without an answer had reserved it
             if refused := refusal(limits, spent, wanted):
-                raise refused  # nothing but empty rows has been written
+                return _Refused(refused)
             row = {"id": hold_id, "run_id": self._run_id, "day": day, **_columns(wanted)}
             connection.execute(insert(holds), row)
             _add(connection, (run_scope(self._run_id), _day_scope(day)), wanted)
             return Spent(spent.run.plus(wanted), spent.day.plus(wanted))
 
-        return await self._do(change)
+        return await self._as_owner(change)
 
     async def settle(self, hold_id: str, used: Amount, *, estimated: bool) -> Spent:
+        settlement = Settlement(hold_id, used, estimated)
+
         def change(connection: Connection) -> Spent:
-            for row in _held(connection, holds.c.id == hold_id):
-                _settle(connection, row, used, estimated=estimated)
+            _carry_out(connection, [settlement], self._run_id)
             return _spent(connection, self._run_id, _today())
 
-        return await self._do(change)
+        try:
+            return await self._writer.do(change, is_repeatable=True, is_last=True)
+        except BaseException:
+            self._late.add(settlement)
+            raise
 
     async def adopt(self) -> Spent:
-        def change(connection: Connection) -> Spent:
+        def change(connection: Connection, _spent_before: Spent, day: str) -> Spent:
             for row in _held(connection, holds.c.run_id == self._run_id):
                 _settle(connection, row, _amount(row), estimated=True)
-            return _spent(connection, self._run_id, _today())
+            return _spent(connection, self._run_id, day)
 
-        return await self._do(change)
+        return await self._as_owner(change)
 
-    async def _do(self, change: Callable[[Connection], Spent]) -> Spent:
-        return await self._writer.do(change, is_repeatable=True, is_last=True)
+    async def _as_owner(
+        self, change: Callable[[Connection, Spent, str], Spent | _Refused]
+    ) -> Spent:
+        """What `change` returns, given both accounts locked and up to date, and the day.
+
+        Raises what it refuses with, or `Superseded` when the epoch is over.
+        """
+        late: tuple[Settlement, ...] = ()
+
+        def locked(connection: Connection) -> Spent | _Refused:
+            nonlocal late
+            late = self._late.pending  # by now: this may have waited long
+            day = _today()
+            _opened(connection, _day_scope(day))
+            _carry_out(connection, late)
+            _row(connection, run_scope(self._run_id))
+            if lost := _ownership_lost(connection, self._run_id, self._epoch):
+                return _Refused(lost)
+            _opened(connection, run_scope(self._run_id))
+            return change(connection, _spent(connection, self._run_id, day), day)
+
+        answer = await self._writer.do(locked, is_repeatable=True, is_last=True)
+        self._late.stored(late)
+        if isinstance(answer, _Refused):
+            raise answer.error
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """An answer, not raised inside the transaction: what was settled in it stays."""
+
+    error: BudgetExceeded | Superseded
 
 
 def forget(connection: Connection, run_ids: Sequence[str]) -> None:
@@ -92,11 +155,31 @@ def _amount(row: Row[Any]) -> Amount:
     return Amount(row.tokens, row.micro_usd)
 
 
-def _locked(connection: Connection, run_id: str, day: str) -> Spent:
-    """What both accounts hold, made where they are missing."""
-    day_row = _row(connection, _day_scope(day)) or _made(connection, _day_scope(day))
-    run_row = _row(connection, run_scope(run_id)) or _made(connection, run_scope(run_id))
-    return Spent(_amount(run_row), _amount(day_row))
+def _ownership_lost(connection: Connection, run_id: str, epoch: int) -> Superseded | None:
+    """Without a lock: whoever took the run since adopts it later, and waits for its account."""
+    query = select(runs.c.epoch, runs.c.status).where(runs.c.id == run_id)
+    row = connection.execute(query).first()
+    return ownership_refusal(run_id, epoch, None if row is None else (row.epoch, row.status))
+
+
+def _carry_out(
+    connection: Connection, settlements: Sequence[Settlement], run_id: str | None = None
+) -> None:
+    """Settle those whose hold is still there. `run_id`: its account is locked in any case, so that
+
+    a reservation whose commit is still under way at the server is waited for.
+    """
+    if not settlements:
+        return
+    by_id = {one.hold_id: one for one in settlements}
+    for row in _held(connection, holds.c.id.in_(sorted(by_id)), run_id):
+        one = by_id[row.id]
+        _settle(connection, row, one.used, estimated=one.estimated)
+
+
+def _opened(connection: Connection, scope: str) -> Row[Any]:
+    """The account, locked; made where it is missing."""
+    return _row(connection, scope) or _made(connection, scope)
 
 
 def _row(connection: Connection, scope: str) -> Row[Any] | None:
@@ -121,17 +204,21 @@ def _spent(connection: Connection, run_id: str, day: str) -> Spent:
     return Spent(run, day_sum)
 
 
-def _held(connection: Connection, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """The holds to settle, once their accounts are locked; others have settled the rest by then."""
+def _held(
+    connection: Connection, which: ColumnElement[bool], run_id: str | None = None
+) -> Sequence[Row[Any]]:
+    """The holds to settle, once their accounts are locked; others have settled the rest by then.
+
+    The account of `run_id` is locked whether or not it holds any.
+    """
     rows = connection.execute(select(holds).where(which)).all()
-    if not rows:
+    touched = {row.run_id for row in rows} | ({run_id} if run_id else set())
+    if not touched:
         return rows
     days = sorted({_today(), *(row.day for row in rows)}, reverse=True)
-    runs = sorted({row.run_id for row in rows})
-    for scope in (*map(_day_scope, days), *map(run_scope, runs)):
+    for scope in (*map(_day_scope, days), *map(run_scope, sorted(touched))):
         _row(connection, scope)
-    ids = sorted(row.id for row in rows)
-    return connection.execute(select(holds).where(holds.c.id.in_(ids))).all()
+    return connection.execute(select(holds).where(which)).all()
 
 
 def _add(

@@ -41,7 +41,7 @@ from pipeline.store import codec
 from pipeline.store.database import Database, open_database
 from pipeline.store.documents import Documents
 from pipeline.store.partial_texts import PartialText
-from pipeline.store.spending import RunLedger, forget
+from pipeline.store.spending import Accounts, RunLedger, forget
 from pipeline.store.tables import (
     checkpoints,
     events,
@@ -81,6 +81,7 @@ class Store:
         self.writer = Writer(database)
         self.documents = Documents(database, self.writer)
         self.voices = Voices(database, self.writer)
+        self._accounts = Accounts(self.writer)
 
     @classmethod
     async def open(cls, url: URL) -> Store:
@@ -92,6 +93,12 @@ class Store:
     async def aclose(self) -> None:
         """Store what is pending, then disconnect."""
         try:
+            await self._accounts.aclose()
+        finally:
+            await self._close_database()
+
+    async def _close_database(self) -> None:
+        try:
             await self.writer.aclose()
         finally:
             await self._database.aclose()
@@ -100,9 +107,9 @@ class Store:
         """Return when the database has taken a write, of nothing. Raises `StoreError`."""
         await self.writer.do(lambda _connection: None)
 
-    def ledger(self, run_id: str) -> RunLedger:
-        """The account of what the run spends."""
-        return RunLedger(self.writer, run_id)
+    def ledger(self, run_id: str, epoch: int) -> RunLedger:
+        """The account of what the run spends, for the epoch that executes it."""
+        return self._accounts.ledger(run_id, epoch)
 
     # Reading
 

@@ -468,13 +468,9 @@ class _Fence:
         return run_id in self._owners and self._owners[run_id].epoch == epoch
 
     def refusal(self, run_id: str, epoch: int) -> Superseded | None:
-        if run_id not in self._owners:
-            return RunStopped(f"Run {run_id} was deleted.")
-        if not self.is_current(run_id, epoch):
-            return Superseded(f"Run {run_id} is executed elsewhere (epoch {epoch} is over).")
-        if (status := self._owners[run_id].status) != RunStatus.RUNNING:
-            return RunStopped(f"Run {run_id} is {status}.")
-        return None
+        owner = self._owners.get(run_id)
+        found = None if owner is None else (owner.epoch, owner.status)
+        return ownership_refusal(run_id, epoch, found)
 
     def has_ended_so(self, wanted: _Wanted) -> bool:
         """True when the ending is stored already: its commit only got no answer."""
@@ -488,6 +484,21 @@ class _Fence:
 
     def ended(self, run_id: str) -> None:
         self._owners[run_id].status = "over"
+
+
+def ownership_refusal(run_id: str, epoch: int, found: tuple[int, str] | None) -> Superseded | None:
+    """Why `epoch` may not write to the run any more; None when it may.
+
+    `found` is the run's epoch and status now; None: there is no such run.
+    """
+    if found is None:
+        return RunStopped(f"Run {run_id} was deleted.")
+    current, status = found
+    if current != epoch:
+        return Superseded(f"Run {run_id} is executed elsewhere (epoch {epoch} is over).")
+    if status != RunStatus.RUNNING:
+        return RunStopped(f"Run {run_id} is {status}.")
+    return None
 
 
 def _insert_facts(connection: Connection, facts: Sequence[_Facts]) -> None:

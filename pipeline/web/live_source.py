@@ -22,7 +22,7 @@ from pipeline.export.public import without_address
 from pipeline.journal import Journal, LiveText
 from pipeline.models import RunRecord, RunStatus
 from pipeline.plan import grown_plan
-from pipeline.views.admission_panel import AdmissionMessage, admission_message
+from pipeline.views.admission_panel import AdmissionMessage, admission_message, team_message
 from pipeline.views.live import LiveReducer
 
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
@@ -103,23 +103,28 @@ class RunSource:
         return self.snapshot()
 
     async def aside(self) -> bytes | None:
-        """The gates, twice a second, while the run executes here and they have changed."""
+        """The gates, twice a second, while they have changed: the team's, or those of this process."""
         now = time.monotonic()
-        journal = self._runtime.journal(self._run.id)
-        if (
-            self._for_strangers
-            or self.finished
-            or journal is None
-            or now - self._aside_at < ADMISSION_EVERY_S
-        ):
+        if self._for_strangers or self.finished or now - self._aside_at < ADMISSION_EVERY_S:
             return None
         self._aside_at = now
-        gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
-        message = admission_message(gates, journal.spending)
-        if not message.gates or message == self._aside:
+        message = await self._admission(self._runtime.journal(self._run.id))
+        if message is None or message == self._aside:
             return None
         self._aside = message
         return _encode(message)
+
+    async def _admission(self, journal: Journal | None) -> AdmissionMessage | None:
+        """None when there is nothing to show, as before the first call of a run."""
+        spending = None if journal is None else journal.spending
+        team = await asyncio.to_thread(self._runtime.team, self._run.owner)
+        if team is not None:
+            return team_message(team, spending)
+        if journal is None:
+            return None
+        gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
+        message = admission_message(gates, spending)
+        return message if message.gates else None
 
     async def _take_stored(self, journal: Journal | None) -> None:
         """The run's row, and its facts unless `journal` has them first."""

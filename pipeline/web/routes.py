@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import plotly
 from starlette.requests import HTTPConnection, Request
@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from pipeline.engine.health import Readiness
 from pipeline.errors import GantryError, UnknownVisitor
 from pipeline.llm.admission.snapshot import GateSnapshot
+from pipeline.llm.admission.team import TeamSnapshot
 from pipeline.web.access import Grant
 from pipeline.web.hub import (
     CLOSE_FAILED,
@@ -50,13 +51,20 @@ class HubAccess(Protocol):
     def __call__(self) -> Hub: ...
 
 
+class AdmissionNow(NamedTuple):
+    """This process's gates, and what the team does together where there is one."""
+
+    gates: Sequence[GateSnapshot] = ()
+    team: TeamSnapshot | None = None
+
+
 class AdmissionAccess(Protocol):
     """Gives the gates as whoever asks may see them. Called off the server's loop; may block.
 
-    Raises `UnknownVisitor` for somebody who must sign in first.
+    Raises `UnknownVisitor` for somebody whom nothing makes known.
     """
 
-    def __call__(self, visitor: HTTPConnection) -> Sequence[GateSnapshot]: ...
+    def __call__(self, visitor: HTTPConnection) -> AdmissionNow: ...
 
 
 class Watching(Protocol):
@@ -104,12 +112,15 @@ async def _admission(request: Request, access: AdmissionAccess | None) -> Respon
     if not same_origin(request.headers):
         return JSONResponse({"error": "another site's page may not ask"}, 403, headers)
     try:
-        gates = await asyncio.to_thread(access, request) if access is not None else ()
+        now = await asyncio.to_thread(access, request) if access is not None else AdmissionNow()
     except UnknownVisitor as error:
         return JSONResponse({"error": str(error)}, 403, headers)
     except (GantryError, TimeoutError):
         return JSONResponse({"error": "the engine does not answer"}, 503, headers)
-    return JSONResponse({"gates": [gate.to_dict() for gate in gates]}, headers=headers)
+    shown: dict[str, Any] = {"gates": [gate.to_dict() for gate in now.gates]}
+    if now.team is not None:
+        shown["team"] = now.team.to_dict()
+    return JSONResponse(shown, headers=headers)
 
 
 async def plotly_js(request: Request) -> Response:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ACTION_MS, free_port, served
+from tests.browser.panels import take_ones_time
 from tests.oidc_provider import Claims, OidcProvider
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -89,6 +90,29 @@ def test_signing_out_leaves_nothing_to_see(
     page.goto("/history")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     expect(page.locator(".st-key-history_search")).to_have_count(0)
+
+
+def test_the_panel_s_link_shows_the_gates_to_whoever_signed_in(
+    visit: Callable[[], Page], provider: OidcProvider
+) -> None:
+    page = visit()
+    page.clock.install()
+    sign_in(page, provider, "dora")
+    take_ones_time(page)
+    page.locator(".st-key-sample_1 button").click()
+    page.locator(".gl-admission summary").click()
+
+    with page.context.expect_page() as fresh:
+        page.get_by_role("link", name="As JSON").click()
+    expect(fresh.value.locator("body")).to_contain_text('"model":"gantry-demo-realistic"')
+    page.clock.fast_forward("01:00")  # the token is too old: the page is asked for another
+    with page.context.expect_page() as renewed:
+        page.get_by_role("link", name="As JSON").click()
+    expect(renewed.value.locator("body")).to_contain_text('"model":"gantry-demo-realistic"')
+
+    assert renewed.value.url != fresh.value.url
+    renewed.value.goto("/api/admission")
+    expect(renewed.value.locator("body")).to_contain_text("It is not known who is asking")
 
 
 BAD_CLAIMS: dict[str, Callable[[Claims], Claims]] = {

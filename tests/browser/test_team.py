@@ -63,12 +63,10 @@ def workers() -> Iterator[ExitStack]:
 
 
 def start_worker(
-    stack: ExitStack, environment: dict[str, str], alive: Path
+    stack: ExitStack, environment: dict[str, str], alive: Path, concurrency: int = 10
 ) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "worker", "--alive-file", str(alive)],
-        cwd=ROOT, env=environment,
-    )  # fmt: skip
+    worker = [sys.executable, "-m", "pipeline", "worker", "--concurrency", str(concurrency)]
+    process = subprocess.Popen([*worker, "--alive-file", str(alive)], cwd=ROOT, env=environment)
     stack.callback(process.wait, 20)
     stack.callback(process.terminate)
     return process

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import _let_others_finish
+from pipeline.cli.following import let_others_finish
 from pipeline.engine import Runtime
 from pipeline.errors import EngineBusy
 from pipeline.events import AgentStarted
@@ -182,7 +182,7 @@ def test_the_command_line_waits_for_the_runs_of_others_and_says_so(
     pipeline.held.add("writer")
     run_id = engine.submit(SPEC)
     assert pipeline.reached["writer"].wait(10)
-    waiting = threading.Thread(target=_let_others_finish, args=(engine,))
+    waiting = threading.Thread(target=let_others_finish, args=(engine,))
     waiting.start()
     said = ""
     while run_id not in said:

@@ -21,10 +21,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from pipeline import telemetry as telemetry_module
 from pipeline.assembly import build_runtime
+from pipeline.engine.loop_thread import LoopThread
 from pipeline.events import (
     AgentFinished,
     AgentStarted,
     BackoffStarted,
+    BudgetSettled,
     CallFinished,
     CallSent,
     FirstToken,
@@ -32,14 +34,16 @@ from pipeline.events import (
     RunStarted,
     UsageUpdated,
 )
-from pipeline.models import RunSpec, RunStatus
+from pipeline.models import RunRecord, RunSpec, RunStatus
 from pipeline.redaction import redact
 from pipeline.settings import Settings
 from pipeline.telemetry import ENDPOINTS, telemetry_from, trace_of
+from tests.faulty_demo import Answer, FaultyDemo
 
 pytestmark = pytest.mark.slow
 
 TOPIC = "Canary birds in old buildings"
+SAMPLED = "Heat pumps in old buildings"  # there are samples to find
 
 
 class Receiver(ThreadingHTTPServer):
@@ -163,6 +167,133 @@ def test_a_run_that_somebody_cancelled_arrives_too(receiver: Receiver, tmp_path:
     assert value_of(by_name["chat gantry-demo-realistic"], "error.type")
 
 
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyDemo]:
+    """The demo as a configured endpoint, in a loop of its own."""
+    thread = LoopThread("demo")
+    thread.start()
+    demo = thread.call(FaultyDemo().__aenter__(), 10)
+    monkeypatch.setenv("OPENAI_API_KEY", demo.endpoint.api_key)
+    monkeypatch.setenv("OPENAI_BASE_URL", str(demo.endpoint.base_url))
+    monkeypatch.delenv("OPENAI_MODEL", raising=False)
+    yield demo
+    thread.call(demo.__aexit__(None, None, None), 10)
+    thread.close(10)
+
+
+def spans_of_run(demo: FaultyDemo, settings: Settings, **brief: Any) -> RunRecord:
+    """Carry a run out on the demo; its spans have been sent when this returns."""
+    fields = {"base_url": demo.endpoint.base_url, "model": "gantry-demo-instant", **brief}
+    spec = RunSpec(topic=SAMPLED, provider="openai", key_source="configured", **fields)
+    with build_runtime(settings) as runtime:
+        record = runtime.wait(runtime.submit(spec), 60)
+    assert record is not None
+    return record
+
+
+def with_name(receiver: Receiver, name: str) -> list[Span]:
+    return sorted(
+        (span for span in receiver.spans if span.name == name),
+        key=lambda span: span.start_time_unix_nano,
+    )
+
+
+def children(receiver: Receiver, parent: Span) -> list[Span]:
+    found = [span for span in receiver.spans if span.parent_span_id == parent.span_id]
+    return sorted(found, key=lambda span: span.start_time_unix_nano)
+
+
+def told(event: Span.Event) -> dict[str, Any]:
+    return {a.key: getattr(a.value, a.value.WhichOneof("value") or "") for a in event.attributes}
+
+
+def test_calls_say_what_was_reserved_and_settled_and_the_agent_that_it_was_refused(
+    receiver: Receiver, demo: FaultyDemo, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    table = '[models]\n"gantry-demo*" = { input = 1, output = 2 }\n'
+    prices.write_text(f'date = 2026-01-01\nsource = "a test"\n{table}')
+    settings = Settings(
+        data_dir=tmp_path,
+        database_url=None,
+        prices_file=prices,
+        run_tokens=12_000,
+        run_cost_usd=9.0,
+    )
+
+    record = spans_of_run(demo, settings)
+
+    assert (record.status, record.error_code) == (RunStatus.FAILED, "budget")
+    calls = with_name(receiver, "chat gantry-demo-instant")
+    assert calls
+    for call in calls:
+        used = [value_of(call, f"gen_ai.usage.{side}_tokens") for side in ("input", "output")]
+        assert value_of(call, "gantry.budget.settled_tokens") == sum(used)
+        cost = value_of(call, "gantry.budget.settled_cost_usd")
+        assert cost == pytest.approx((used[0] + 2 * used[1]) / 1e6)
+        assert value_of(call, "gantry.budget.reserved_tokens") >= sum(used)
+        assert value_of(call, "gantry.budget.reserved_cost_usd") >= cost
+        assert value_of(call, "gantry.budget.is_estimate") is False
+    refusals = [
+        (span, event)
+        for span in receiver.spans
+        for event in span.events
+        if event.name == "gantry.budget.refused"
+    ]
+    assert refusals
+    for span, event in refusals:
+        assert value_of(span, "gen_ai.operation.name") == "invoke_agent"
+        assert value_of(span, "error.type") == told(event)["error.type"] == "budget"
+        assert "budget of 12,000 tokens" in told(event)["reason"]
+        assert told(event)["wanted_tokens"] > 0
+        assert told(event)["wanted_cost_usd"] > 0
+    assert SAMPLED.encode() not in receiver.raw
+
+
+def test_without_a_known_price_calls_have_no_cost_and_a_refused_one_counts_nothing(
+    receiver: Receiver, demo: FaultyDemo, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('date = 2026-01-01\nsource = "a test"\n[models]\n')
+    settings = Settings(
+        data_dir=tmp_path, database_url=None, prices_file=prices, run_tokens=500_000
+    )
+    demo.script["topic_planner"] = [Answer(500)]
+
+    record = spans_of_run(demo, settings)
+
+    assert record.status is RunStatus.DONE
+    (planner,) = with_name(receiver, "invoke_agent topic_planner")
+    refused, *_ = children(receiver, planner)
+    assert value_of(refused, "gantry.budget.settled_tokens") == 0
+    assert value_of(refused, "gantry.budget.is_estimate") is False
+    for call in with_name(receiver, "chat gantry-demo-instant"):
+        assert not [a for a in call.attributes if "cost_usd" in a.key]
+
+
+def test_a_call_says_which_model_was_asked_and_which_answered_also_after_a_fallback(
+    receiver: Receiver, demo: FaultyDemo, tmp_path: Path
+) -> None:
+    demo.script["editor"] = [Answer(404, code="model_not_found")]
+
+    settings = Settings(data_dir=tmp_path, database_url=None)
+
+    record = spans_of_run(demo, settings, fallback_model="gantry-demo")
+
+    assert record.status is RunStatus.DONE
+    (editor,) = with_name(receiver, "invoke_agent editor")
+    failed, answered = children(receiver, editor)
+    assert value_of(failed, "gen_ai.request.model") == "gantry-demo-instant"
+    assert value_of(failed, "error.type") == "model_not_found"
+    assert not [a for a in failed.attributes if a.key == "gen_ai.response.model"]
+    assert value_of(answered, "gen_ai.request.model") == "gantry-demo"
+    assert value_of(answered, "gen_ai.response.model") == "gantry-demo"
+    assert value_of(editor, "gen_ai.request.model") == "gantry-demo-instant"
+    assert value_of(editor, "gen_ai.response.model") == "gantry-demo"
+    (fallback,) = [event for event in editor.events if event.name == "gantry.fallback"]
+    assert failed.end_time_unix_nano <= fallback.time_unix_nano <= answered.start_time_unix_nano
+
+
 def test_the_collectors_key_is_kept_out_of_logs() -> None:
     telemetry = telemetry_from(
         {
@@ -275,6 +406,29 @@ def test_retries_late_usage_and_a_crash_stand_where_they_happened() -> None:
     assert used.attributes["server.address"] == "llm.example"
     assert used.attributes["server.port"] == 8080
     assert trace_of("id", spec, events[:-1]) is None
+
+
+def test_what_is_told_after_the_end_belongs_to_the_run_all_the_same() -> None:
+    call = {"agent": "editor", "call": 1}
+    events = [
+        RunStarted(**at(1, 1, 0.0), wall_at="2026-01-01T00:00:00+00:00"),
+        AgentStarted(**at(1, 2, 0.1), agent="editor"),
+        CallSent(**at(1, 3, 0.2), **call, attempt=1, request_model="m"),
+        CallFinished(**at(1, 4, 0.5), **call, attempt=1, outcome="used", finish_reason="stop"),
+        AgentFinished(**at(1, 5, 0.6), agent="editor", state="done"),
+        RunFinished(**at(1, 6, 0.7), status="done"),
+        UsageUpdated(**at(1, 7, 0.8), **call, input_tokens=7, output_tokens=9),
+        BudgetSettled(**at(1, 8, 0.8), **call, attempt=1, tokens=16, estimated=True),
+    ]
+
+    run = trace_of("id", RunSpec(topic="t"), events)
+
+    assert run is not None
+    (used,) = run.children[0].children
+    assert run.end - run.start == pytest.approx(0.7)
+    assert used.attributes["gen_ai.usage.input_tokens"] == 7
+    assert used.attributes["gantry.budget.settled_tokens"] == 16
+    assert used.attributes["gantry.budget.is_estimate"] is True
 
 
 def test_a_failed_run_is_an_error_with_its_code() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from pipeline.events import CallFinished
 from pipeline.models import RunRecord, RunSpec, RunStatus
 from pipeline.prices import load_prices
 from pipeline.settings import Settings
+from pipeline.store import database_file, database_url, sqlite
 from pipeline.tools.samples import sample_research
 from tests.faulty_demo import FaultyDemo
 
@@ -29,6 +33,7 @@ SPEC = RunSpec(topic=TOPIC, provider="openai", key_source="configured", model="g
 class Place:
     demo: FaultyDemo
     runtime: Runtime
+    thread: LoopThread  # of the demo
 
     def submit(self, **fields: object) -> str:
         update = {"base_url": self.demo.endpoint.base_url, **fields}
@@ -43,6 +48,12 @@ class Place:
         facts = self.runtime.events(run_id)
         calls = [e for e in facts if isinstance(e, CallFinished) and e.outcome == "used"]
         return sum((e.input_tokens or 0) + (e.output_tokens or 0) for e in calls)
+
+
+@pytest.fixture
+def short_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write gives a locked file up at once; what is paid for waits all the same."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def place(
     monkeypatch.setenv("OPENAI_BASE_URL", str(demo.endpoint.base_url))
     monkeypatch.delenv("OPENAI_MODEL", raising=False)
     with build_runtime(Settings(data_dir=tmp_path, database_url=None, **limits)) as runtime:  # type: ignore[arg-type]
-        yield Place(demo, runtime)
+        yield Place(demo, runtime, thread)
     thread.call(demo.__aexit__(None, None, None), 10)
     thread.close(10)
 
@@ -97,6 +108,30 @@ def test_runs_at_once_never_pass_the_budget_of_the_day(place: Place) -> None:
     assert {record.error_code for record in failed} == {"budget"}
     assert all("Today's budget for all runs" in record.error for record in failed)
     assert 0 < sum(place.used(run_id) for run_id in run_ids) <= 40_000
+
+
+@pytest.mark.usefixtures("short_locks")
+def test_what_a_call_used_while_the_database_was_locked_is_counted_when_it_is_free(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = database_file(database_url(place.runtime.settings))
+    held = place.demo.hold["topic_planner"] = asyncio.Event()
+    run_id = place.submit(max_tokens=200_000)
+    place.thread.call(place.demo.arrived["topic_planner"].wait(), 30)
+
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        place.thread.post(held.set)
+        ends_at = time.monotonic() + 30
+        while "could not be stored yet" not in caplog.text and time.monotonic() < ends_at:
+            assert place.runtime.run(run_id) is not None
+        other.execute("ROLLBACK")
+
+        assert place.ended(run_id).status is RunStatus.DONE
+        assert "could not be stored yet" in caplog.text
+        accounts = dict(other.execute("SELECT scope, tokens FROM spending"))
+        assert accounts[f"run:{run_id}"] == place.used(run_id)
+        assert other.execute("SELECT * FROM holds").fetchall() == []
 
 
 @pytest.mark.parametrize("limits", [{"run_cost_usd": 1.0}])

@@ -170,6 +170,27 @@ LASTING = {
     "23 finish_reason length": Lasting(
         stream(text("Half a text"), finish("length"), DONE), "output_invalid", "cut", attempts=3
     ),
+    "23 a reason for a cut in other words": Lasting(
+        stream(text("Half a text"), finish("MAX_TOKENS"), DONE),
+        "output_invalid",
+        "cut",
+        attempts=3,
+    ),
+    "23 a reason nobody knows": Lasting(
+        stream(text("Half a text"), finish("OTHER"), DONE),
+        "output_invalid",
+        "did not fit",
+        attempts=3,
+    ),
+    "23 a reason for a refusal in other words": Lasting(
+        stream(text("Half"), finish("sensitive"), DONE), "output_invalid", "content filter"
+    ),
+    "23 a reason for a failure": Lasting(
+        stream(text("Half"), finish("network_error"), DONE),
+        "stream_broken",
+        "network_error",
+        attempts=3,
+    ),
     "23 finish_reason content_filter": Lasting(
         stream(text("Half"), finish("content_filter"), DONE), "output_invalid", "content filter"
     ),

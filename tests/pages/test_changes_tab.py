@@ -9,6 +9,8 @@ from pipeline.content.word_diff import difference
 from pipeline.export.changes_html import difference_html
 from tests.unit.export.hostile import active_content, rows
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<img src=x onerror=alert(1)> :red[x] [a](javascript:alert(1))"
 
 

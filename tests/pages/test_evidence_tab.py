@@ -11,6 +11,8 @@ from pipeline.export.evidence_html import evidence_html
 from pipeline.models import Source
 from tests.unit.export.hostile import active_content, rows
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(text: str | None) -> AppTest:
     def script(text: str | None) -> None:

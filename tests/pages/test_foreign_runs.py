@@ -140,6 +140,7 @@ def answer_of(name: str, run_id: str) -> Any:
         "runs": (LOCAL_OWNER,),
         "count": (LOCAL_OWNER,),
         "admission": (LOCAL_OWNER,),
+        "team": (LOCAL_OWNER,),
     }
     try:
         return asked(*arguments.get(name, (run_id, LOCAL_OWNER)))

@@ -10,6 +10,8 @@ from pipeline.content.article import assemble
 from pipeline.content.seo import seo_view
 from tests.unit.export.hostile import active_content, rows
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><img src=x onerror=alert(1)> :red[x] $y$ [a](javascript:alert(1))"
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pipeline.budgets import Amount, Limits
-from pipeline.errors import BudgetExceeded, StoreUnreachable
+from pipeline.errors import BudgetExceeded, StoreUnreachable, Superseded
 from pipeline.events import AgentStarted
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, RunStatus, Usage
 from pipeline.settings import Settings
@@ -153,7 +153,8 @@ async def test_a_commit_without_an_answer_is_repeated_where_that_is_the_same(
 async def test_a_budget_asked_without_an_answer_counts_once(
     cut_store: Store, proxy: CuttingProxy, cut: Cut
 ) -> None:
-    ledger, limits = cut_store.ledger("r1"), Limits(day_tokens=1_000)
+    await begun(cut_store)
+    ledger, limits = cut_store.ledger("r1", 1), Limits(day_tokens=1_000)
     proxy.cut = cut
     reserved = await ledger.reserve("1", Amount(600), limits)
     proxy.cut = cut
@@ -167,6 +168,29 @@ async def test_a_budget_asked_without_an_answer_counts_once(
     with pytest.raises(BudgetExceeded):
         await ledger.reserve("3", Amount(101), limits)
     assert (await ledger.reserve("4", Amount(100), limits)).day == Amount(1_000)
+
+
+@pytest.mark.parametrize(("cut", "counted"), [("before", 0), ("after", 600)])
+async def test_a_reservation_without_an_answer_is_not_repeated_once_another_worker_has_the_run(
+    store: Store, cut_store: Store, proxy: CuttingProxy, cut: Cut, counted: int
+) -> None:
+    await begun(cut_store)
+    proxy.cut = cut
+    reserving = asyncio.create_task(
+        cut_store.ledger("r1", 1).reserve("1", Amount(600), Limits(day_tokens=1_000))
+    )
+    while not proxy.cuts:  # noqa: ASYNC110 - a plain count
+        await asyncio.sleep(0)
+    proxy.is_closed = True
+    record = await store.begin("r1")
+    assert record is not None and record.epoch == 2
+    adopted = await store.ledger("r1", 2).adopt()
+    proxy.is_closed = False
+
+    with pytest.raises(Superseded):
+        await reserving
+    assert adopted.day.tokens == counted
+    assert (await store.ledger("r1", 2).adopt()).day.tokens == counted
 
 
 @pytest.mark.parametrize(("cut", "happened"), [("before", False), ("after", True)])

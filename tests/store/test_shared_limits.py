@@ -20,10 +20,11 @@ from sqlalchemy import URL
 
 from pipeline.engine.loop_thread import LoopThread
 from pipeline.llm.admission import Gate, Lease, SharedLimits, Ticket, lease
+from pipeline.llm.admission.team import SharedRow
 from pipeline.models import ToldLimit
 from pipeline.settings import Settings
 from pipeline.store import database_url, migrate
-from pipeline.store.shared_limits import PostgresLimits
+from pipeline.store.shared_limits import ROWS_NOW, PostgresLimits, row_of
 from tests.postgres import PostgresServer
 
 KEY = ("http://h/v1", "m")
@@ -144,6 +145,41 @@ async def test_what_a_provider_tells_one_is_known_to_all_but_a_configured_limit_
     await first.learned(own, (ToldLimit("tokens", 6_000.0, 6_000.0),))
     assert (await configured.reserve(own, 1, 101.0)).requests == 0
     await configured.aclose()
+
+
+async def test_a_look_at_the_rows_says_what_is_left_and_takes_nothing(
+    url: URL, pair: tuple[PostgresLimits, PostgresLimits]
+) -> None:
+    configured = PostgresLimits(url, requests_per_minute=60, tokens_per_minute=6_000)
+    own, told_of = ("http://me:secret@own/v1", "m"), ("http://told/v1", "m")
+    await configured.reserve(own, 1, 2_000.0)
+    await pair[0].learned(told_of, (ToldLimit("requests", 100.0, 40.0),))
+    await pair[1].cool(told_of, 20.0)
+
+    rows = await shown_rows(configured)
+    again = await shown_rows(configured)
+
+    assert rows.keys() == again.keys() == {"http://own/v1", "http://told/v1"}
+    row = rows["http://own/v1"]
+    assert [(x.unit, x.per_minute, x.source) for x in row.limits] == [
+        ("requests", 60.0, "configured"),
+        ("tokens", 6_000.0, "configured"),
+    ]
+    requests, tokens = row.limits
+    assert requests.available is None  # spread evenly: what is left says nothing
+    assert tokens.available is not None and 4_000 <= tokens.available < 5_000
+    assert row.cooling_s == 0.0
+    (limit,) = rows["http://told/v1"].limits
+    assert (limit.per_minute, limit.source) == (100.0, "told")
+    assert limit.available is not None and 40 <= limit.available < 60
+    assert 15.0 < again["http://told/v1"].cooling_s <= rows["http://told/v1"].cooling_s <= 20.0
+    await configured.aclose()
+
+
+async def shown_rows(limits: PostgresLimits) -> dict[str, SharedRow]:
+    pool = await limits._connected()
+    rows = [row_of(found) for found in await pool.fetch(ROWS_NOW)]
+    return {row.endpoint: row for row in rows}
 
 
 async def test_limits_by_the_day_are_left_to_each_process(

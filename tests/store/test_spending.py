@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select
 
 from pipeline.budgets import Amount, Limits, Spent
-from pipeline.errors import BudgetExceeded
+from pipeline.errors import BudgetExceeded, Superseded
 from pipeline.llm.budget import Budget
 from pipeline.llm.client import ModelCaller, make_client
 from pipeline.models import AgentOutput, Checkpoint, RunSpec, Usage
 from pipeline.prices import PriceTable
 from pipeline.settings import Settings
-from pipeline.store import Store, database_url
+from pipeline.store import RunStopped, Store, database_url
 from pipeline.store.tables import holds, spending
 from tests.fault_server import FaultServer
 from tests.store.outside import OutsidePostgres
@@ -27,8 +27,21 @@ from tests.unit.llm.conftest import ASK, Log
 LIMITS = Limits(run_tokens=1_000, day_tokens=1_500)
 LIMITS_OF_A_CALL = Limits(day_tokens=100_000)
 YESTERDAY = "2000-01-01"
+RUNS = ("a", "b", *(f"run{number}" for number in range(40)))
 
 on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+async def store(store: Store) -> Store:
+    """With runs that execute in their first epoch."""
+    await asyncio.gather(*(begun(store, run_id) for run_id in RUNS))
+    return store
+
+
+async def begun(store: Store, run_id: str) -> None:
+    await store.insert_run(run_id, "ann", RunSpec(topic="t"))
+    await store.begin(run_id)
 
 
 @pytest.fixture
@@ -51,7 +64,7 @@ async def accounts(store: Store) -> dict[str, tuple[int, int]]:
 
 async def spend(store: Store, number: int, tokens: int = 400) -> bool:
     try:
-        await store.ledger(f"run{number}").reserve(f"{number}", Amount(tokens), LIMITS)
+        await store.ledger(f"run{number}", 1).reserve(f"{number}", Amount(tokens), LIMITS)
     except BudgetExceeded as error:
         assert "Today's budget" in error.message
         return False
@@ -59,7 +72,7 @@ async def spend(store: Store, number: int, tokens: int = 400) -> bool:
 
 
 async def test_what_is_reserved_counts_until_it_is_settled(store: Store) -> None:
-    ledger = store.ledger("a")
+    ledger = store.ledger("a", 1)
 
     assert await ledger.reserve("1", Amount(900, 90), LIMITS) == Spent(
         Amount(900, 90), Amount(900, 90)
@@ -74,7 +87,7 @@ async def test_what_is_reserved_counts_until_it_is_settled(store: Store) -> None
 
 
 async def test_a_reservation_made_twice_counts_once(store: Store) -> None:
-    ledger = store.ledger("a")
+    ledger = store.ledger("a", 1)
 
     once = await ledger.reserve("1", Amount(900), LIMITS)
     twice = await ledger.reserve("1", Amount(900), LIMITS)  # more than the rest by now
@@ -86,8 +99,8 @@ async def test_a_reservation_made_twice_counts_once(store: Store) -> None:
 async def test_sums_beyond_32_bits_are_kept(store: Store) -> None:
     much = Amount(3_000_000_000, 5_000_000_000)
 
-    await store.ledger("a").reserve("1", much, Limits(day_tokens=10**12))
-    spent = await store.ledger("b").reserve("2", much, Limits(day_tokens=10**12))
+    await store.ledger("a", 1).reserve("1", much, Limits(day_tokens=10**12))
+    spent = await store.ledger("b", 1).reserve("2", much, Limits(day_tokens=10**12))
 
     assert spent == Spent(much, much.plus(much))
 
@@ -108,7 +121,7 @@ async def test_processes_that_spend_and_settle_at_once_lose_nothing(
 
     async def work(number: int) -> int:
         nonlocal peak
-        ledger, used = (store, other)[number % 2].ledger(f"run{number % 6}"), 0
+        ledger, used = (store, other)[number % 2].ledger(f"run{number % 6}", 1), 0
         for turn in range(5):
             try:
                 spent = await ledger.reserve(f"{number}-{turn}", Amount(400), LIMITS)
@@ -131,24 +144,51 @@ async def test_processes_that_spend_and_settle_at_once_lose_nothing(
 async def test_what_a_crash_left_reserved_stays_counted_as_an_estimate(
     store: Store, other: Store
 ) -> None:
-    await store.ledger("a").reserve("1", Amount(700), LIMITS)  # never settled
+    await store.ledger("a", 1).reserve("1", Amount(700), LIMITS)  # never settled
 
     with pytest.raises(BudgetExceeded):
-        await other.ledger("a").reserve("2", Amount(400), LIMITS)
-    both = await asyncio.gather(other.ledger("a").adopt(), store.ledger("a").adopt())
-    late = await store.ledger("a").settle("1", Amount(5), estimated=False)
+        await other.ledger("a", 1).reserve("2", Amount(400), LIMITS)
+    await other.begin("a")
+    both = await asyncio.gather(other.ledger("a", 2).adopt(), store.ledger("a", 2).adopt())
+    late = await store.ledger("a", 1).settle("1", Amount(5), estimated=False)
 
     assert [*both, late] == [Spent(Amount(700), Amount(700))] * 3
     assert await accounts(store) == {"run:a": (700, 700), today(): (700, 700)}
     assert await store._rows(select(holds)) == []
 
 
+async def test_a_reservation_repeated_after_another_worker_adopted_it_is_not_counted_again(
+    store: Store, other: Store
+) -> None:
+    await store.ledger("a", 1).reserve("1", Amount(600), LIMITS)  # its answer got lost
+
+    await other.begin("a")
+    await other.ledger("a", 2).adopt()
+    with pytest.raises(Superseded, match="executed elsewhere"):
+        await store.ledger("a", 1).reserve("1", Amount(600), LIMITS)
+    with pytest.raises(Superseded):
+        await store.ledger("a", 1).adopt()  # not what the new epoch holds
+
+    assert await accounts(store) == {"run:a": (600, 600), today(): (600, 600)}
+    assert await store._rows(select(holds)) == []
+    assert (await other.ledger("a", 2).reserve("2", Amount(400), LIMITS)).run == Amount(1_000)
+
+
+async def test_a_run_that_was_cancelled_reserves_nothing(store: Store) -> None:
+    await store.cancel("a", "ann")
+
+    with pytest.raises(RunStopped, match="cancelled"):
+        await store.ledger("a", 1).reserve("1", Amount(600), LIMITS)
+
+    assert (await accounts(store))[today()] == (0, 0)
+
+
 async def test_a_deleted_run_leaves_no_account_and_its_day_keeps_the_sum(
     store: Store, other: Store
 ) -> None:
     for run_id in ("run-12345", "run-67890"):
-        await store.insert_run(run_id, "ann", RunSpec(topic="t"))
-    ledger, kept = store.ledger("run-12345"), store.ledger("run-67890")
+        await begun(store, run_id)
+    ledger, kept = store.ledger("run-12345", 1), store.ledger("run-67890", 1)
     await ledger.reserve("1", Amount(300), LIMITS)
     await ledger.settle("1", Amount(200), estimated=False)
     await ledger.reserve("2", Amount(500), LIMITS)  # in flight while it is deleted
@@ -202,10 +242,10 @@ async def test_of_processes_that_open_the_day_at_once_none_fails_and_none_spends
 
 Ask = Callable[[Store], Awaitable[object]]
 CALLS: dict[str, Ask] = {
-    "reserve": lambda store: store.ledger("a").reserve("2", Amount(100), LIMITS),
-    "settle": lambda store: store.ledger("a").settle("1", Amount(100), estimated=False),
-    "settle yesterday's": lambda s: s.ledger("a").settle("0", Amount(1), estimated=False),
-    "adopt": lambda store: store.ledger("a").adopt(),
+    "reserve": lambda store: store.ledger("a", 1).reserve("2", Amount(100), LIMITS),
+    "settle": lambda store: store.ledger("a", 1).settle("1", Amount(100), estimated=False),
+    "settle yesterday's": lambda s: s.ledger("a", 1).settle("0", Amount(1), estimated=False),
+    "adopt": lambda store: store.ledger("a", 1).adopt(),
     "delete": lambda store: store.delete_run("a", "ann"),
 }
 
@@ -215,8 +255,7 @@ CALLS: dict[str, Ask] = {
 async def test_whoever_waits_for_the_day_holds_no_other_account(
     settings: Settings, store: Store, call: str
 ) -> None:
-    await store.insert_run("a", "ann", RunSpec(topic="t"))
-    await store.ledger("a").reserve("1", Amount(700), LIMITS)
+    await store.ledger("a", 1).reserve("1", Amount(700), LIMITS)
     outside = OutsidePostgres(database_url(settings))
     await outside.ask(f"INSERT INTO spending VALUES ('day:{YESTERDAY}', 300, 0, 0, 0)")
     await outside.ask(f"INSERT INTO holds VALUES ('0', 'a', '{YESTERDAY}', 300, 0)")
@@ -234,17 +273,32 @@ async def test_whoever_waits_for_the_day_holds_no_other_account(
 
 
 @on_postgresql
+async def test_what_is_taken_back_waits_for_a_reservation_still_under_way(
+    settings: Settings, store: Store
+) -> None:
+    ledger = store.ledger("a", 1)
+    await ledger.reserve("1", Amount(100), LIMITS)
+    reserved = "UPDATE spending SET tokens = tokens + 500"  # its connection broke at the commit
+
+    async with holding(settings, reserved) as first:
+        await first.execute(f"INSERT INTO holds VALUES ('2', 'a', '{today()[4:]}', 500, 0)")
+        taken_back = asyncio.ensure_future(ledger.settle("2", Amount(), estimated=False))
+        await waiting(first, 1)
+
+    assert (await taken_back).run == Amount(100)
+    assert [row.id for row in await store._rows(select(holds))] == ["1"]
+
+
+@on_postgresql
 async def test_the_day_is_locked_after_all_else_that_a_process_stores_with_it(
     settings: Settings, store: Store
 ) -> None:
-    await store.insert_run("a", "ann", RunSpec(topic="t"))
-    await store.begin("a")
-    await store.ledger("a").reserve("1", Amount(100), LIMITS)
+    await store.ledger("a", 1).reserve("1", Amount(100), LIMITS)
     output = Checkpoint("writer", "key", 1, AgentOutput("text"), Usage(1, 2))
 
     async with holding(settings, "SELECT 1 FROM runs WHERE id = 'a' FOR UPDATE") as first:
         both = asyncio.gather(
-            store.ledger("a").reserve("2", Amount(100), LIMITS),
+            store.ledger("a", 1).reserve("2", Amount(100), LIMITS),
             store.writer.commit("a", 1, output),
         )
         await waiting(first, 1)
@@ -259,8 +313,8 @@ async def test_the_day_is_locked_after_all_else_that_a_process_stores_with_it(
 async def test_a_call_cancelled_while_its_reservation_is_stored_costs_nothing(
     settings: Settings, store: Store
 ) -> None:
-    budget = Budget(store.ledger("a"), LIMITS_OF_A_CALL, PriceTable("2026-11-26", "a test", {}))
-    await store.ledger("b").reserve("1", Amount(100), LIMITS)
+    budget = Budget(store.ledger("a", 1), LIMITS_OF_A_CALL, PriceTable("2026-11-26", "a test", {}))
+    await store.ledger("b", 1).reserve("1", Amount(100), LIMITS)
     lock = f"SELECT 1 FROM spending WHERE scope = '{today()}' FOR UPDATE"
 
     async with FaultServer() as server, make_client(server.endpoint) as client:

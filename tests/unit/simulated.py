@@ -169,7 +169,8 @@ class Simulation:
             if stop_s is not None and at_s >= stop_s:
                 break
             self.record(at_s, event_type, **fields)
-            self.plan = self.plan_after(self.events)
+            if event_type is PlanGrown:
+                self.plan = self.plan_after(self.events)
             if event_type is AgentFinished:
                 self.done.add(fields["agent"])
         else:

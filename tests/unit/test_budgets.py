@@ -8,35 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.budgets import Amount, Limits, Spending, Spent, refusal, tokens_at_most
+from pipeline.budgets import Amount, Charge, Limits, Spending, Spent, refusal, tokens_at_most
 from pipeline.errors import BudgetExceeded, SpecError
+from pipeline.llm import budget as budget_module
 from pipeline.llm.budget import Budget, MemoryLedger
-from pipeline.models import RunSpec, Usage
+from pipeline.models import RunSpec
 from pipeline.prices import Price, PriceTable
 
 PRICES = PriceTable("2026-11-26", "a test", {"m": Price(input=2.0, output=8.0)})
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 400), st.floats(0.0, 1.0)), max_size=40),
-    st.integers(1, 2_000),
-)
-async def test_calls_that_keep_to_their_estimates_never_pass_the_limit(
-    calls: list[tuple[int, float]], limit: int
-) -> None:
-    ledger, limits, most = MemoryLedger(), Limits(run_tokens=limit), 0
-    holds = []
-    for number, (tokens, share) in enumerate(calls):
-        try:
-            spent = await ledger.reserve(str(number), Amount(tokens), limits)
-            most = max(most, spent.run.tokens)
-            holds.append((str(number), int(tokens * share)))
-        except BudgetExceeded:
-            if holds:
-                hold, used = holds.pop(0)
-                await ledger.settle(hold, Amount(used), estimated=False)
-
-    assert most <= limit
 
 
 def test_the_message_names_the_budget_and_what_is_left_to_do() -> None:
@@ -85,14 +64,35 @@ async def test_a_call_waits_for_its_siblings_before_it_is_refused() -> None:
 
     assert await budget.reserve("m", 10, 40) is None
     room = asyncio.create_task(budget.room())
-    await budget.settle(first, Usage(10, 20), estimated=False)
+    await budget.settle(first, Charge(30, None), estimated=False)
     await room
     second = await budget.reserve("m", 10, 40)
 
     assert second is not None
-    await budget.settle(second, Usage(10, 40), estimated=False)
+    await budget.settle(second, Charge(50, None), estimated=False)
     with pytest.raises(BudgetExceeded, match="80 are spent"):
         await budget.reserve("m", 10, 40)
+
+
+async def test_a_run_waits_at_its_end_for_what_its_calls_used() -> None:
+    budget = Budget(MemoryLedger(), Limits(run_tokens=100), PRICES)
+    hold = await budget.reserve("m", 10, 80)
+    assert hold is not None
+
+    closing = asyncio.create_task(budget.aclose())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    await budget.settle(hold, Charge(30, None), estimated=False)
+
+    await closing
+
+
+async def test_at_its_end_a_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget_module, "CLOSE_WAIT_S", 0.01)
+    budget = Budget(MemoryLedger(), Limits(run_tokens=100), PRICES)
+    await budget.reserve("m", 10, 80)
+
+    await budget.aclose()
 
 
 @given(st.text())

@@ -19,6 +19,8 @@ from pipeline.foreign_json import MAX_DEPTH, read_json
         (b'{"a": "caf\xe9"}', {"a": "caf\ufffd"}),
         ('{"a": "one\ttwo\nthree\x01"}', {"a": "one\ttwo\nthree\x01"}),
         ('"\\ud83d"', "\ud83d"),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ('\ufeff{"a": 1}', {"a": 1}),
         ("[" * MAX_DEPTH + "]" * MAX_DEPTH, json.loads("[" * MAX_DEPTH + "]" * MAX_DEPTH)),
     ],
 )

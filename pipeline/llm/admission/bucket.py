@@ -17,7 +17,7 @@ from typing import Literal
 
 from pipeline.models import LimitUnit, ToldLimit
 
-LimitSource = Literal["configured", "header", "429 body", "learned"]
+LimitSource = Literal["configured", "header", "429 body", "learned", "told"]  # told: to any of us
 
 _MINUTE_S = 60.0
 PERIODS_S = (1.0, _MINUTE_S, 3_600.0, 86_400.0)  # periods providers count in

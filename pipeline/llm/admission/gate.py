@@ -27,6 +27,7 @@ from pipeline.llm.admission.circuit import Breaker, CircuitRules
 from pipeline.llm.admission.fair_queue import OWNERS_REMEMBERED, FairQueue, Waiting
 from pipeline.llm.admission.hedging import FirstTokenTimes
 from pipeline.llm.admission.in_flight import InFlightWindow
+from pipeline.llm.admission.last_minute import LastMinute
 from pipeline.llm.admission.lease import LeaseHolder
 from pipeline.llm.admission.rate import RateController, Sent
 from pipeline.llm.admission.shared import GateKey, SharedLimits
@@ -99,6 +100,7 @@ class Gate:
         self._wake_up: asyncio.TimerHandle | None = None
         self._wake_up_s = -math.inf
         self._admitted = 0
+        self._calls, self._tokens = LastMinute(), LastMinute()
         self._refused = 0
         self._has_doubted = False
         self._owners: dict[str, None] = {}
@@ -208,6 +210,7 @@ class Gate:
         if spare == 0.0:
             return
         now = _now()
+        self._tokens.add(now, -spare)
         for bucket in self._token_buckets.values():
             bucket.give_back(now, spare)
         if self._lease is not None:
@@ -291,6 +294,9 @@ class Gate:
             refused_last_minute=len(self._refused_at),
             hedges=self.first_tokens.counts,
             circuit=self.breaker.reading(),
+            admitted_last_minute=int(self._calls.total(now)),
+            tokens_last_minute=self._tokens.total(now),
+            used_by=tuple(self._owners) if owner is None else (),
         )
 
     def _waiters(self, now: float, owner: str | None) -> tuple[WaiterReading, ...]:
@@ -401,6 +407,8 @@ class Gate:
             self._lease.take(tokens)
         self._in_flight += 1
         self._admitted += 1
+        self._calls.add(now)
+        self._tokens.add(now, tokens)
         self._restarted += 1
         self._unheard[0] += 1
         self._unheard[1] += tokens

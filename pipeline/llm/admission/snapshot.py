@@ -47,6 +47,8 @@ class GateSnapshot:
 
     `waiters` are in the order in which they would be admitted now, the first of them at most, and
     only the owner's; the numbers count all. `why` says in words what the current rate rests on.
+    `tokens_last_minute` counts what is on its way by its estimate. `used_by`: the owners who asked
+    here lately, in a snapshot that is nobody's.
     """
 
     endpoint: str
@@ -66,6 +68,12 @@ class GateSnapshot:
     refused_last_minute: int
     hedges: HedgeCounts
     circuit: CircuitReading | None = None  # of the endpoint; None: closed
+    admitted_last_minute: int = 0
+    tokens_last_minute: float = 0.0
+    used_by: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """For those who look from outside: all but `used_by`."""
+        shown = asdict(self)
+        del shown["used_by"]
+        return shown

@@ -31,17 +31,19 @@ _component = st.components.v2.component(
 )
 
 
-def live_view(run_id: str, *, token: str, topic: str, key: str) -> bool:
+def live_view(run_id: str, *, token: str, gates_token: str, topic: str, key: str) -> bool:
     """Show a run while it goes on. True in the one rerun that its end causes.
 
-    `token` opens the run's socket for a short while (`pipeline/web/access.py`). When the view must
-    connect again later it asks for a rerun, and so for another.
+    `token` opens the run's socket for a short while, `gates_token` the gates as JSON
+    (`pipeline/web/access.py`; empty: they are not this visitor's business). When the view needs
+    them again later it asks for a rerun, and so for others.
     """
     result = _component(
         key=key,
         data={
             "run_id": run_id,
             "token": token,
+            "gates_token": gates_token,
             "token_life_s": TOKEN_LIFE_S,
             "topic": topic,
             "plotly_url": PLOTLY_URL,

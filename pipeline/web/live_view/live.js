@@ -193,7 +193,8 @@ class LiveView {
     gantt.setAttribute("aria-label", "Gantt chart: when each agent works. The cards below say the same in words.");
     const plot = element("div", "gl-plot", gantt);
     const key = element("div", "gl-key", gantt);
-    this.admission = new AdmissionPanel(this.root);
+    this.admission = new AdmissionPanel(this.root, () => this.hasToken());
+    this.admission.takeToken(this.data.gates_token);
     this.grid = element("div", "gl-cards", this.root);
     this.parent.append(this.root);
     this.gantt = new Gantt(plot, key, () => this.look());
@@ -231,15 +232,26 @@ class LiveView {
   tokenCame(data) {
     if (data.token === this.token) return;
     this.takeToken(data);
+    this.admission.takeToken(data.gates_token);
     if (this.socket) return;
     clearTimeout(this.retryTimer);
     this.connect();
   }
 
-  askForToken() {
+  hasToken() {
+    if (performance.now() < this.tokenEnds) return true;
+    this.wantToken();
+    return false;
+  }
+
+  wantToken() {
     this.tokensAsked += 1;
     this.tokenEnds = 0;
     this.setTriggerValue("token_wanted", this.tokensAsked);
+  }
+
+  askForToken() {
+    this.wantToken();
     this.retryLater(); // the page may be cut off as well: it is asked again
   }
 

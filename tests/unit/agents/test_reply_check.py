@@ -82,6 +82,12 @@ def test_an_answer_cut_by_the_length_limit_never_passes(output: type[Summary] | 
     assert "length limit" in check_reply(json.dumps(GOOD), "length", output).problem
 
 
+def test_an_ending_nobody_knows_passes_only_where_the_answer_shows_that_it_is_whole() -> None:
+    assert "“OTHER”" in check_reply("# A title\n\nHalf a", "OTHER", None).problem
+    assert check_reply(json.dumps(GOOD), "OTHER", Summary).data == GOOD
+    assert check_reply(json.dumps(GOOD)[:-9], "OTHER", Summary).problem
+
+
 @pytest.mark.parametrize("reason", ["stop", "length"])
 def test_an_answer_beyond_all_measure_is_sent_back_in_short(reason: str) -> None:
     checked = check_reply("word " * 100_000, reason, None)

@@ -140,6 +140,7 @@ def test_mending_leaves_only_known_sources_and_mending_again_changes_nothing(tex
     assert mended(once.text, [A, B]).text == once.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["[", "[a", "(S", "[7](", "![a]((", "&#91;", "\\[", "> ", "[^1]: x\n", "**Sources:**\n", "a.b.",

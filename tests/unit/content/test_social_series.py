@@ -93,6 +93,7 @@ def test_no_link_hashtag_or_character_is_split(platform: str, text: str) -> None
     assert [s for post in posts for s in signs(post)] == signs(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", SERIES)
 def test_a_very_long_text_is_split_in_good_time(platform: str) -> None:
     posts = split_series(platform, "A sentence that is not long at all. " * 600)  # 21,600

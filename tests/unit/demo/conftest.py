@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from pipeline.llm.demo.server import DemoServer
 
@@ -29,7 +29,11 @@ async def demo() -> AsyncIterator[DemoServer]:
 async def client(demo: DemoServer) -> AsyncIterator[AsyncOpenAI]:
     endpoint = demo.endpoint
     async with AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=endpoint.api_key, max_retries=0, timeout=20
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        max_retries=0,
+        timeout=20,
+        http_client=DefaultAsyncHttpxClient(verify=False),  # no TLS on loopback: saves 50 ms
     ) as sdk:
         yield sdk
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import CallError
+from pipeline.budgets import Charge
+from pipeline.errors import BudgetExceeded, CallError
 from pipeline.llm.admission import GateRegistry
 from pipeline.llm.call import CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Capabilities
@@ -42,8 +43,14 @@ class Log:
     def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
         self._add(("queued", attempt, reason))
 
-    def admitted(self, attempt: int) -> None:
+    def admitted(self, attempt: int, reserved: Charge | None = None) -> None:
         self._add(("admitted", attempt))
+
+    def settled(self, attempt: int, used: Charge, *, estimated: bool) -> None:
+        self._add(("settled", attempt, used, estimated))
+
+    def refused(self, attempt: int, wanted: Charge, error: BudgetExceeded) -> None:
+        self._add(("refused", attempt, wanted))
 
     def sent(self, attempt: int, request_model: str) -> None:
         self._add(("sent", attempt, request_model))

@@ -344,6 +344,29 @@ def test_another_error_is_recognised(kind: type[CallError], status: int, body: o
     assert error.message and error.hint
 
 
+TPM = (
+    "on tokens per minute (TPM): Limit {limit}, Requested {asked}, please reduce your message size."
+)
+
+
+@pytest.mark.parametrize("status", [413, 429])
+def test_a_request_beyond_the_whole_limit_is_not_made_again(status: int) -> None:
+    def told(limit: str, asked: str) -> CallError:
+        words = f"Request too large for `m` {TPM.format(limit=limit, asked=asked)}"
+        return classify(status, {}, openai_error(words, code="rate_limit_exceeded"))
+
+    assert type(told("6,000", "6001")) is ContextTooLong
+    assert type(told("600, Used 20", "2400")) is ContextTooLong
+    assert "limit is 6,000" in told("6000", "24,000").message
+    assert type(told("30000, Used 20000", "15000")) is RateLimited
+
+
+def test_a_byte_order_mark_hides_no_error() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(openai_error("no", code="insufficient_quota")).encode()
+
+    assert type(classify(429, {}, body)) is QuotaError
+
+
 @pytest.mark.parametrize("model", ["Seed-OSS-36B", "acme/tools-json_schema-7b"])
 def test_the_models_own_name_names_no_parameter(model: str) -> None:
     error = classify(404, {}, openai_error(f"The model `{model}` is not supported"), model=model)

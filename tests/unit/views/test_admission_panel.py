@@ -8,7 +8,15 @@ import msgspec
 
 from pipeline.llm.admission.bucket import LimitReading
 from pipeline.llm.admission.snapshot import HedgeCounts
-from pipeline.views.admission_panel import GATES_SHOWN, WAITERS_SHOWN, admission_message
+from pipeline.llm.admission.team import TeamGate, TeamSnapshot, WorkerReading
+from pipeline.views.admission_panel import (
+    GATES_SHOWN,
+    WAITERS_SHOWN,
+    TeamPanel,
+    WorkerRow,
+    admission_message,
+    team_message,
+)
 from tests.unit.views.test_cockpit import QUIET, WAITER
 
 BUSY = replace(
@@ -55,3 +63,76 @@ def test_it_travels_under_its_own_type() -> None:
 
     assert sent["type"] == "admission"
     assert sent["gates"][0]["facts"][0] == ["In flight", "4 of 16"]
+
+
+WORKER = WorkerReading("0123abcd", 10, 3, 4, 2, 0.4, is_silent=False)
+SILENT = WorkerReading("4567abcd", None, 1, None, None, 9.2, is_silent=True)
+GATE = TeamGate(
+    endpoint="http://h/v1",
+    model="m",
+    processes=2,
+    in_flight=4,
+    waiting=12,
+    waiters=(WAITER,),
+    limits=(
+        LimitReading("requests", 60.0, None, "configured"),
+        LimitReading("tokens", 6_000.0, 2_790.4, "told"),
+        LimitReading("requests", 600.0, None, "learned"),
+    ),
+    admitted_last_minute=42,
+    tokens_last_minute=3_210.0,
+    refused_last_minute=1,
+    cooling_s=6.2,
+)
+TEAM = TeamSnapshot(3, 50, 0, 7, (WORKER, SILENT), (GATE,), age_s=0.3)
+
+
+def test_a_team_s_panel_says_what_is_shared_and_who_works() -> None:
+    message = team_message(TEAM)
+
+    assert message.summary == (
+        "4 in flight, 12 waiting, 1 refused in the last minute, cooling 7 s · "
+        "3 of 50 runs, 7 queued, 1 worker, 1 silent"
+    )
+    (gate,) = message.gates
+    assert gate.facts == [
+        ("In flight", "4"),
+        ("Waiting", "12"),
+        ("Cooling", "7 s"),
+        ("Requests", "42 in the last minute, of 60 (configured)"),
+        ("Tokens", "3,210 in the last minute, of 6,000 (told by the provider), 2,790 left"),
+        ("Limit of one process", "600 requests/min (learned)"),
+        ("Refused (429)", "1 in the last minute"),
+    ]
+    assert (len(gate.waiters), gate.more) == (1, 11)
+    assert message.team == TeamPanel(
+        [("Runs", "3 of 50 at once"), ("Queued", "7")],
+        [
+            WorkerRow("0123abcd", "3 of 10", "4 in flight, 2 waiting", "just now", silent=False),
+            WorkerRow("4567abcd", "1", "not known", "9 s ago", silent=True),
+        ],
+        "",
+    )
+
+
+def test_a_team_s_panel_says_what_is_not_as_it_should_be() -> None:
+    nobody = replace(TEAM, workers=(), gates=(), running_typed=2)
+    down = replace(TEAM, gates=(replace(GATE, circuit="refused\x1b"),), age_s=8.0)
+
+    message = team_message(nobody)
+    assert message.summary == "0 in flight, 0 waiting · 3 of 50 runs, 7 queued, 0 workers"
+    assert message.team is not None
+    assert message.team.note == "No worker has been heard."
+    assert message.team.facts[1] == ("On typed keys", "2 in dashboards")
+    message = team_message(down)
+    assert message.summary.startswith("endpoint down, ")
+    assert message.gates[0].facts[0] == ("Endpoint", "down: refused\\x1b")
+    assert message.team is not None
+    assert message.team.note == "The database has not answered for 8 s; so it was then."
+
+
+def test_a_team_s_panel_travels_whole() -> None:
+    sent = msgspec.json.decode(msgspec.json.encode(team_message(TEAM)))
+
+    assert sent["team"]["workers"][1]["silent"] is True
+    assert msgspec.json.decode(msgspec.json.encode(admission_message([BUSY])))["team"] is None

@@ -196,6 +196,7 @@ def test_it_agrees_with_a_queue_that_looks_at_everybody(
         assert queue.runs == len({e.ticket.run_id for e in waiting})
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_ever() -> None:
     """A thousand random loads that never let up: the wait is bounded by the rule.
 

@@ -68,6 +68,7 @@ def test_a_bucket_without_any_burst_is_kept_to(per_minute: int) -> None:
     assert outcome.refused_share(begin_s, end_s) <= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "found_s"),
     [(600, 300, 60), (600, 60, 60), (1_200, 300, 60), (300, 600, 150), (60, 600, 360)],
