@@ -232,7 +232,7 @@ def _how_to_run() -> None:
 
 def _details() -> None:
     left, right = st.columns(2, gap="small")
-    with left, st.expander(_details_label(), icon=":material/tune:", key="details"):
+    with left, st.expander(_details_label(), key="details"):
         st.text_input("Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP)
         st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
         st.segmented_control(
@@ -383,7 +383,7 @@ def start_run(topic: str | None = None) -> None:
     except GantryError as error:
         set_form_error(str(error))
         # the message may be below the screen of who pressed Ctrl+Enter
-        st.toast(escaped(clipped(str(error), 200)), icon=":material/error:")
+        st.toast("Not started. The message above Run says why.", icon=":material/error:")
 
 
 def _form_state() -> dict[str, Any]:

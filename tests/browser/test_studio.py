@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
+from zoneinfo import ZoneInfo
 
 import docx
 import pytest
@@ -211,6 +213,7 @@ def test_a_cancelled_run_continues_with_what_was_finished(page: Page) -> None:
     expect(page.get_by_text("This run was cancelled.")).to_be_visible()
 
 
+@pytest.mark.parametrize("context", [{"timezone_id": "Asia/Kathmandu"}], indirect=True)
 def test_the_history_opens_a_run_and_keeps_what_was_typed(page: Page) -> None:
     start(page, "Something to find again")
     finished(page)
@@ -220,6 +223,9 @@ def test_the_history_opens_a_run_and_keeps_what_was_typed(page: Page) -> None:
 
     page.get_by_role("link", name="History").click()
     row = page.locator("[class*=st-key-run_]", has_text="Something to find again").first
+    (told,) = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", row.inner_text())
+    at = datetime.fromisoformat(told).replace(tzinfo=ZoneInfo("Asia/Kathmandu"))  # as the browser's
+    assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=15)
     row.get_by_role("button", name="Open").click()
 
     finished(page)
@@ -239,7 +245,8 @@ def test_the_form_of_a_finished_run_is_one_line_that_opens(page: Page) -> None:
     assert page.url == first
     page.locator(".st-key-topic textarea").fill("x" * 2_001)
     page.locator(".st-key-run button").click()
-    expect(page.get_by_text("the limit is 2,000")).to_be_visible()
+    expect(page.get_by_text("the limit is 2,000")).to_be_in_viewport()
+    expect(page.get_by_text("Not started.")).to_be_visible()
     page.locator(".st-key-topic textarea").fill("Urban bees, once more")
     page.keyboard.press("Control+Enter")
 
