@@ -37,6 +37,8 @@ _PAGES = [
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
+with st.container(key="scripts"):
+    st.html(_HERE / "links.html", unsafe_allow_javascript=True)
 page = st.navigation(_PAGES, position="top" if may_look_around() else "hidden")
 what = "cannot start"
 st.set_page_config(page_title=f"{page.title} – Gantry")
