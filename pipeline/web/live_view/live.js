@@ -44,9 +44,10 @@ class Card {
   constructor(parent, agent, colour) {
     this.root = element("article", "gl-card", parent);
     this.root.dataset.agent = agent.agent;
+    this.root.dataset.compact = ""; // until there is something to show; it never shrinks again
     this.root.style.setProperty("--phase", colour);
     const head = element("div", "gl-head", this.root);
-    element("h4", "gl-title", head, agent.title);
+    element("h2", "gl-title", head, agent.title);
     this.badge = element("span", "gl-badge", head);
     this.icon = element("b", "", this.badge);
     this.icon.setAttribute("aria-hidden", "true");
@@ -70,6 +71,7 @@ class Card {
   update(agent) {
     this.agent = agent;
     this.root.dataset.state = agent.state;
+    if (agent.started_s != null) this.grow();
     const [icon, word, tone] = STATES[agent.state] ?? ["?", agent.state, "gray"];
     this.badge.dataset.tone = tone;
     setText(this.icon, icon);
@@ -77,6 +79,10 @@ class Card {
     this.sayTools();
     this.sayTokens();
     this.root.title = agent.hint || agent.error;
+  }
+
+  grow() {
+    delete this.root.dataset.compact;
   }
 
   // One line for each call of a tool; a line changes when its call ends, and never leaves.
@@ -116,6 +122,7 @@ class Card {
   // A new generation: the attempt before it failed, and its text is void.
   take({ generation, text }) {
     if (generation !== this.generation) this.clear(generation);
+    if (text) this.grow();
     this.chars += text.length;
     this.pending += this.reader.push(text);
   }
