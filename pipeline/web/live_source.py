@@ -21,10 +21,10 @@ from pipeline.agents.roster import ROSTER
 from pipeline.base_url import address
 from pipeline.engine.runtime import Runtime
 from pipeline.export.public import without_address
+from pipeline.journal import Journal, LiveText
 from pipeline.llm.admission.snapshot import GateSnapshot
 from pipeline.llm.admission.team import TeamGate
 from pipeline.llm.demo.wire import DEMO_MODEL
-from pipeline.journal import Journal, LiveText
 from pipeline.models import RunRecord, RunSpec, RunStatus
 from pipeline.plan import grown_plan
 from pipeline.views.admission_panel import (
