@@ -137,7 +137,7 @@ def _prompt_fields(bundle: Bundle, agent: AgentSpec) -> None:
     file = prompt_file(agent)
     told = _key(bundle, agent.name, "instructions")
     st.session_state.setdefault(told, spec.prompt_instructions.get(agent.name) or file.body)
-    with st.expander("What it is told to do", key=f"{told}panel", icon=":material/description:"):
+    with st.expander("What it is told to do", key=f"{told}panel"):
         st.text_area(
             f"Instructions of the {agent.title.lower()}",
             key=told,

@@ -232,7 +232,7 @@ def _how_to_run() -> None:
 
 def _details() -> None:
     left, right = st.columns(2, gap="small")
-    with left, st.expander(_details_label(), icon=":material/tune:", key="details"):
+    with left, st.expander(_details_label(), key="details"):
         st.text_input("Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP)
         st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
         st.segmented_control(

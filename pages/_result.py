@@ -6,11 +6,13 @@ Decides the order on the page; the figures come from `pipeline.timing`, the arti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import streamlit as st
 
 from pages._approval import draw_approval
+from pages._downloads import draw_downloads
 from pages._links import draw_links
 from pages._outcome import draw_outcome
 from pages._owner import owner
@@ -20,14 +22,11 @@ from pages._tabs import draw_agents, draw_tabs
 from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_timing_chart
 from pipeline.export.bundle import Bundle
-from pipeline.export.html import file_name
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
 
 PLAN_LAB: Final = "plan_lab.py"
-DOCX_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_OF_AN_ARTICLE: Final = ("md", "html", "docx", "pdf")
 
 Colour = Literal["red", "orange", "blue", "green", "gray"]
 STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
@@ -88,8 +87,11 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
                 )
 
 
-def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
-    """The finished page: what happened, the figures, the article and everything beside it."""
+def draw_ended(run: RunRecord, may_read: Callable[[], bool], *, read_only: bool = False) -> None:
+    """The finished page: what happened, the figures, the article and everything beside it.
+
+    `may_read` asks the store, whenever something is taken along, whether that is still allowed.
+    """
     bundle = _bundle(run)
     if read_only:
         bundle = public_bundle(bundle)
@@ -110,7 +112,7 @@ def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
             icon=":material/experiment:",
             query_params={RUN_PARAM: bundle.run.id},
         )
-    _downloads(bundle)
+    draw_downloads(bundle, may_read)
     draw_tabs(bundle, read_only=read_only)
 
 
@@ -157,29 +159,3 @@ def _new_run(run: RunRecord) -> None:
     close_run()
     if st.session_state.get("topic") == run.spec.topic:
         st.session_state["topic"] = ""
-
-
-def _downloads(bundle: Bundle) -> None:
-    title = bundle.article.title if bundle.article else bundle.run.spec.topic
-    article = bundle.markdown()
-    with st.container(horizontal=True, key="downloads"):
-        for label, extension, mime, content in (
-            ("Markdown", "md", "text/markdown", article),
-            ("HTML", "html", "text/html", bundle.html),
-            ("Word", "docx", DOCX_TYPE, bundle.docx),
-            ("PDF", "pdf", "application/pdf", bundle.pdf),
-            ("JSON report", "json", "application/json", bundle.json),
-            ("All as ZIP", "zip", "application/zip", bundle.zip),
-        ):
-            if not article and extension in _OF_AN_ARTICLE:
-                continue
-            key = "markdown" if extension == "md" else extension
-            st.download_button(
-                label,
-                content,  # a function is called when the button is pressed
-                file_name(title, extension),
-                mime,
-                key=f"download_{key}",
-                icon=":material/folder_zip:" if extension == "zip" else ":material/download:",
-                on_click="ignore",
-            )
