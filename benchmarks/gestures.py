@@ -114,14 +114,18 @@ def enter(page: Page, base: str) -> None:
 
 
 def perform(page: Page) -> Iterator[tuple[str, float]]:
-    """One round, from the empty Studio back to it: each gesture's name and milliseconds."""
+    """One round, from the empty Studio back to it: each gesture's name and milliseconds.
+
+    The page's script has run when it is told.
+    """
     for gesture in ROUND:
-        settle(page)
         page.evaluate(
             _STOPWATCH, [gesture.event, gesture.selector, gesture.text, gesture.gone, ANSWER_MS]
         )
         gesture.act(page)
-        yield gesture.name, float(page.evaluate("() => window.answer"))
+        took_ms = float(page.evaluate("() => window.answer"))
+        settle(page)
+        yield gesture.name, took_ms
 
 
 def settle(page: Page) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from pages._owner import is_known
 from pages._runtime import get_runtime
 from pages._shared import asked_token, shared_page
-from pages._text import escaped
+from pages._text import told
 from pages._visitor import draw_account, draw_door, may_look_around
 from pipeline.errors import GantryError
 
@@ -53,5 +53,5 @@ try:
     else:
         draw_door()
 except GantryError as error:
-    st.error(f"**Gantry {what}.** {escaped(str(error))}", icon=":material/error:")
+    st.error(f"**Gantry {what}.** {told(error)}", icon=":material/error:")
     st.button("Try again", key="try_again")

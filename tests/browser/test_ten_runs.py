@@ -17,5 +17,5 @@ def test_ten_runs_at_once_all_end_while_a_person_uses_the_pages(chromium_path: s
     assert set(figures.runs) == {RunStatus.DONE.value}
     assert figures.runs[RunStatus.DONE.value] >= AT_ONCE
     assert max(figures.at_once) == AT_ONCE  # they were under way together
-    heard = [name for name, _ in figures.busy.took]
+    heard = [one.name for one in figures.busy.took]
     assert heard == [gesture.name for gesture in ROUND]  # one without an answer would have raised
