@@ -16,14 +16,16 @@ from pages._outcome import draw_outcome
 from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, close_run, open_run
-from pages._tabs import draw_agents, draw_tabs
+from pages._tabs import draw_agents, draw_tabs, has_timing
 from pages._text import clipped, escaped
-from pages._timing import draw_headline, draw_timing_chart
+from pages._timing import draw_headline, draw_small_chart
+from pipeline.derived import COMPLETE
 from pipeline.export.bundle import Bundle
 from pipeline.export.html import file_name
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
+from pipeline.views.tables import Headline, headlines
 
 PLAN_LAB: Final = "plan_lab.py"
 DOCX_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -54,11 +56,22 @@ def is_over(run: RunRecord) -> bool:
     return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 
+def tab_title(run: RunRecord) -> str:
+    """What the browser's tab says of a run that is over."""
+    words = {
+        RunStatus.DONE: "✓ Done",
+        RunStatus.DEGRADED: "✓ Done, with gaps",
+        RunStatus.FAILED: "✕ Failed",
+        RunStatus.CANCELLED: "■ Cancelled",
+    }
+    return f"{words.get(run.status, '… Waiting')} – {clipped(run.spec.topic, 60)} – Gantry"
+
+
 def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
     """Which run this is: topic (of a run under way the form's line says it), how it ran, its links."""
     with st.container(key="run_header", gap="xsmall"):
         if is_over(run):
-            st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
+            st.title(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             # while agents work, the live view says how the run stands
             if run.status.is_final or run.status is RunStatus.WAITING_APPROVAL:
@@ -89,7 +102,10 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
 
 
 def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
-    """The finished page: what happened, the figures, the article and everything beside it."""
+    """The finished page: what happened, the figures, the article and everything beside it.
+
+    Of a run that came to nothing: what went wrong and the way on.
+    """
     bundle = _bundle(run)
     if read_only:
         bundle = public_bundle(bundle)
@@ -97,21 +113,20 @@ def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
     if run.status is RunStatus.WAITING_APPROVAL:
         if not read_only:
             draw_approval(bundle)
-        draw_timing_chart(bundle)
+        draw_small_chart(bundle)
         draw_agents(bundle, read_only=read_only)
         return
-    draw_headline(bundle)
-    draw_timing_chart(bundle)
-    ended = bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED)
-    if ended and not read_only and not run.parent_id:
-        st.page_link(
-            PLAN_LAB,
-            label="What if? Open in Plan lab",
-            icon=":material/experiment:",
-            query_params={RUN_PARAM: bundle.run.id},
-        )
-    _downloads(bundle)
+    if run.status in COMPLETE or has_timing(bundle):
+        draw_headline(bundle, _figures(bundle))
+        draw_small_chart(bundle)
+    _downloads(bundle, read_only=read_only)
     draw_tabs(bundle, read_only=read_only)
+
+
+def _figures(bundle: Bundle) -> list[Headline]:
+    """All four of a run that came to its end; else those there are."""
+    complete = bundle.run.status in COMPLETE
+    return [f for f in headlines(bundle.timing) if complete or f.value_s is not None]
 
 
 def _bundle(run: RunRecord) -> Bundle:
@@ -159,10 +174,10 @@ def _new_run(run: RunRecord) -> None:
         st.session_state["topic"] = ""
 
 
-def _downloads(bundle: Bundle) -> None:
+def _downloads(bundle: Bundle, *, read_only: bool) -> None:
     title = bundle.article.title if bundle.article else bundle.run.spec.topic
     article = bundle.markdown()
-    with st.container(horizontal=True, key="downloads"):
+    with st.container(horizontal=True, vertical_alignment="center", key="downloads"):
         for label, extension, mime, content in (
             ("Markdown", "md", "text/markdown", article),
             ("HTML", "html", "text/html", bundle.html),
@@ -173,6 +188,8 @@ def _downloads(bundle: Bundle) -> None:
         ):
             if not article and extension in _OF_AN_ARTICLE:
                 continue
+            if not bundle.checkpoints and extension == "zip":
+                continue  # there would be the report alone
             key = "markdown" if extension == "md" else extension
             st.download_button(
                 label,
@@ -182,4 +199,11 @@ def _downloads(bundle: Bundle) -> None:
                 key=f"download_{key}",
                 icon=":material/folder_zip:" if extension == "zip" else ":material/download:",
                 on_click="ignore",
+            )
+        if bundle.run.status in COMPLETE and not read_only and not bundle.run.parent_id:
+            st.page_link(
+                PLAN_LAB,
+                label="What if? Open in Plan lab",
+                icon=":material/experiment:",
+                query_params={RUN_PARAM: bundle.run.id},
             )
