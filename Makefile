@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help app team test test-interop check lint format screenshots bench bench-peers bench-live bench-what-if \
+.PHONY: help app team test test-interop check lint format screenshots bench bench-peers bench-live bench-pages bench-what-if \
 	crash-campaign \
 	lock clean venv venv-dev
 
@@ -75,6 +75,9 @@ bench-what-if: venv-dev ## Measure how far off the Plan lab's predictions are (2
 
 bench-live: venv-dev ## Measure the live view (benchmarks/live_view.py)
 	$(PY) -m benchmarks.live_view
+
+bench-pages: venv-dev ## Measure how soon the pages answer beside ten runs (4 minutes)
+	$(PY) -m benchmarks.page_response
 
 crash-campaign: venv-dev ## kill -9 the engine, then workers, 200 times each; see what that cost (25 minutes)
 	$(PY) -m scripts.crash_campaign --kills $(KILLS)

@@ -11,7 +11,7 @@ from pages._owner import owner
 from pages._provider import endpoint_to_continue, key_field
 from pages._runtime import get_runtime
 from pages._state import edit_agent, edited_agent, open_run
-from pages._text import escaped
+from pages._text import escaped, told
 from pipeline.agents.edited_output import editable_text, edited_fields, edited_output
 from pipeline.agents.prompting import prompt_file
 from pipeline.base_url import address
@@ -94,7 +94,7 @@ def _editor(bundle: Bundle, agent: str) -> None:
             for line in preview_lines(preview(parent, {agent: _edit(bundle, spec)})):
                 st.caption(escaped(line))
         except GantryError as error:
-            st.warning(escaped(str(error)), icon=":material/edit_off:")
+            st.warning(told(error), icon=":material/edit_off:")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it as it is", key="rerun_no", on_click=_close, args=(bundle,)):
             st.rerun()
@@ -137,7 +137,7 @@ def _prompt_fields(bundle: Bundle, agent: AgentSpec) -> None:
     file = prompt_file(agent)
     told = _key(bundle, agent.name, "instructions")
     st.session_state.setdefault(told, spec.prompt_instructions.get(agent.name) or file.body)
-    with st.expander("What it is told to do", key=f"{told}panel", icon=":material/description:"):
+    with st.expander("What it is told to do", key=f"{told}panel"):
         st.text_area(
             f"Instructions of the {agent.title.lower()}",
             key=told,
@@ -199,7 +199,7 @@ def _run_again(bundle: Bundle, agent: AgentSpec) -> None:
         endpoint = endpoint_to_continue(bundle.run) if typed else None
         run_id = get_runtime().rerun(bundle.run.id, edits, owner(), typed_endpoint=endpoint)
     except GantryError as error:
-        st.error(escaped(str(error)), icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
         return
     _close(bundle)
     open_run(run_id)

@@ -23,7 +23,7 @@ from pages._state import (
     set_form_error,
     take_page_change,
 )
-from pages._text import clipped, escaped
+from pages._text import clipped, escaped, told
 from pages._voice_choice import chosen_voice, draw_voice_choice, restore_voice
 from pipeline.agents.roster import ROSTER
 from pipeline.errors import GantryError
@@ -196,7 +196,7 @@ def _fields(*, can_run: bool, by_keyboard: bool) -> None:
 def _say() -> None:
     """What stands in the way, beside the button that was pressed."""
     if error := form_error():
-        st.error(escaped(error), icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
     if note := form_note():
         st.info(escaped(note), icon=":material/key:")
 
@@ -232,7 +232,7 @@ def _how_to_run() -> None:
 
 def _details() -> None:
     left, right = st.columns(2, gap="small")
-    with left, st.expander(_details_label(), icon=":material/tune:", key="details"):
+    with left, st.expander(_details_label(), key="details"):
         st.text_input("Audience", key="audience", max_chars=FIELD_MAX_CHARS, persist_state=KEEP)
         st.selectbox("Tone", TONES, key="tone", accept_new_options=True, persist_state=KEEP)
         st.segmented_control(

@@ -14,7 +14,7 @@ from pages._provider import (
 )
 from pages._runtime import get_runtime
 from pages._state import note_page_change, run_error, set_run_error
-from pages._text import escaped
+from pages._text import escaped, told
 from pipeline.base_url import address
 from pipeline.errors import BudgetExceeded, GantryError, NothingFound
 from pipeline.export.bundle import Bundle
@@ -31,7 +31,7 @@ def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
         case RunStatus.DEGRADED:
             _gaps(run)
         case RunStatus.FAILED:
-            st.error(f"**The run stopped.** {escaped(run.error)}", icon=":material/error:")
+            st.error(f"**The run stopped.** {told(run.error)}", icon=":material/error:")
         case RunStatus.CANCELLED:
             kept = "What was finished before is kept below." if bundle.checkpoints else ""
             st.info(
@@ -52,7 +52,7 @@ def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
 
 
 def _gaps(run: RunRecord) -> None:
-    marks = "\n".join(f"- {escaped(mark)}" for mark in run.degraded)
+    marks = "\n".join(f"- {told(mark)}" for mark in run.degraded)
     st.warning(f"**The run came to its end with gaps:**\n\n{marks}", icon=":material/rule:")
 
 

@@ -55,7 +55,6 @@ def provider_panel() -> None:
     st.session_state.setdefault("provider", choices[0])
     with st.expander(
         f"Provider: {LABELS[st.session_state['provider'] or choices[0]]}",
-        icon=":material/dns:",
         key="provider_panel",
         expanded=bool(form_note()),  # something is missing here
     ):

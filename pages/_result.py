@@ -6,11 +6,13 @@ Decides the order on the page; the figures come from `pipeline.timing`, the arti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import streamlit as st
 
 from pages._approval import draw_approval
+from pages._downloads import draw_downloads
 from pages._links import draw_links
 from pages._outcome import draw_outcome
 from pages._owner import owner
@@ -21,15 +23,12 @@ from pages._text import clipped, escaped
 from pages._timing import draw_headline, draw_small_chart
 from pipeline.derived import COMPLETE
 from pipeline.export.bundle import Bundle
-from pipeline.export.html import file_name
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
 from pipeline.views.tables import Headline, headlines
 
 PLAN_LAB: Final = "plan_lab.py"
-DOCX_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_OF_AN_ARTICLE: Final = ("md", "html", "docx", "pdf")
 
 Colour = Literal["red", "orange", "blue", "green", "gray"]
 STATUS_LOOK: Final[dict[RunStatus, tuple[str, Colour, str]]] = {
@@ -101,10 +100,11 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
                 )
 
 
-def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
+def draw_ended(run: RunRecord, may_read: Callable[[], bool], *, read_only: bool = False) -> None:
     """The finished page: what happened, the figures, the article and everything beside it.
 
-    Of a run that came to nothing: what went wrong and the way on.
+    Of a run that came to nothing: what went wrong and the way on. `may_read` asks the store, whenever
+    something is taken along or opened, whether that is still allowed.
     """
     bundle = _bundle(run)
     if read_only:
@@ -119,8 +119,16 @@ def draw_ended(run: RunRecord, *, read_only: bool = False) -> None:
     if run.status in COMPLETE or has_timing(bundle):
         draw_headline(bundle, _figures(bundle))
         draw_small_chart(bundle)
-    _downloads(bundle, read_only=read_only)
-    draw_tabs(bundle, read_only=read_only)
+    with st.container(horizontal=True, vertical_alignment="center", key="downloads"):
+        draw_downloads(bundle, may_read)
+        if run.status in COMPLETE and not read_only and not run.parent_id:
+            st.page_link(
+                PLAN_LAB,
+                label="What if? Open in Plan lab",
+                icon=":material/experiment:",
+                query_params={RUN_PARAM: bundle.run.id},
+            )
+    draw_tabs(bundle, may_read, read_only=read_only)
 
 
 def _figures(bundle: Bundle) -> list[Headline]:
@@ -172,38 +180,3 @@ def _new_run(run: RunRecord) -> None:
     close_run()
     if st.session_state.get("topic") == run.spec.topic:
         st.session_state["topic"] = ""
-
-
-def _downloads(bundle: Bundle, *, read_only: bool) -> None:
-    title = bundle.article.title if bundle.article else bundle.run.spec.topic
-    article = bundle.markdown()
-    with st.container(horizontal=True, vertical_alignment="center", key="downloads"):
-        for label, extension, mime, content in (
-            ("Markdown", "md", "text/markdown", article),
-            ("HTML", "html", "text/html", bundle.html),
-            ("Word", "docx", DOCX_TYPE, bundle.docx),
-            ("PDF", "pdf", "application/pdf", bundle.pdf),
-            ("JSON report", "json", "application/json", bundle.json),
-            ("All as ZIP", "zip", "application/zip", bundle.zip),
-        ):
-            if not article and extension in _OF_AN_ARTICLE:
-                continue
-            if not bundle.checkpoints and extension == "zip":
-                continue  # there would be the report alone
-            key = "markdown" if extension == "md" else extension
-            st.download_button(
-                label,
-                content,  # a function is called when the button is pressed
-                file_name(title, extension),
-                mime,
-                key=f"download_{key}",
-                icon=":material/folder_zip:" if extension == "zip" else ":material/download:",
-                on_click="ignore",
-            )
-        if bundle.run.status in COMPLETE and not read_only and not bundle.run.parent_id:
-            st.page_link(
-                PLAN_LAB,
-                label="What if? Open in Plan lab",
-                icon=":material/experiment:",
-                query_params={RUN_PARAM: bundle.run.id},
-            )

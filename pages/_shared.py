@@ -41,7 +41,8 @@ def shared_page(token: str) -> None:
         if is_over(run):
             st.set_page_config(page_title=tab_title(run))
             draw_header(public_run(run), read_only=True)
-            draw_ended(run, read_only=True)
+            runtime = get_runtime()
+            draw_ended(run, lambda: runtime.shared_run(known) is not None, read_only=True)
         else:
             _live(run, known)
 

@@ -9,7 +9,7 @@ import streamlit as st
 from pages._owner import is_known
 from pages._runtime import get_runtime
 from pages._shared import asked_token, shared_page
-from pages._text import escaped
+from pages._text import told
 from pages._visitor import draw_account, draw_door, may_look_around
 from pipeline.errors import GantryError
 
@@ -37,6 +37,8 @@ _PAGES = [
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
+with st.container(key="scripts"):
+    st.html(_HERE / "links.html", unsafe_allow_javascript=True)
 page = st.navigation(_PAGES, position="top" if may_look_around() else "hidden")
 what = "cannot start"
 st.set_page_config(page_title=f"{page.title} – Gantry")
@@ -51,5 +53,5 @@ try:
     else:
         draw_door()
 except GantryError as error:
-    st.error(f"**Gantry {what}.** {escaped(str(error))}", icon=":material/error:")
+    st.error(f"**Gantry {what}.** {told(error)}", icon=":material/error:")
     st.button("Try again", key="try_again")

@@ -43,15 +43,22 @@ AGENT_ICONS: Final = {
 }
 
 
-def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
-    """`read_only`: without what acts on the run. Nothing at all of a run in which nothing happened."""
+def draw_tabs(bundle: Bundle, may_read: Callable[[], bool], *, read_only: bool = False) -> None:
+    """`read_only`: without what acts on the run. Nothing at all of a run in which nothing happened.
+
+    `may_read` is asked again whenever a tab is opened: the page may stand open for hours.
+    """
     if tabs := _tabs(bundle, read_only=read_only):
-        _opened_tabs(tabs, bundle)
+        _opened_tabs(tabs, bundle, may_read)
 
 
 @st.fragment
-def _opened_tabs(tabs: Mapping[str, Callable[[], None]], bundle: Bundle) -> None:
+def _opened_tabs(
+    tabs: Mapping[str, Callable[[], None]], bundle: Bundle, may_read: Callable[[], bool]
+) -> None:
     """A fragment: opening a tab draws that tab, not the page."""
+    if not may_read():
+        st.rerun()  # the page says what became of the run
     run_id = bundle.run.id
     places = dict(
         zip(tabs, st.tabs(list(tabs), key=f"result_tabs_{run_id}", on_change="rerun"), strict=True)

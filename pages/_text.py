@@ -12,6 +12,7 @@ from pipeline.content.inert import WORD_JOINER, escape_markdown
 from pipeline.export.markdown import safe_markdown
 from pipeline.views.bars import said_s
 
+_CODE = re.compile(r"`([^`\n]{1,200})`")
 # Streamlit would draw these as arrows, a dash and comparison signs where they stand alone.
 _TYPOGRAPHY = re.compile(r"(?<!\S)(<|>|-|~)(?=(?:->|>|-|=)(?!\S))")
 
@@ -19,6 +20,11 @@ _TYPOGRAPHY = re.compile(r"(?<!\S)(<|>|-|~)(?=(?:->|>|-|=)(?!\S))")
 def escaped(text: str) -> str:
     """One line that Streamlit's Markdown shows as it is: no link, icon, colour or arrow of it."""
     return safe_markdown(escape_markdown(_TYPOGRAPHY.sub(rf"\1{WORD_JOINER}", text)))
+
+
+def told(message: object) -> str:
+    """An error's sentence: what a terminal marks as code stands in quotation marks here."""
+    return escaped(_CODE.sub(r"“\1”", str(message)))
 
 
 def clipped(text: str, limit: int = 90) -> str:

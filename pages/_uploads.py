@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages._owner import owner
 from pages._runtime import get_runtime
-from pages._text import clipped, escaped
+from pages._text import clipped, escaped, told
 from pipeline.errors import SpecError
 from pipeline.knowledge.convert import LIMITS
 from pipeline.knowledge.uploads import Upload, UploadState
@@ -45,7 +45,7 @@ def draw_uploader() -> None:
             try:
                 get_runtime().documents.take(owner(), file.name, file.getvalue())
             except SpecError as error:
-                st.error(f"{escaped(clipped(file.name))}: {escaped(str(error))}")
+                st.error(f"{escaped(clipped(file.name))}: {told(error)}")
                 break
         else:
             st.session_state[_ROUND] = round_ + 1

@@ -35,12 +35,13 @@ def knowledge_base() -> None:
     draw_uploader()
     documents = get_runtime().documents
     total = documents.count(owner())
-    if not total:
+    if not total and not documents.uploads(owner()):
         st.info(
             "There are no documents yet. Add the ones your articles should build on: a product "
             "sheet, a study, notes. Until then researchers have the web, and the demo its samples.",
             icon=":material/library_add:",
         )
+    if not total:
         return
     shelf, search = st.tabs(["Documents", "Try a search"], key="knowledge_tabs")
     with shelf:

@@ -15,7 +15,7 @@ from pages._form import DATAFLOW_OFF_NOTE, MODE_LABELS, MODE_NOTES
 from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, asked_run_id
-from pages._text import clipped, escaped, seconds, share
+from pages._text import clipped, escaped, seconds, share, told
 from pipeline.errors import PlanError
 from pipeline.export.bundle import Bundle
 from pipeline.models import Mode, RunRecord, RunStatus
@@ -80,7 +80,7 @@ def _lab() -> None:
     try:
         schedule = answer(lab.plan, lab.workloads, question)
     except PlanError as error:
-        st.error(escaped(str(error)), icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
         return
     _figures(lab, schedule, question)
     _gantt(lab, schedule)

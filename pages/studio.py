@@ -65,7 +65,8 @@ def _run_panel(run: RunRecord) -> None:
         if is_over(run):
             st.set_page_config(page_title=tab_title(run))
             draw_header(run)
-            draw_ended(run)
+            runtime, who = get_runtime(), owner()
+            draw_ended(run, lambda: runtime.run(run.id, who) is not None)
             return
         draw_header(run)
         if run.status is RunStatus.QUEUED and get_runtime().workers() == 0:

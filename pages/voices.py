@@ -13,7 +13,7 @@ from pages._confirm import draw_delete_or_keep
 from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import edit_voice, edited_voice
-from pages._text import clipped, escaped
+from pages._text import clipped, escaped, told
 from pages._when import when
 from pipeline.errors import SpecError
 from pipeline.store.voices import Preset
@@ -176,7 +176,7 @@ def _saved(preset: Preset | None, typed: dict[str, str]) -> bool:
         if not get_runtime().voices.change(owner(), preset.id, voice):
             get_runtime().voices.add(owner(), voice)  # it was deleted meanwhile; this is it again
     except SpecError as error:
-        st.error(escaped(str(error)), icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
         return False
     return True
 
@@ -196,7 +196,7 @@ def _duplicate(voice_id: str) -> None:
     try:
         get_runtime().voices.duplicate(owner(), voice_id)
     except SpecError as error:
-        st.toast(escaped(str(error)), icon=":material/error:")
+        st.toast(told(error), icon=":material/error:")
 
 
 brand_voices()

@@ -26,6 +26,7 @@ from pipeline.base_url import address
 from pipeline.engine.health import Grade
 from pipeline.engine.lock import EngineLock
 from pipeline.errors import GantryError
+from pipeline.prices import load_prices
 from pipeline.redaction import redact
 from pipeline.settings import Settings, load_settings
 from pipeline.store import database_file, database_url
@@ -83,6 +84,7 @@ def _all(ask_provider: bool) -> Iterator[Check]:
         yield Check("settings", "fail", error.message, error.hint)
         return
     yield _settings(settings)
+    yield from _guarded("prices", settings, lambda s: iter((_prices(s),)))
     yield from _guarded("database", settings, _stored)
     if ask_provider:
         yield from _guarded("provider", settings, lambda s: iter((asyncio.run(provider(s)),)))
@@ -141,6 +143,11 @@ def _settings(settings: Settings) -> Check:
     return Check("settings", "ok", f"{address(settings.openai_base_url)}, {key}, {model}.")
 
 
+def _prices(settings: Settings) -> Check:
+    table = load_prices(settings.prices_file)
+    return Check("prices", "ok", f"Of {table.date}, {len(table.models)} models ({table.source}).")
+
+
 def _stored(settings: Settings) -> Iterator[Check]:
     url = database_url(settings)
     if is_postgresql(url):
@@ -176,7 +183,7 @@ def folder(path: Path) -> Check:
 
 def sqlite(file: Path) -> Check:
     """Read the file as it is: nothing is migrated, nothing repaired."""
-    if not file.exists():
+    if not file.exists() or not file.stat().st_size:
         return Check("database", "ok", "There is none yet; the first start makes it.")
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         try:

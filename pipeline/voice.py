@@ -37,6 +37,13 @@ def _word(value: str, info: ValidationInfo) -> str:
     return line
 
 
+def _name(value: str, info: ValidationInfo) -> str:
+    line = _line(value, info)
+    if info.context is not STORED and not has_visible(line):
+        raise ValueError("it is empty; runs and pages call the voice by it")
+    return line
+
+
 def _address(value: str, info: ValidationInfo) -> str:
     url = _line(value, info)
     if info.context is not STORED and not is_web_address(url):
@@ -74,7 +81,7 @@ class Voice(Kept):
     `links` for known addresses. `voice` and `audience` are for the models alone.
     """
 
-    name: Annotated[str, Field(max_length=NAME_MAX_CHARS), AfterValidator(_word)]
+    name: Annotated[str, Field(max_length=NAME_MAX_CHARS), AfterValidator(_name)]
     voice: Text = ""
     audience: Line = ""
     banned_words: tuple[Word, ...] = Field(default=(), max_length=WORDS_MAX)

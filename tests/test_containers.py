@@ -114,6 +114,12 @@ def test_only_this_host_reaches_the_dashboard_and_nobody_the_database(
     assert published == {"web": ["127.0.0.1:8501:8501"]}
 
 
+def test_dashboard_and_workers_read_the_same_settings(compose: dict[str, Any]) -> None:
+    files = [compose["services"][name]["env_file"] for name in ("web", "worker")]
+
+    assert files == [[{"path": "gantry.env", "required": False}]] * 2
+
+
 def test_no_secret_is_written_down(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for name, value in service["environment"].items():

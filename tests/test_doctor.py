@@ -144,6 +144,30 @@ def test_a_damaged_database_is_found(database: Path) -> None:
     assert "backup" in found["database"]["hint"]
 
 
+def test_an_empty_file_is_no_damage_for_the_first_start_fills_it(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "gantry.sqlite3").touch()
+
+    code, found = examined("--no-provider")
+
+    assert (code, found["database"]["grade"]) == (0, "ok")
+
+
+@pytest.mark.parametrize("content", [None, "x = ["])
+def test_a_price_table_with_which_no_run_would_start_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    table = tmp_path / "prices.toml"
+    if content is not None:
+        table.write_text(content)
+    monkeypatch.setenv("GANTRY_PRICES_FILE", str(table))
+
+    code, found = examined("--no-provider")
+
+    assert (code, found["prices"]["grade"]) == (1, "fail")
+    assert "GANTRY_PRICES_FILE" in found["prices"]["hint"]
+
+
 def test_a_folder_that_cannot_be_made_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ def provider_part(gates: Sequence[GateSnapshot], circuits: Sequence[CircuitReadi
         sentence = f"{refused} calls were refused in the last minute; they are made again."
         return Part("provider", "warn", "refusing", sentence)
     if not any(gate.admitted for gate in gates):
-        return Part("provider", "ok", "unused", "No call has been made yet.")
+        return Part("provider", "ok", "unused", "No call has been made from this process yet.")
     return Part("provider", "ok", "ok", "Calls are admitted and answered.")
 
 

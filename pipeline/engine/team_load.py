@@ -139,7 +139,7 @@ class LoadReader:
         self._max_running = max_running
         self._lease_s = lease_s
         self._looking: dict[str, float] = {}  # owner → until when
-        self._since = 0.0  # when somebody began to look
+        self._met: dict[str, float] = {}  # worker → when a run was first seen in its hands
         self._said_at = 0.0
         self._said: frozenset[str] = frozenset()
         self._told: dict[str, _Told] = {}
@@ -156,8 +156,6 @@ class LoadReader:
         say, two seconds at most.
         """
         now = time.monotonic()
-        if not self._looking:
-            self._since = now
         _remember(self._looking, [owner], now + FORGET_AFTER_S)
         self.wanted.set()
         if patient:
@@ -175,6 +173,7 @@ class LoadReader:
         if not self._looking:
             self.wanted.clear()
             self._told.clear()
+            self._met.clear()
             self._read = None
             return
         owners = frozenset(self._looking)
@@ -185,6 +184,7 @@ class LoadReader:
         queue = await self._engine.reading()
         rows = tuple(row_of(row) for row in await self._connection.fetch(ROWS_NOW))
         self._read = _Read(time.monotonic(), queue, rows)
+        self._met = {worker: self._met.get(worker, self._read.at) for worker in queue.held}
         self._forget()
         self._news.set()
 
@@ -250,7 +250,7 @@ class LoadReader:
 
     def _worker(self, name: str, told: _Told | None, read: _Read, now: float) -> WorkerReading:
         holding = read.queue.held.get(name)
-        told_s = now - (self._since if told is None else told.at)
+        told_s = now - (self._met[name] if told is None else told.at)
         beats = [] if holding is None else [holding.beat_s + now - read.at]
         is_silent = told_s > SILENT_AFTER_S
         load = None if told is None or is_silent else told.load

@@ -248,10 +248,10 @@ class Attempt:
         self._told_usage = reader.usage
         return ModelReply(
             text=reader.text,
-            finish_reason=state.finish_reason or "",
+            finish_reason=provider_words(state.finish_reason or "", self._secrets),
             tool_calls=tuple(call for _, call in sorted(state.tool_calls.items())),
             usage=reader.usage or Usage(),
-            response_model=reader.response_model,
+            response_model=provider_words(reader.response_model, self._secrets),
             refusal="".join(state.refusal),
         )
 

@@ -31,6 +31,8 @@ MAX_TOOL_CALLS = 128  # in one reply
 _BOM = b"\xef\xbb\xbf"
 
 _decode = msgspec.json.Decoder(Chunk).decode
+# named events that say nothing but "still there"; what they carry is nobody's
+_KEEP_ALIVES = (b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # by the fast path
 
 
@@ -248,7 +250,7 @@ class StreamReader:
             self._pending.clear()
             if self._event == b"error":
                 self._report(whole.strip())
-            else:
+            elif self._event.lower() not in _KEEP_ALIVES:
                 self._spoil(f"a chunk that is not JSON: {whole[:80]}")
         self._event = b""
 

@@ -82,6 +82,11 @@ def translate(
             f"Nothing answers at {where}: connection refused.",
             "Start the endpoint, or check the base URL and port.",
         )
+    if broken := _rule_broken(causes):
+        return StreamBroken(
+            f"The answer of {where} broke the rules of HTTP ({provider_words(broken, secrets)}).",
+            "Try again; if it goes on, check the endpoint and any proxy between.",
+        )
     if any(isinstance(c, _BAD_ADDRESS) for c in causes):
         return NotAnEndpoint(
             f"{where} is not an OpenAI-compatible endpoint.",
@@ -121,6 +126,12 @@ _BAD_ADDRESS = (
     aiohttp.ClientResponseError,  # what answers does not speak HTTP
     httpx2.TooManyRedirects,
 )
+
+
+def _rule_broken(causes: Collection[BaseException]) -> str:
+    """Of HTTP, by what begins like an answer; empty for who speaks another protocol."""
+    told = next((c.message for c in causes if isinstance(c, aiohttp.ClientResponseError)), "")
+    return "" if told.startswith("Bad status line") else told.split(":\n", 1)[0]
 
 
 def _was_connecting_too_long(causes: Collection[BaseException]) -> bool:

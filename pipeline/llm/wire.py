@@ -15,6 +15,7 @@ import functools
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ POOL_TIMEOUT_S = 10.0  # a free connection, name lookup included
 READ_TIMEOUT_S = 600.0  # far beyond our own deadlines, which decide
 MAX_CONNECTIONS = 1_000  # far above any limit on calls
 ERROR_BODY_MAX_BYTES = 65_536  # nobody explains an error at greater length
+ERROR_BODY_S = 5.0
+HEADER_MAX_BYTES, HEADERS_MAX = 65_536, 1_000  # gateways and policies add long ones, and many
 
 
 class Refused(Exception):
@@ -168,6 +171,9 @@ class DirectWire:
                 total=None, connect=POOL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=HEADER_MAX_BYTES,
+            max_field_size=HEADER_MAX_BYTES,
+            max_headers=HEADERS_MAX,
             trace_configs=[_noting_reuse()],
         )
 
@@ -213,9 +219,12 @@ def _noting_reuse() -> aiohttp.TraceConfig:
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """What explains a refusal, as far as it comes: the status is known and counts without it."""
     body = b""
-    while len(body) < ERROR_BODY_MAX_BYTES and (block := await content.readany()):
-        body += block
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            while len(body) < ERROR_BODY_MAX_BYTES and (block := await content.readany()):
+                body += block
     return body[:ERROR_BODY_MAX_BYTES]
 
 

@@ -59,7 +59,7 @@ AUTH_WORDS = re.compile(
     re.I,
 )
 CONTEXT_WORDS = re.compile(
-    r"(maximum|max\.?|available)\s+(context|prompt|input|sequence)[ _-]?\w*|context (length|window|size)|"
+    r"(maximum|max\.?|available)\s+(context|prompt|input|sequence|model len)[ _-]?\w*|token limit exceeded|context (length|window|size)|"
     r"(prompt|input|request|message)\w*\b.{0,40}\b(too (long|large|many tokens)|exceed(s|ed)?\b(?!.{0,30}\brate\b).{0,30}\b(token|length|limit|context))|"
     r"input token count|too many (input )?tokens|reduce the length|"
     r"range of input length|tokens? .{0,30}must be <=|must have less than \d+ tokens",

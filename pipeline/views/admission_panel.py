@@ -4,11 +4,13 @@ Pure. The message has its own type and no position: it says how things are now, 
 replaces it.
 
     {"type": "admission", "summary", "gates": [{"title", "facts": [[name, value]], "why",
-     "waiters": [one line each], "more": how many more wait}],
+     "waiters": [one line each], "more": how many more wait, "others": true when only other runs
+     use it}],
      "team": null, or {"facts": [[name, value]], "note",
      "workers": [{"id", "runs", "calls", "heard", "silent"}]}}
 
-In a team the gates are those of all processes together.
+The summary is about the gates that the run on the page uses; those that only other runs of its
+owner use stand last. In a team the gates are those of all processes together.
 
 All of it is text: models, addresses and agents are other people's words.
 """
@@ -16,20 +18,22 @@ All of it is text: models, addresses and agents are other people's words.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from pipeline.budgets import Spending
 from pipeline.llm.admission.bucket import LimitReading
-from pipeline.llm.admission.snapshot import GateSnapshot
+from pipeline.llm.admission.snapshot import GateSnapshot, WaiterReading
 from pipeline.llm.admission.team import TeamGate, TeamSnapshot, WorkerReading
 from pipeline.views.cockpit import circuit_text, limit_text, waiter_text
 from pipeline.views.progress import printable
 
 GATES_SHOWN = 6
 WAITERS_SHOWN = 8
+ASKED_TO_WAIT = "Provider asked to wait"
 STALE_S = 5.0  # what the database said is read every second
 JUST_NOW_S = 3.0
 TEAM_SOURCES: Mapping[str, str] = {"configured": "configured", "told": "told by the provider"}
@@ -41,6 +45,26 @@ class GatePanel(msgspec.Struct):
     why: str
     waiters: list[str]
     more: int
+    others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnThePage:
+    """The run whose page it is: which gates it uses, and what its agents are called."""
+
+    run_id: str = ""
+    uses: Callable[[GateSnapshot | TeamGate], bool] = lambda gate: True
+    titles: Mapping[str, str] = field(default_factory=dict)  # agent → title
+
+    def waiter(self, waiter: WaiterReading) -> str:
+        """`Editor waits 3 s: …`; calls of another run name it."""
+        who = printable(self.titles.get(waiter.agent, waiter.agent) or "a call")
+        if waiter.run_id and waiter.run_id != self.run_id:
+            who += f" of run {printable(waiter.run_id[:8])}"
+        return waiter_text(waiter, who)
+
+
+ANY_RUN = OnThePage()
 
 
 class WorkerRow(msgspec.Struct):
@@ -65,20 +89,24 @@ class AdmissionMessage(msgspec.Struct):
 
 
 def admission_message(
-    gates: Sequence[GateSnapshot], spending: Spending | None = None
+    gates: Sequence[GateSnapshot], spending: Spending | None = None, run: OnThePage = ANY_RUN
 ) -> AdmissionMessage:
     """The gates that have admitted anybody, the busiest first, and the run's budget if it has one."""
     used = [gate for gate in gates if gate.admitted or gate.waiting or gate.circuit]
     used.sort(key=lambda gate: (-(gate.in_flight + gate.waiting), gate.model, gate.endpoint))
-    summary = _summary(used)
+    used.sort(key=run.uses, reverse=True)
+    summary = _summary([gate for gate in used if run.uses(gate)])
     if spending is not None:
         summary = f"{summary}, budget: {spending.text}"
-    return AdmissionMessage(summary, [_panel(gate) for gate in used[:GATES_SHOWN]])
+    return AdmissionMessage(summary, [_panel(gate, run) for gate in used[:GATES_SHOWN]])
 
 
-def team_message(team: TeamSnapshot, spending: Spending | None = None) -> AdmissionMessage:
+def team_message(
+    team: TeamSnapshot, spending: Spending | None = None, run: OnThePage = ANY_RUN
+) -> AdmissionMessage:
     """A team's gates together, its queue and its workers, and the run's budget if it has one."""
-    parts = [_calls_summary(team.gates), _runs_summary(team)]
+    gates = sorted(team.gates, key=run.uses, reverse=True)
+    parts = [_calls_summary([gate for gate in gates if run.uses(gate)]), _runs_summary(team)]
     if spending is not None:
         parts.append(f"budget: {spending.text}")
     facts = [
@@ -89,7 +117,7 @@ def team_message(team: TeamSnapshot, spending: Spending | None = None) -> Admiss
         facts.insert(1, ("On typed keys", f"{team.running_typed} in dashboards"))
     return AdmissionMessage(
         " · ".join(parts),
-        [_team_gate(gate) for gate in team.gates[:GATES_SHOWN]],
+        [_team_gate(gate, run) for gate in gates[:GATES_SHOWN]],
         TeamPanel(facts, [_worker(worker) for worker in team.workers], _note(team)),
     )
 
@@ -106,7 +134,7 @@ def _calls_summary(gates: Sequence[TeamGate]) -> str:
     if refused:
         parts.append(f"{refused} refused in the last minute")
     if cooling_s > 0:
-        parts.append(f"cooling {math.ceil(cooling_s)} s")
+        parts.append(f"the provider asked to wait {math.ceil(cooling_s)} s")
     return ", ".join(parts)
 
 
@@ -134,12 +162,12 @@ def _worker(worker: WorkerReading) -> WorkerRow:
     return WorkerRow(worker.id, f"{worker.runs}{of}", calls, heard, worker.is_silent)
 
 
-def _team_gate(gate: TeamGate) -> GatePanel:
+def _team_gate(gate: TeamGate, run: OnThePage) -> GatePanel:
     facts = [("In flight", str(gate.in_flight)), ("Waiting", str(gate.waiting))]
     if gate.circuit:
         facts.insert(0, ("Endpoint", f"down: {printable(gate.circuit)}"))
     if gate.cooling_s > 0:
-        facts.append(("Cooling", f"{math.ceil(gate.cooling_s)} s"))
+        facts.append((ASKED_TO_WAIT, f"{math.ceil(gate.cooling_s)} s"))
     shared = {limit.unit: limit for limit in gate.limits if limit.source in TEAM_SOURCES}
     facts.append(("Requests", _used(gate.admitted_last_minute, shared.get("requests"))))
     facts.append(("Tokens", _used(gate.tokens_last_minute, shared.get("tokens"))))
@@ -150,9 +178,10 @@ def _team_gate(gate: TeamGate) -> GatePanel:
     ]
     if gate.refused_last_minute:
         facts.append(("Refused (429)", f"{gate.refused_last_minute} in the last minute"))
-    waiters = [waiter_text(waiter).strip() for waiter in gate.waiters[:WAITERS_SHOWN]]
-    more = gate.waiting - len(waiters)
-    return GatePanel(f"{gate.model} at {gate.endpoint}", facts, "", waiters, more if waiters else 0)
+    waiters = [run.waiter(waiter) for waiter in gate.waiters[:WAITERS_SHOWN]]
+    more = gate.waiting - len(waiters) if waiters else 0
+    title = f"{gate.model} at {gate.endpoint}"
+    return GatePanel(title, facts, "", waiters, more, others=not run.uses(gate))
 
 
 def _used(last_minute: float, limit: LimitReading | None) -> str:
@@ -174,13 +203,13 @@ def _summary(gates: Sequence[GateSnapshot]) -> str:
     if refused:
         parts.append(f"{refused} refused in the last minute")
     if cooling_s > 0:
-        parts.append(f"cooling {cooling_s:.0f} s")
+        parts.append(f"the provider asked to wait {math.ceil(cooling_s)} s")
     if down:
         parts.insert(0, "endpoint down" if len(down) == 1 else f"{len(down)} endpoints down")
     return ", ".join(parts)
 
 
-def _panel(gate: GateSnapshot) -> GatePanel:
+def _panel(gate: GateSnapshot, run: OnThePage) -> GatePanel:
     facts = [("In flight", f"{gate.in_flight} of {gate.window}"), ("Waiting", _waiting(gate))]
     if gate.circuit:
         facts.insert(0, ("Endpoint", circuit_text(gate.circuit)))
@@ -189,13 +218,13 @@ def _panel(gate: GateSnapshot) -> GatePanel:
         ("Refused (429)", f"{gate.refused_last_minute} last minute, {gate.refused} in all")
     )
     if gate.cooling_s > 0:
-        facts.append(("Cooling", f"{gate.cooling_s:.0f} s"))
+        facts.append((ASKED_TO_WAIT, f"{math.ceil(gate.cooling_s)} s"))
     if gate.hedges.sent:
         facts.append(("Second requests", f"{gate.hedges.sent}, {gate.hedges.won} were faster"))
-    waiters = [waiter_text(waiter).strip() for waiter in gate.waiters[:WAITERS_SHOWN]]
-    return GatePanel(
-        f"{gate.model} at {gate.endpoint}", facts, gate.why, waiters, gate.waiting - len(waiters)
-    )
+    waiters = [run.waiter(waiter) for waiter in gate.waiters[:WAITERS_SHOWN]]
+    more = gate.waiting - len(waiters)
+    title = f"{gate.model} at {gate.endpoint}"
+    return GatePanel(title, facts, gate.why, waiters, more, others=not run.uses(gate))
 
 
 def _waiting(gate: GateSnapshot) -> str:

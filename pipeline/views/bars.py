@@ -16,11 +16,12 @@ from pipeline.timing import AgentTiming, RunTiming
 
 LABEL_CHARS = 17
 
-# One colour per phase, in order; far apart in hue and readable on white and on near black.
+# One colour per phase, in order; told apart on white and on near black. None is red: red is what
+# failed or was discarded.
 PHASE_PALETTE = (
     "#6E6ADE",  # indigo
     "#12A594",  # teal
-    "#E5484D",  # red
+    "#8A6040",  # brown
     "#E5A000",  # amber
     "#0091FF",  # blue
     "#C252C6",  # magenta

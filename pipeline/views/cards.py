@@ -30,8 +30,9 @@ from pipeline.timing import calls_that_count, usage_of
 from pipeline.views.bars import ChartClock, said_s, tool_result_words
 
 CIRCUIT = "circuit"  # the reason of a call that waits for an endpoint that is down
+COOLING = "cooling"  # of one that waits because the provider said for how long
 ADMISSION_REASONS = {  # why a call waits, as a person would say it
-    "cooling": "the provider asked to wait",
+    COOLING: "the provider asked to wait",
     "in_flight": "as many calls as may be are in flight",
     "rate": "the requests per minute are used up",
     "tokens": "the tokens per minute are used up",
@@ -55,11 +56,23 @@ class ToolLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Countdown:
+    """A wait whose end is known: `before`, the seconds left and ` s` make the sentence until then.
+
+    `after` is what is true when the wait takes longer than was expected.
+    """
+
+    until_s: float
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One agent as the page shows it.
 
     `detail` is one sentence, true at the moment it was made; pages may count on from
-    `backoff_until_s` and `started_s`. `elapsed_s` runs from `started_s` (its inputs existed) to
+    `backoff_until_s`, `countdown` and `started_s`. `elapsed_s` runs from `started_s` (its inputs existed) to
     settling or now. Tokens are None when the provider did not tell (yet). Times are the run's own
     (`bars.py`): pauses do not count.
     """
@@ -81,6 +94,7 @@ class Card:
     error: str = ""
     hint: str = ""
     backoff_until_s: float | None = None
+    countdown: Countdown | None = None  # of a wait for admission
     reused: bool = False
     edited: bool = False
     tools: tuple[ToolLine, ...] = ()
@@ -94,7 +108,7 @@ class _Note:
     error: str = ""
     hint: str = ""
     reason: str = ""
-    expected_s: float | None = None
+    expected_until_s: float | None = None
     repair: int = 0
     remarks: int = 0
     failed_attempt: int = 0
@@ -122,11 +136,12 @@ class CardNotes:
 def _started(note: _Note, event: AgentStarted) -> None:
     note.mark = note.error = note.hint = note.reason = note.speculation = ""
     note.fallback = ""
-    note.repair, note.remarks, note.backoff_until_s = 0, 0, None
+    note.repair, note.remarks, note.backoff_until_s, note.expected_until_s = 0, 0, None, None
 
 
 def _queued(note: _Note, event: Any) -> None:
-    note.reason, note.expected_s, note.backoff_until_s = event.reason, event.expected_s, None
+    note.reason, note.backoff_until_s = event.reason, None
+    note.expected_until_s = event.at_s + event.expected_s if event.expected_s else None
 
 
 def _sent(note: _Note, event: Any) -> None:
@@ -226,6 +241,7 @@ def card_of(
         backoff_until_s=clock.or_none(note.backoff_until_s)
         if state is AgentState.BACKOFF
         else None,
+        countdown=_countdown(note, clock) if state is AgentState.ADMISSION else None,
         reused=track.reused,
         edited=track.edited,
         tools=tool_lines(track.tools),
@@ -272,7 +288,7 @@ def _detail(
         case AgentState.WAITING:
             return _waiting(waits_for, walker)
         case AgentState.ADMISSION:
-            return _admission(track, note)
+            return _admission(track, note, now_s)
         case AgentState.STREAMING:
             return _streaming(track, note)
         case AgentState.TOOLS:
@@ -315,16 +331,29 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
-def _admission(track: Track, note: _Note) -> str:
+def _admission(track: Track, note: _Note, now_s: float) -> str:
     if not track.call:
         return "gets its prompt ready"
-    if not note.reason:
-        return "waits for its turn to call the model"
-    about = f", about {math.ceil(note.expected_s)} s" if note.expected_s else ""
-    return (
-        "waits for its turn to call the model: "
-        f"{ADMISSION_REASONS.get(note.reason, note.reason)}{about}"
-    )
+    left_s = math.ceil((note.expected_until_s or now_s) - now_s)
+    return f"{_counted(note)}{left_s} s" if left_s > 0 else _why(note)
+
+
+def _countdown(note: _Note, clock: ChartClock) -> Countdown | None:
+    if note.expected_until_s is None:
+        return None
+    return Countdown(clock.at(note.expected_until_s), _counted(note), _why(note))
+
+
+def _why(note: _Note) -> str:
+    if note.reason == COOLING:
+        return ADMISSION_REASONS[COOLING]
+    turn = "waits for its turn to call the model"
+    return f"{turn}: {ADMISSION_REASONS.get(note.reason, note.reason)}" if note.reason else turn
+
+
+def _counted(note: _Note) -> str:
+    """What stands before the seconds: the provider named its own, all others are estimates."""
+    return f"{_why(note)}: " if note.reason == COOLING else f"{_why(note)}, about "
 
 
 def _streaming(track: Track, note: _Note) -> str:

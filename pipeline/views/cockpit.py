@@ -43,7 +43,7 @@ def _gate_lines(gate: GateSnapshot) -> list[str]:
         lines.append(f"  {printable(circuit_text(gate.circuit))}")
     if gate.why:
         lines.append(f"  {gate.why}")
-    lines += [waiter_text(waiter) for waiter in gate.waiters[:WAITERS_SHOWN]]
+    lines += [f"  {waiter_text(waiter, _who(waiter))}" for waiter in gate.waiters[:WAITERS_SHOWN]]
     more = gate.waiting - min(len(gate.waiters), WAITERS_SHOWN)
     return [*lines, f"  and {more} more"] if more > 0 and gate.waiters else lines
 
@@ -68,9 +68,13 @@ def limit_text(limit: LimitReading) -> str:
     return f"{limit.per_minute:.0f} {limit.unit}/min ({limit.source}){left}"
 
 
-def waiter_text(waiter: WaiterReading) -> str:
+def _who(waiter: WaiterReading) -> str:
     who = printable(waiter.agent or "a call")
-    run = f" of run {printable(waiter.run_id[:8])}" if waiter.run_id else ""
+    return f"{who} of run {printable(waiter.run_id[:8])}" if waiter.run_id else who
+
+
+def waiter_text(waiter: WaiterReading, who: str) -> str:
+    """`editor of run abcdefgh waits 12 s, about 8 s more: the provider asked to wait`."""
     about = "" if waiter.expected_s is None else f", about {waiter.expected_s:.0f} s more"
     why = ADMISSION_REASONS.get(waiter.reason, waiter.reason)
-    return f"  {who}{run} waits {waiter.waited_s:.0f} s{about}: {printable(why)}"
+    return f"{who} waits {waiter.waited_s:.0f} s{about}: {printable(why)}"

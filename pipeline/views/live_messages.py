@@ -14,6 +14,7 @@ Batch:
      "append": {agent: {"generation", "text"}},   same generation: append; a new one: replace
      "gantt": {as above, "rows": only changed ones} or null when no row changed,
      "plan": as above when it has grown, with all cards and rows in the same batch; else null}
+After two seconds without a message: {"type": "alive"}.
 What the gates do now, between batches, replacing the last of its kind: `admission_panel.py`.
 A gantt row:
     {"agent", "phase", "service_s", "growing_since_s", "bars":
@@ -72,8 +73,15 @@ class CardMessage(TypedDict):
     error: str
     hint: str
     backoff_until_s: float | None
+    countdown: CountdownMessage | None
     reused: bool
     tools: list[ToolLineMessage]
+
+
+class CountdownMessage(TypedDict):
+    until_s: float
+    before: str
+    after: str
 
 
 class ToolLineMessage(TypedDict):

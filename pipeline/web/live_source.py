@@ -12,17 +12,27 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from pipeline.agents.roster import ROSTER
+from pipeline.base_url import address
 from pipeline.engine.runtime import Runtime
 from pipeline.export.public import without_address
 from pipeline.journal import Journal, LiveText
-from pipeline.models import RunRecord, RunStatus
+from pipeline.llm.admission.snapshot import GateSnapshot
+from pipeline.llm.admission.team import TeamGate
+from pipeline.llm.demo.wire import DEMO_MODEL
+from pipeline.models import RunRecord, RunSpec, RunStatus
 from pipeline.plan import grown_plan
-from pipeline.views.admission_panel import AdmissionMessage, admission_message, team_message
+from pipeline.views.admission_panel import (
+    AdmissionMessage,
+    OnThePage,
+    admission_message,
+    team_message,
+)
 from pipeline.views.live import LiveReducer
 
 STORE_EVERY_S: Final = 0.5  # how often a run without a journal here is looked up
@@ -119,12 +129,17 @@ class RunSource:
         spending = None if journal is None else journal.spending
         team = await asyncio.to_thread(self._runtime.team, self._run.owner)
         if team is not None:
-            return team_message(team, spending)
+            return team_message(team, spending, self._on_the_page())
         if journal is None:
             return None
         gates = await asyncio.to_thread(self._runtime.admission, self._run.owner)
-        message = admission_message(gates, spending)
+        message = admission_message(gates, spending, self._on_the_page())
         return message if message.gates else None
+
+    def _on_the_page(self) -> OnThePage:
+        spec, configured = self._run.spec, self._runtime.settings.openai_base_url
+        titles = {agent.name: agent.title for agent in self._reducer.plan.agents}
+        return OnThePage(self._run.id, partial(uses, spec, configured), titles)
 
     async def _take_stored(self, journal: Journal | None) -> None:
         """The run's row, and its facts unless `journal` has them first."""
@@ -171,6 +186,13 @@ class RunSource:
             return 0.0
         read_at, at_s = self._anchor
         return at_s + time.monotonic() - read_at
+
+
+def uses(spec: RunSpec, configured: str | None, gate: GateSnapshot | TeamGate) -> bool:
+    """True when the run's calls go to that gate's endpoint. `configured`: the base URL that is set."""
+    if spec.is_demo:  # its server is known by its models: the port is another one every time
+        return gate.model.startswith(DEMO_MODEL)
+    return address(gate.endpoint) == address(spec.base_url or configured)
 
 
 def _is_over(run: RunRecord) -> bool:

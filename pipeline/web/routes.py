@@ -37,10 +37,13 @@ from pipeline.web.readiness import ReadinessRoute
 from pipeline.web.security import same_origin
 
 LOOK_AGAIN_S: Final = 2.0  # how often an open socket's right to be open is looked up
+ALIVE_EVERY_S: Final = 2.0  # of silence, after which a socket says that somebody is there
 SEND_TIMEOUT_S: Final = 10.0  # a client that takes nothing for so long is gone
 PLOTLY_JS: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PLOTLY_URL: Final = f"/assets/plotly-{plotly.__version__}.min.js"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+ALIVE: Final = b'{"type":"alive"}'
 
 _log = logging.getLogger(__name__)
 
@@ -167,12 +170,21 @@ async def _relay(websocket: WebSocket, watcher: Watcher, may_see: Callable[[], b
 
 async def _send(websocket: WebSocket, watcher: Watcher) -> None:
     try:
-        while (message := await watcher.get()) is not None:
+        while (message := await _next(watcher)) is not None:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await websocket.send_text(message.decode())
         await websocket.close(watcher.code)
     except (WebSocketDisconnect, TimeoutError):
         return  # the browser went away in the middle of a message; there is nobody to tell
+
+
+async def _next(watcher: Watcher) -> bytes | None:
+    """The watcher's next message, or that there is none yet: a browser cannot see a dead network."""
+    try:
+        async with asyncio.timeout(ALIVE_EVERY_S):
+            return await watcher.get()
+    except TimeoutError:
+        return ALIVE
 
 
 async def _let_go(watcher: Watcher, may_see: Callable[[], bool]) -> None:

@@ -42,15 +42,26 @@ def free_port() -> int:
 @contextmanager
 def served(folders: pytest.TempPathFactory, port: int, **settings: str) -> Iterator[str]:
     """An app of one's own; `settings` are environment variables."""
+    with serving(folders.mktemp("data"), port, **settings):
+        yield address(port)
+
+
+def address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def serving(data: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The app's process, on that data folder; a test may kill it and start another on the same."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "GANTRY_"))}
     environment |= {
-        "GANTRY_DATA_DIR": str(folders.mktemp("data")),
+        "GANTRY_DATA_DIR": str(data),
         "GANTRY_DEMO_SPEED": "fast",
         "GANTRY_SEARCH": "samples",  # for runs on an endpoint of a test's own
         **settings,
     }
-    log = folders.mktemp("log") / "server.txt"
-    with log.open("wb") as output:
+    log = data.with_name(f"{data.name}-log.txt")
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -66,10 +77,9 @@ def served(folders: pytest.TempPathFactory, port: int, **settings: str) -> Itera
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    base = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_healthy(process, base, log)
-        yield base
+        _wait_until_healthy(process, address(port), log)
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(STOP_S)

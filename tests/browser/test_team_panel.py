@@ -137,12 +137,12 @@ def test_the_panel_shows_both_workers_load_and_counts_a_cool_down(
 
     loop.call(endpoint.refuse(), 10)
 
-    cooling = gate.locator("[data-fact=Cooling] dd")
+    cooling = gate.locator("[data-fact='Provider asked to wait'] dd")
     expect(cooling).to_have_text(re.compile(r"^\d+ s$"))
     begun = seconds(cooling)
     expect(cooling).not_to_have_text(f"{begun} s")
     assert 0 < seconds(cooling) < begun <= RETRY_AFTER_S
-    expect(summary).to_contain_text(re.compile(r"cooling \d+ s"))
+    expect(summary).to_contain_text(re.compile(r"the provider asked to wait \d+ s"))
     expect(gate.locator("[data-fact=Waiting] dd")).to_have_text("2")
     expect(gate.locator("li").first).to_contain_text("topic_planner of run")
     shoot_all(page, "cooling")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Download, Page, WebSocketRoute, expect
 
 from scripts.ensure_browser import FLAGS
 from tests.browser.conftest import ACTION_MS, Watch, free_port, served
@@ -128,6 +128,29 @@ def test_a_shared_run_is_read_when_it_has_ended(owner: Page, other: Page) -> Non
     other.set_viewport_size({"width": 390, "height": 844})
     width = other.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
+
+
+def test_a_page_left_open_gives_no_file_away_when_the_link_is_withdrawn(
+    owner: Page, other: Page
+) -> None:
+    start(owner)
+    link = share(owner)
+    owner.keyboard.press("Escape")
+    owner.locator(".st-key-cancel button").click()
+    expect(owner.get_by_text("This run was cancelled")).to_be_visible()
+    other.goto(link)
+    with other.expect_download():
+        other.locator(".st-key-download_json button").click()
+    files: list[Download] = []
+    other.on("download", lambda file: files.append(file))
+
+    owner.locator(".st-key-share button").first.click()
+    owner.locator(".st-key-share_stop button").click()
+    expect(owner.locator(".st-key-share_make button")).to_be_visible()
+    other.locator(".st-key-download_zip button").click()
+
+    expect(other.get_by_text("Failed to generate file")).to_be_visible()
+    assert files == []
 
 
 def test_who_keeps_no_cookies_is_told_so(

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from pipeline.engine import Runtime, team_load
+from pipeline.engine import team as engine_team
 from pipeline.engine.team import TeamExecution
 from pipeline.llm.admission.team import TeamGate, TeamSnapshot, WorkerReading
 from pipeline.models import RunSpec
@@ -164,9 +167,41 @@ def test_a_killed_worker_is_silent_until_others_have_its_runs_and_then_gone(team
     assert loads(taken) == [(2, 1, 1, 0)]
 
 
+def test_a_worker_that_has_just_come_is_not_called_silent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a run in hand before it hears that somebody looks, who has looked for long."""
+    monkeypatch.setattr(engine_team, "TELL_EVERY_S", 0.1)
+    monkeypatch.setattr(team_load, "SILENT_AFTER_S", 5.0)
+    with ExitStack() as stack:
+        web = stack.enter_context(Runtime(settings, ScriptedPipeline()))
+        team = Team(settings, web, stack)
+        looked_since = time.monotonic()
+        team.seen(
+            ANN, lambda _: time.monotonic() - looked_since > team_load.SILENT_AFTER_S, "a long look"
+        )
+        team.submit(ANN)
+        said: list[WorkerReading] = []
+        watching = threading.Event()
+
+        def watch() -> None:
+            while not said or said[-1].concurrency is None:
+                if (now := team.web.team(ANN)) is not None and now.workers:
+                    said.append(now.workers[0])
+            watching.set()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        team.worker()
+        assert watching.wait(20)
+        watcher.join(5)
+
+    assert not any(worker.is_silent for worker in said)
+
+
 def test_nothing_is_told_while_nobody_looks(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(team_load, "FORGET_AFTER_S", 0.5)
-    monkeypatch.setattr(team_load, "TELL_EVERY_S", 0.1)
+    monkeypatch.setattr(engine_team, "TELL_EVERY_S", 0.1)
     _, worker = team.worker()
     executions = [runtime._running._execution for runtime in (team.web, worker)]
     assert all(isinstance(execution, TeamExecution) for execution in executions)

@@ -90,7 +90,7 @@ def test_a_run_that_came_to_nothing_shows_why_and_the_way_on_only(app: AppTest) 
     assert titles(app) == ["Agents"]
     assert app.expander(key="agent_topic_planner").error
     assert "agents had not begun" in app.tabs[0].caption[-1].value
-    assert [button.key for button in app.get("download_button")] == ["download_json"]
+    assert [b.key for b in app.get("download_button")] == ["download_json", "download_zip"]
 
 
 def test_a_cancelled_run_shows_what_exists_and_sends_nobody_to_look_for_why(app: AppTest) -> None:

@@ -32,7 +32,7 @@ def test_what_is_typed_comes_back_as_it_can_be_typed_again() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": " "}, "Name: a word is empty"),
+        ({"name": " "}, "Name: it is empty"),
         ({"name": "a", "voice": "x" * 1_501}, "Voice: String should have at most 1500"),
         ({"name": "a\x00"}, "control characters"),
         ({"name": "a", "banned_words": ("a\u202eb",)}, "Banned words 1: "),

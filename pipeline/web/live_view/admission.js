@@ -9,7 +9,7 @@ class AdmissionPanel {
     this.root = element("details", "gl-admission", parent);
     this.root.hidden = true;
     const head = element("summary", "", this.root);
-    element("b", "", head, "Admission");
+    element("h2", "", head, "Calls and limits");
     this.say = element("span", "", head);
     this.body = element("div", "gl-gates", this.root);
     this.json = element("a", "gl-json", this.root, "As JSON");
@@ -41,14 +41,23 @@ class AdmissionPanel {
   draw() {
     if (!this.root.open || !this.message) return;
     const { team, gates } = this.message;
-    const drawn = gates.map((gate) => this.gate(gate));
+    const drawn = gates.filter((gate) => !gate.others).map((gate) => this.gate(gate, "h3"));
     if (team) drawn.unshift(this.team(team));
+    const others = gates.filter((gate) => gate.others);
+    if (others.length) drawn.push(this.others(others));
     this.body.replaceChildren(...drawn);
+  }
+
+  others(gates) {
+    const made = element("section", "gl-others", null);
+    element("h3", "", made, "Other runs");
+    made.append(...gates.map((gate) => this.gate(gate, "h4")));
+    return made;
   }
 
   team({ facts, workers, note }) {
     const made = element("section", "gl-gate", null);
-    element("h5", "", made, "The team");
+    element("h3", "", made, "The team");
     this.facts(made, facts);
     if (workers.length) {
       const table = element("table", "gl-workers", made);
@@ -79,9 +88,9 @@ class AdmissionPanel {
     }
   }
 
-  gate({ title, facts, why, waiters, more }) {
+  gate({ title, facts, why, waiters, more }, heading) {
     const made = element("section", "gl-gate", null);
-    element("h5", "", made, title);
+    element(heading, "", made, title);
     this.facts(made, facts);
     if (why) element("p", "", made, sentence(why));
     if (waiters.length) {

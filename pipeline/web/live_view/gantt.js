@@ -37,6 +37,11 @@ function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
 
+// The same without tenths, for what is counted on the screen.
+function wholeSeconds(seconds) {
+  return seconds < 60 ? `${Math.floor(seconds)} s` : duration(seconds);
+}
+
 let plotlyLoading = null;
 
 // Loads the bundled plotly once per page; 4.8 MB are parsed while nobody waits for them.

@@ -26,6 +26,7 @@ const RETRY_FIRST_MS = 400;
 const RETRY_MOST_MS = 8000;
 const TOKEN_MARGIN_S = 10; // a token this near its end is not worth a try
 const TICK_MS = 250;
+const SILENT_MS = 7000; // the server speaks every two seconds, if only to say that it is there
 const AT_BOTTOM_PX = 24;
 const SCROLL_END = 1e9; // browsers stop at the end
 
@@ -43,9 +44,10 @@ class Card {
   constructor(parent, agent, colour) {
     this.root = element("article", "gl-card", parent);
     this.root.dataset.agent = agent.agent;
+    this.root.dataset.compact = ""; // until there is something to show; it never shrinks again
     this.root.style.setProperty("--phase", colour);
     const head = element("div", "gl-head", this.root);
-    element("h4", "gl-title", head, agent.title);
+    element("h2", "gl-title", head, agent.title);
     this.badge = element("span", "gl-badge", head);
     this.icon = element("b", "", this.badge);
     this.icon.setAttribute("aria-hidden", "true");
@@ -69,6 +71,7 @@ class Card {
   update(agent) {
     this.agent = agent;
     this.root.dataset.state = agent.state;
+    if (agent.started_s != null) this.grow();
     const [icon, word, tone] = STATES[agent.state] ?? ["?", agent.state, "gray"];
     this.badge.dataset.tone = tone;
     setText(this.icon, icon);
@@ -76,6 +79,10 @@ class Card {
     this.sayTools();
     this.sayTokens();
     this.root.title = agent.hint || agent.error;
+  }
+
+  grow() {
+    delete this.root.dataset.compact;
   }
 
   // One line for each call of a tool; a line changes when its call ends, and never leaves.
@@ -115,6 +122,7 @@ class Card {
   // A new generation: the attempt before it failed, and its text is void.
   take({ generation, text }) {
     if (generation !== this.generation) this.clear(generation);
+    if (text) this.grow();
     this.chars += text.length;
     this.pending += this.reader.push(text);
   }
@@ -143,10 +151,16 @@ class Card {
   detail(now) {
     const { agent } = this;
     if (agent.detail === "writes" || agent.detail === "done") return ""; // the badge says it
+    if (agent.countdown) return sentence(counted(agent.countdown, now));
     if (agent.backoff_until_s == null) return sentence(agent.detail);
     const left = Math.max(0, agent.backoff_until_s - now);
     return `Next try in ${left.toFixed(left < 10 ? 1 : 0)} s. ${agent.error}`;
   }
+}
+
+function counted({ until_s, before, after }, now) {
+  const left = Math.ceil(until_s - now);
+  return left > 0 ? `${before}${left} s` : after;
 }
 
 function sentence(text) {
@@ -167,6 +181,8 @@ class LiveView {
     this.cards = new Map();
     this.retries = 0;
     this.skew = 0;
+    this.heardAt = null;
+    this.lostAt = null; // when contact was last had, while there is none
     this.finished = false;
     this.disposed = false;
     this.build();
@@ -186,7 +202,12 @@ class LiveView {
     const progress = element("div", "gl-progress", status);
     this.bar = element("div", "", progress);
     this.note = element("div", "gl-note", this.root);
+    this.note.setAttribute("role", "status");
     this.note.hidden = true;
+    this.noteSays = element("span", "", this.note);
+    this.noteSince = element("span", "", this.note);
+    this.noteSince.setAttribute("aria-hidden", "true"); // seconds that are read aloud never end
+    this.noteEnds = element("span", "", this.note);
     const gantt = element("div", "gl-gantt", this.root);
     gantt.dataset.gantt = "";
     gantt.setAttribute("role", "img");
@@ -262,7 +283,7 @@ class LiveView {
     const id = encodeURIComponent(this.runId);
     const socket = new WebSocket(`${scheme}//${location.host}/api/runs/${id}/ws?token=${encodeURIComponent(this.token)}`);
     this.socket = socket;
-    socket.onmessage = (event) => this.receive(JSON.parse(event.data));
+    socket.onmessage = (event) => socket === this.socket && this.receive(JSON.parse(event.data));
     socket.onclose = (event) => socket === this.socket && this.closed(event.code);
   }
 
@@ -270,18 +291,27 @@ class LiveView {
     this.socket = null;
     if (this.disposed || this.finished) return;
     if (code === CLOSED_FINISHED && this.plan) return this.finish();
+    this.lostAt ??= performance.now();
     if (code === CLOSED_UNKNOWN) {
       this.showNote("This run is not known here. It may have been deleted.");
       if (this.tokenRefused) return;
       this.tokenRefused = true;
       return this.askForToken(); // the page looks again, and says what is so
     }
-    this.showNote(
-      code === CLOSED_TOO_MANY
-        ? "Too many people watch this run at the moment. Trying again…"
-        : "The connection was lost; the run goes on. Reconnecting…",
-    );
+    if (code === CLOSED_TOO_MANY) this.showNote("Too many people watch this run at the moment. Trying again…");
+    else this.showNote("No contact", "; trying again.");
+    this.tick();
     this.retryLater();
+  }
+
+  // A connection that has died without a word is as lost as one that was closed.
+  giveUpIfSilent() {
+    const { socket } = this;
+    if (!socket || this.heardAt === null || this.lostAt !== null) return;
+    if (performance.now() - this.heardAt < SILENT_MS) return;
+    this.lostAt = this.heardAt;
+    this.closed(0);
+    socket.close();
   }
 
   retryLater() {
@@ -291,9 +321,17 @@ class LiveView {
     this.retryTimer = setTimeout(() => this.connect(), wait);
   }
 
-  showNote(text) {
-    setText(this.note, text);
-    this.note.hidden = !text;
+  // `ends`, if given, stands after how long there has been no contact.
+  showNote(says, ends = "") {
+    setText(this.noteSays, says);
+    setText(this.noteEnds, ends);
+    this.note.hidden = !says;
+    this.tellSilence();
+  }
+
+  tellSilence() {
+    const counts = this.lostAt !== null && this.noteEnds.textContent;
+    setText(this.noteSince, counts ? ` for ${wholeSeconds((performance.now() - this.lostAt) / 1000)}` : "");
   }
 
   resume() {
@@ -308,7 +346,10 @@ class LiveView {
   receive(message) {
     this.retries = 0;
     this.tokenRefused = false;
+    this.heardAt = performance.now();
+    this.lostAt = null; // the snapshot that comes first sets the clock anew
     this.showNote("");
+    if (message.type === "alive") return;
     if (message.type === "admission") return this.admission.take(message);
     if (message.plan) this.takePlan(message);
     if (!this.plan) return;
@@ -350,17 +391,22 @@ class LiveView {
     return known.get(card.agent) ?? new Card(this.grid, card, colour);
   }
 
+  // Without contact nobody knows how the run goes: its time stands where it was last heard of.
   now() {
-    return this.finished ? this.nowAtMessage : this.skew + performance.now() / 1000;
+    return this.finished ? this.nowAtMessage : this.skew + (this.lostAt ?? performance.now()) / 1000;
   }
 
   tick() {
-    if (!this.plan || this.disposed) return;
+    if (this.disposed) return;
+    this.giveUpIfSilent();
+    this.tellSilence();
+    if (!this.plan) return;
     const now = this.now();
     const started = this.status !== "queued";
     for (const card of this.cards.values()) card.tick(now);
     const settled = [...this.cards.values()].filter((card) => FINAL.has(card.agent.state)).length;
-    setText(this.clock, started ? `${duration(Math.max(0, now))}${this.pauses()}` : "");
+    const lost = this.lostAt === null ? "" : " when last heard of";
+    setText(this.clock, started ? `${duration(Math.max(0, now))}${this.pauses()}${lost}` : "");
     this.bar.style.width = `${(100 * settled) / this.cards.size}%`;
     if (!this.finished) this.title(`● ${settled}/${this.cards.size}`);
     if (started) this.gantt.show(now);

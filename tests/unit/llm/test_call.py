@@ -208,6 +208,19 @@ async def test_a_plain_json_completion_counts_as_a_reply(open_caller: OpenCaller
     assert (reply.text, reply.response_model, log.shown) == ("a", "m-1", "a")
 
 
+async def test_the_names_in_a_reply_do_not_hold_the_key(open_caller: OpenCaller, log: Log) -> None:
+    body = {
+        "choices": [{"message": {"content": "a"}, "finish_reason": f"stop {KEY}"}],
+        "model": f"m-1 {KEY}",
+    }
+
+    async with FaultServer(json_body(body)) as server, open_caller(server.endpoint) as caller:
+        reply = await caller.call(ASK, log)
+
+    assert reply.response_model.startswith("m-1 ") and reply.finish_reason.startswith("stop ")
+    assert KEY not in reply.response_model + reply.finish_reason
+
+
 async def test_tool_calls_and_refusals_are_part_of_the_reply(
     open_caller: OpenCaller, log: Log
 ) -> None:

@@ -243,6 +243,18 @@ OTHERS: list[tuple[type[CallError], int, object]] = [
         ContextTooLong,
         400,
         openai_error(
+            "The decoder prompt (length 5000) is longer than the maximum model length of 4096"
+        ),
+    ),
+    (
+        ContextTooLong,
+        400,
+        openai_error("Token limit exceeded"),
+    ),
+    (
+        ContextTooLong,
+        400,
+        openai_error(
             "the request exceeds the available context size", type="exceed_context_size_error"
         ),
     ),

@@ -190,6 +190,10 @@ ODD_BODIES: dict[str, tuple[bytes, str]] = {
         "a",
     ),
     "choices of no known shape": (data({"choices": "none"}) + text("a") + finish(), "a"),
+    "a ping that is no JSON": (
+        b"event: ping\ndata: 2026-11-27T07:00:00Z\n\n" + text("a") + finish(),
+        "a",
+    ),
     "a ping as data": (b"event: ping\ndata: {}\n\n" + text("a") + b"data: 1\n\n" + finish(), "a"),
     "empty data": (b"data:\n\ndata: \n\n" + text("a") + finish(), "a"),
     "text after [DONE]": (text("a") + finish() + DONE + text("b"), "a"),

@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from openai import AsyncOpenAI
 
-from pipeline.errors import NotAnEndpoint
+from pipeline.errors import NotAnEndpoint, StreamBroken
 from pipeline.llm.transport import translate
 from pipeline.llm.wire import ERROR_BODY_MAX_BYTES, Refused, WiredOpenAI, make_client, post
 from pipeline.models import Endpoint
-from tests.fault_server import KEY, Answer, FaultServer, Repeat, completion
+from tests.fault_server import KEY, Answer, FaultServer, Repeat, Reset, completion
 
 PATH = "/chat/completions"
 OF_A_CONNECTION = {"host", "connection", "accept-encoding", "content-length"}
@@ -96,6 +96,61 @@ async def test_a_new_connection_that_breaks_is_the_endpoints_failure() -> None:
                 await post(client, PATH, b"{}")
 
     assert connections == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\nzz\r\n", StreamBroken),
+        (HEAD + b"Content-Length: many\r\n\r\n", StreamBroken),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", NotAnEndpoint),
+    ],
+    ids=["a chunk without a size", "a length that is none", "another protocol"],
+)
+async def test_bytes_that_break_the_rules_of_http(answer: bytes, kind: type[Exception]) -> None:
+    """In the packet of the head: what is wrong with a later one is found while the reply is read."""
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        base_url = f"http://127.0.0.1:{port}/v1"
+        async with make_client(Endpoint(base_url, KEY)) as client:
+            with pytest.raises(aiohttp.ClientResponseError) as caught:
+                await post(client, PATH, b"{}")
+
+    assert type(translate(caught.value, base_url)) is kind
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-policy": "a" * 20_000}, {f"x-{n}": "a" for n in range(300)}]
+)
+async def test_long_headers_and_many_are_read(headers: dict[str, str]) -> None:
+    refused = Answer([b"{}"], status=429, headers=headers | {"retry-after": "300"})
+
+    async with FaultServer(refused) as server, make_client(server.endpoint) as client:
+        with pytest.raises(Refused) as caught:
+            await post(client, PATH, b"{}")
+
+    assert (caught.value.status, caught.value.headers["retry-after"]) == (429, "300")
+
+
+async def test_a_refusal_whose_words_are_cut_keeps_its_status() -> None:
+    cut = Answer([b'{"error": {"mess', Reset()], status=503)
+
+    async with FaultServer(cut) as server, make_client(server.endpoint) as client:
+        with pytest.raises(Refused) as caught:
+            await post(client, PATH, b"{}")
+
+    assert (caught.value.status, caught.value.body) == (503, b'{"error": {"mess')
 
 
 async def test_a_redirect_is_told_and_not_followed() -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from pipeline.llm.admission.bucket import LimitReading
-from pipeline.llm.admission.snapshot import HedgeCounts
+from pipeline.llm.admission.snapshot import CircuitReading, HedgeCounts
 from pipeline.llm.admission.team import TeamGate, TeamSnapshot, WorkerReading
+from pipeline.models import RunSpec
 from pipeline.views.admission_panel import (
     GATES_SHOWN,
     WAITERS_SHOWN,
+    OnThePage,
     TeamPanel,
     WorkerRow,
     admission_message,
     team_message,
 )
+from pipeline.web.live_source import uses
 from tests.unit.views.test_cockpit import QUIET, WAITER
 
 BUSY = replace(
@@ -37,7 +41,9 @@ BUSY = replace(
 def test_the_panel_says_what_a_gate_knows_and_who_waits() -> None:
     message = admission_message([QUIET, BUSY])
 
-    assert message.summary == "4 in flight, 12 waiting, 3 refused in the last minute, cooling 7 s"
+    assert message.summary == (
+        "4 in flight, 12 waiting, 3 refused in the last minute, the provider asked to wait 8 s"
+    )
     busy, quiet = message.gates  # the busiest first
     assert busy.title == "m at http://h/v1"
     assert dict(busy.facts) == {
@@ -45,7 +51,7 @@ def test_the_panel_says_what_a_gate_knows_and_who_waits() -> None:
         "Waiting": "10 interactive, 2 batch",
         "Limit": "600 requests/min (learned)",
         "Refused (429)": "3 last minute, 9 in all",
-        "Cooling": "7 s",
+        "Provider asked to wait": "8 s",
         "Second requests": "2, 1 were faster",
     }
     assert (len(busy.waiters), busy.more) == (WAITERS_SHOWN, 4)
@@ -63,6 +69,57 @@ def test_it_travels_under_its_own_type() -> None:
 
     assert sent["type"] == "admission"
     assert sent["gates"][0]["facts"][0] == ["In flight", "4 of 16"]
+
+
+DOWN = replace(
+    QUIET,
+    endpoint="http://down/v1",
+    waiting=2,
+    circuit=CircuitReading("http://down/v1", 12.0, 4.0, 2, "connection refused"),
+)
+OWN = RunSpec(topic="Tides", provider="openai", base_url="http://H:8701/v1/")
+OF_MINE = OnThePage(
+    "abcdefghijk", lambda gate: gate.endpoint == QUIET.endpoint, {"editor": "Editor"}
+)
+
+
+def test_the_summary_is_about_the_endpoints_of_the_run_on_the_page() -> None:
+    message = admission_message([DOWN, QUIET], run=OF_MINE)
+
+    assert message.summary == "0 in flight, 0 waiting"
+    assert [(gate.title, gate.others) for gate in message.gates] == [
+        ("m at http://h/v1", False),
+        ("m at http://down/v1", True),  # busier, but other runs'
+    ]
+    assert admission_message([DOWN, QUIET]).summary.startswith("endpoint down, ")
+
+
+def test_agents_are_called_by_their_titles_and_other_runs_are_named() -> None:
+    theirs = replace(WAITER, run_id="zzzzzzzzzzz")
+
+    (gate,) = admission_message([replace(BUSY, waiters=(WAITER, theirs))], run=OF_MINE).gates
+
+    why = "waits 12 s, about 8 s more: the provider asked to wait"
+    assert gate.waiters == [f"Editor {why}", f"Editor of run zzzzzzzz {why}"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "endpoint", "used"),
+    [
+        (RunSpec(topic="Tides"), "gantry-demo-fast", "http://127.0.0.1:40001/v1", True),
+        (RunSpec(topic="Tides"), "nope", "http://h:8701/v1", False),
+        (OWN, "nope", "http://h:8701/v1", True),
+        (OWN, "nope", "http://h:8702/v1", False),
+        (OWN.model_copy(update={"base_url": None}), "nope", "http://set/v1", True),
+        (OWN.model_copy(update={"base_url": None}), "nope", "http://h:8701/v1", False),
+    ],
+)
+def test_a_run_uses_the_gates_of_its_endpoint(
+    spec: RunSpec, model: str, endpoint: str, *, used: bool
+) -> None:
+    gate = replace(QUIET, model=model, endpoint=endpoint)
+
+    assert uses(spec, "http://set/v1", gate) is used
 
 
 WORKER = WorkerReading("0123abcd", 10, 3, 4, 2, 0.4, is_silent=False)
@@ -91,14 +148,14 @@ def test_a_team_s_panel_says_what_is_shared_and_who_works() -> None:
     message = team_message(TEAM)
 
     assert message.summary == (
-        "4 in flight, 12 waiting, 1 refused in the last minute, cooling 7 s · "
+        "4 in flight, 12 waiting, 1 refused in the last minute, the provider asked to wait 7 s · "
         "3 of 50 runs, 7 queued, 1 worker, 1 silent"
     )
     (gate,) = message.gates
     assert gate.facts == [
         ("In flight", "4"),
         ("Waiting", "12"),
-        ("Cooling", "7 s"),
+        ("Provider asked to wait", "7 s"),
         ("Requests", "42 in the last minute, of 60 (configured)"),
         ("Tokens", "3,210 in the last minute, of 6,000 (told by the provider), 2,790 left"),
         ("Limit of one process", "600 requests/min (learned)"),
@@ -113,6 +170,15 @@ def test_a_team_s_panel_says_what_is_shared_and_who_works() -> None:
         ],
         "",
     )
+
+
+def test_a_team_s_summary_is_about_the_endpoints_of_the_run_on_the_page() -> None:
+    elsewhere = replace(GATE, endpoint="http://down/v1", circuit="refused", in_flight=9)
+
+    message = team_message(replace(TEAM, gates=(elsewhere, GATE)), run=OF_MINE)
+
+    assert message.summary.startswith("4 in flight, 12 waiting, ")
+    assert [gate.others for gate in message.gates] == [False, True]
 
 
 def test_a_team_s_panel_says_what_is_not_as_it_should_be() -> None:

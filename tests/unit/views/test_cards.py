@@ -27,7 +27,7 @@ from pipeline.events import (
 )
 from pipeline.models import AgentState, Mode
 from pipeline.plan import make_plan
-from pipeline.views.cards import Card, card_states, listed
+from pipeline.views.cards import Card, Countdown, card_states, listed
 from tests.unit.simulated import Simulation, simulations, unhurried
 
 PLAN = make_plan(ROSTER, Mode.PHASES)
@@ -114,7 +114,12 @@ def test_names_are_listed_as_people_do() -> None:
         (
             (STARTED, (AdmissionQueued, {**QUEUED[1], "reason": "cooling", "expected_s": 19.2})),
             AgentState.ADMISSION,
-            "waits for its turn to call the model: the provider asked to wait, about 20 s",
+            "the provider asked to wait: 20 s",
+        ),
+        (
+            (STARTED, (AdmissionQueued, {**QUEUED[1], "reason": "rate", "expected_s": 3.1})),
+            AgentState.ADMISSION,
+            "waits for its turn to call the model: the requests per minute are used up, about 4 s",
         ),
         (
             (STARTED, SENT, (CallHedged, {"call": 1, "attempt": 2, "of": 1, "waited_s": 9.0})),
@@ -166,6 +171,22 @@ def test_a_countdown_never_goes_below_zero() -> None:
     shown = card("topic_planner", STARTED, SENT, FAILED, BACKOFF, now_s=60.0)
 
     assert shown.detail.startswith("retries in 0 s")
+
+
+def test_a_card_that_waits_for_admission_counts_down_to_what_was_expected() -> None:
+    asked = (AdmissionQueued, {**QUEUED[1], "reason": "cooling", "expected_s": 15.0})
+
+    waits = card("topic_planner", STARTED, asked, now_s=7.5)  # asked at 1.0
+    late = card("topic_planner", STARTED, asked, now_s=60.0)
+    sent = card("topic_planner", STARTED, asked, SENT, now_s=7.5)
+
+    assert waits.detail == "the provider asked to wait: 9 s"
+    assert waits.countdown == Countdown(
+        16.0, before="the provider asked to wait: ", after="the provider asked to wait"
+    )
+    assert late.detail == "the provider asked to wait"
+    assert sent.countdown is None
+    assert card("topic_planner", STARTED, QUEUED).countdown is None
 
 
 def test_elapsed_time_runs_from_the_start_to_now_and_stops_at_the_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from pages._runtime import get_runtime
 from pipeline.models import LOCAL_OWNER, RunSpec
-from pipeline.web import live_view
+from pipeline.web import live_view, routes
 from pipeline.web.access import Grant, sign
-from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN
+from pipeline.web.hub import CLOSE_FINISHED, CLOSE_UNKNOWN, Watcher
 from pipeline.web.routes import PLOTLY_URL
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def test_a_watcher_gets_a_snapshot_then_batches_then_the_end(client: TestClient)
 
     assert closed.value.code == CLOSE_FINISHED
     asides = [m for m in messages if m["type"] == "admission"]
-    messages = [m for m in messages if m["type"] != "admission"]
+    messages = [m for m in messages if m["type"] not in ("admission", "alive")]
     assert asides[0]["gates"][0]["title"].startswith("gantry-demo-")
     assert [m["type"] for m in messages[:2]] == ["snapshot", "batch"]
     assert messages[-1]["finished"] is True
@@ -111,6 +112,17 @@ def test_a_late_visitor_gets_the_final_state_and_the_end(client: TestClient) -> 
     assert first["finished"] is True
     assert {card["state"] for card in first["cards"]} == {"done"}
     assert closed.value.code == CLOSE_FINISHED
+
+
+async def test_a_silent_run_says_that_somebody_is_there_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routes, "ALIVE_EVERY_S", 0.01)
+    watcher = Watcher(asyncio.Queue())
+
+    assert await routes._next(watcher) == routes.ALIVE
+    watcher.put(b"news")
+    assert await routes._next(watcher) == b"news"
 
 
 def test_admission_is_shown_with_limits_queue_and_refusals(client: TestClient) -> None:
