@@ -25,7 +25,7 @@ def draw_approval(bundle: Bundle) -> None:
         return
     key = _form_key(bundle.run)
     with st.container(key="approval", border=True):
-        st.subheader("Approve the outline", anchor=False)
+        st.header("Approve the outline", anchor=False)
         st.caption(
             "The run stands still until you decide: nothing is spent, and it waits through a restart. "
             "You may close this page; the history and the link bring you back."

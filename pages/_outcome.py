@@ -33,8 +33,9 @@ def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
         case RunStatus.FAILED:
             st.error(f"**The run stopped.** {told(run.error)}", icon=":material/error:")
         case RunStatus.CANCELLED:
+            kept = "What was finished before is kept below." if bundle.checkpoints else ""
             st.info(
-                "This run was cancelled. What was finished before is kept below.",
+                f"This run was cancelled. {kept or 'No agent had finished.'}",
                 icon=":material/stop_circle:",
             )
     if lines := fallback_lines(bundle.events):
@@ -47,7 +48,7 @@ def draw_outcome(bundle: Bundle, *, read_only: bool = False) -> None:
     if run.status is RunStatus.NEEDS_KEY:
         _ask_for_key(run)
     elif run.status in (RunStatus.FAILED, RunStatus.CANCELLED):
-        _ways_on(run)
+        _ways_on(run, keeps=bool(bundle.checkpoints))
 
 
 def _gaps(run: RunRecord) -> None:
@@ -55,7 +56,7 @@ def _gaps(run: RunRecord) -> None:
     st.warning(f"**The run came to its end with gaps:**\n\n{marks}", icon=":material/rule:")
 
 
-def _ways_on(run: RunRecord) -> None:
+def _ways_on(run: RunRecord, *, keeps: bool) -> None:
     if _may_change_model(run):
         _model_field(run)
     if run.error_code == BudgetExceeded.code:
@@ -81,7 +82,8 @@ def _ways_on(run: RunRecord) -> None:
                 on_click=_resume,
                 args=(run, True),
             )
-        st.caption("Finished agents are kept and not paid for again.", width="content")
+        if keeps:
+            st.caption("Finished agents are kept and not paid for again.", width="content")
 
 
 def _ask_for_key(run: RunRecord) -> None:

@@ -18,13 +18,15 @@ from pages._outcome import draw_outcome
 from pages._owner import owner
 from pages._runtime import get_runtime
 from pages._state import RUN_PARAM, close_run, open_run
-from pages._tabs import draw_agents, draw_tabs
+from pages._tabs import draw_agents, draw_tabs, has_timing
 from pages._text import clipped, escaped
-from pages._timing import draw_headline, draw_timing_chart
+from pages._timing import draw_headline, draw_small_chart
+from pipeline.derived import COMPLETE
 from pipeline.export.bundle import Bundle
 from pipeline.export.public import public_bundle
 from pipeline.models import DEMO_LABEL, Mode, RunRecord, RunStatus
 from pipeline.prices import load_prices
+from pipeline.views.tables import Headline, headlines
 
 PLAN_LAB: Final = "plan_lab.py"
 
@@ -53,11 +55,22 @@ def is_over(run: RunRecord) -> bool:
     return run.status.is_final or run.status in (RunStatus.NEEDS_KEY, RunStatus.WAITING_APPROVAL)
 
 
+def tab_title(run: RunRecord) -> str:
+    """What the browser's tab says of a run that is over."""
+    words = {
+        RunStatus.DONE: "✓ Done",
+        RunStatus.DEGRADED: "✓ Done, with gaps",
+        RunStatus.FAILED: "✕ Failed",
+        RunStatus.CANCELLED: "■ Cancelled",
+    }
+    return f"{words.get(run.status, '… Waiting')} – {clipped(run.spec.topic, 60)} – Gantry"
+
+
 def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
     """Which run this is: topic (of a run under way the form's line says it), how it ran, its links."""
     with st.container(key="run_header", gap="xsmall"):
         if is_over(run):
-            st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
+            st.title(escaped(clipped(run.spec.topic, 140)), anchor=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             # while agents work, the live view says how the run stands
             if run.status.is_final or run.status is RunStatus.WAITING_APPROVAL:
@@ -90,7 +103,8 @@ def draw_header(run: RunRecord, *, read_only: bool = False) -> None:
 def draw_ended(run: RunRecord, may_read: Callable[[], bool], *, read_only: bool = False) -> None:
     """The finished page: what happened, the figures, the article and everything beside it.
 
-    `may_read` asks the store, whenever something is taken along, whether that is still allowed.
+    Of a run that came to nothing: what went wrong and the way on. `may_read` asks the store, whenever
+    something is taken along or opened, whether that is still allowed.
     """
     bundle = _bundle(run)
     if read_only:
@@ -99,21 +113,28 @@ def draw_ended(run: RunRecord, may_read: Callable[[], bool], *, read_only: bool 
     if run.status is RunStatus.WAITING_APPROVAL:
         if not read_only:
             draw_approval(bundle)
-        draw_timing_chart(bundle)
+        draw_small_chart(bundle)
         draw_agents(bundle, read_only=read_only)
         return
-    draw_headline(bundle)
-    draw_timing_chart(bundle)
-    ended = bundle.run.status in (RunStatus.DONE, RunStatus.DEGRADED)
-    if ended and not read_only and not run.parent_id:
-        st.page_link(
-            PLAN_LAB,
-            label="What if? Open in Plan lab",
-            icon=":material/experiment:",
-            query_params={RUN_PARAM: bundle.run.id},
-        )
-    draw_downloads(bundle, may_read)
-    draw_tabs(bundle, read_only=read_only)
+    if run.status in COMPLETE or has_timing(bundle):
+        draw_headline(bundle, _figures(bundle))
+        draw_small_chart(bundle)
+    with st.container(horizontal=True, vertical_alignment="center", key="downloads"):
+        draw_downloads(bundle, may_read)
+        if run.status in COMPLETE and not read_only and not run.parent_id:
+            st.page_link(
+                PLAN_LAB,
+                label="What if? Open in Plan lab",
+                icon=":material/experiment:",
+                query_params={RUN_PARAM: bundle.run.id},
+            )
+    draw_tabs(bundle, may_read, read_only=read_only)
+
+
+def _figures(bundle: Bundle) -> list[Headline]:
+    """All four of a run that came to its end; else those there are."""
+    complete = bundle.run.status in COMPLETE
+    return [f for f in headlines(bundle.timing) if complete or f.value_s is not None]
 
 
 def _bundle(run: RunRecord) -> Bundle:

@@ -10,7 +10,7 @@ from typing import Final
 
 import streamlit as st
 
-from pages._result import draw_ended, draw_header, is_over
+from pages._result import draw_ended, draw_header, is_over, tab_title
 from pages._runtime import get_runtime
 from pages._state import SHARED_PARAM, next_live_round
 from pages._text import clipped, escaped
@@ -39,7 +39,7 @@ def shared_page(token: str) -> None:
             ":material/visibility: Shared with you to read. The link works until it is withdrawn."
         )
         if is_over(run):
-            st.set_page_config(page_title=f"{clipped(run.spec.topic, 60)} – Gantry")
+            st.set_page_config(page_title=tab_title(run))
             draw_header(public_run(run), read_only=True)
             runtime = get_runtime()
             draw_ended(run, lambda: runtime.shared_run(known) is not None, read_only=True)
@@ -48,7 +48,7 @@ def shared_page(token: str) -> None:
 
 
 def _live(run: RunRecord, known: str) -> None:
-    st.subheader(escaped(clipped(run.spec.topic, 140)), anchor=False)
+    st.title(escaped(clipped(run.spec.topic, 140)), anchor=False)
     draw_header(public_run(run), read_only=True)
     if watch(run, share=known):
         ended = get_runtime().wait(run.id, FINISH_WAIT_S)

@@ -22,6 +22,7 @@ _EDITED_VOICE: Final = "_edited_voice"
 _LIVE_ROUND: Final = "_live_round"
 _SHARE_LINK: Final = "_share_link"
 _PAGE_CHANGE: Final = "_page_change"
+_OPENED_TABS: Final = "_opened_tabs"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -138,6 +139,16 @@ def edit_voice(voice_id: str) -> None:
 def edited_voice() -> str:
     """The brand voice whose editor is open; empty: none."""
     return str(st.session_state.get(_EDITED_VOICE, ""))
+
+
+def note_opened_tab(run_id: str, title: str) -> None:
+    """Remember a tab of the result; those of another run are forgotten."""
+    st.session_state[_OPENED_TABS] = (run_id, opened_tabs(run_id) | {title})
+
+
+def opened_tabs(run_id: str) -> frozenset[str]:
+    of_run, titles = st.session_state.get(_OPENED_TABS, ("", frozenset()))
+    return frozenset(titles) if of_run == run_id else frozenset()
 
 
 def live_round() -> int:

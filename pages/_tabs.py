@@ -1,11 +1,13 @@
 """The results of a run in tabs: article, evidence, SEO, metrics, changes, summary, posts, agents.
 
-Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
+The article is drawn first. Another tab is drawn when it is opened, and from then on with the others,
+so that its widgets keep their state. Model text is drawn as inert Markdown or as plain code blocks, whose corner copies them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -16,14 +18,18 @@ from pages._editing import draw_editor, edit_button
 from pages._evidence_tab import draw_evidence
 from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
+from pages._state import note_opened_tab, opened_tabs
 from pages._text import escaped
-from pages._timing import draw_timing_tables
+from pages._timing import draw_timing
 from pages._voice_checks import draw_voice_checks
 from pipeline.content.flags import flag_line
 from pipeline.content.readability import figure_words
+from pipeline.derived import COMPLETE
 from pipeline.export.bundle import Bundle
 from pipeline.export.markdown import safe_markdown
-from pipeline.models import AgentState, Flag
+from pipeline.export.page import page_markdown, page_sources
+from pipeline.models import AgentState, Flag, RunStatus
+from pipeline.timing import AgentTiming
 from pipeline.views.tables import agent_line
 
 READING_WIDTH: Final = 760  # pixels; lines longer than that are hard to read
@@ -37,56 +43,93 @@ AGENT_ICONS: Final = {
 }
 
 
-def draw_tabs(bundle: Bundle, *, read_only: bool = False) -> None:
-    """`read_only`: without what acts on the run."""
-    titles = (
-        "Article", "Evidence", "SEO", "Metrics", "Changes", "Summary", "Social posts", "Agents", "Timing",
-    )  # fmt: skip
-    article, evidence, seo, metrics, changes, summary, posts, agents, timing = st.tabs(
-        titles, key="result_tabs"
+def draw_tabs(bundle: Bundle, may_read: Callable[[], bool], *, read_only: bool = False) -> None:
+    """`read_only`: without what acts on the run. Nothing at all of a run in which nothing happened.
+
+    `may_read` is asked again whenever a tab is opened: the page may stand open for hours.
+    """
+    if tabs := _tabs(bundle, read_only=read_only):
+        _opened_tabs(tabs, bundle, may_read)
+
+
+@st.fragment
+def _opened_tabs(
+    tabs: Mapping[str, Callable[[], None]], bundle: Bundle, may_read: Callable[[], bool]
+) -> None:
+    """A fragment: opening a tab draws that tab, not the page."""
+    if not may_read():
+        st.rerun()  # the page says what became of the run
+    run_id = bundle.run.id
+    places = dict(
+        zip(tabs, st.tabs(list(tabs), key=f"result_tabs_{run_id}", on_change="rerun"), strict=True)
     )
-    report = bundle.report
-    with article:
-        _article(bundle)
-    with evidence:
-        draw_evidence(bundle.evidence)
-    with seo:
-        draw_seo(report["seo"])
-    with metrics:
-        _metrics(report["metrics"])
-    with changes:
-        publisher = bundle.checkpoints.get("publisher")
-        replaced = publisher is not None and publisher.state is AgentState.SUBSTITUTED
-        draw_changes(bundle.changes, substituted=replaced)
-    with summary:
-        _summary(report["summary"])
-    with posts:
-        if report["posts"]:
-            draw_posts(bundle)
-        else:
-            _absent("social posts")
-    with agents:
-        draw_agents(bundle, read_only=read_only)
-    with timing:
-        draw_timing_tables(bundle)
+    for title, place in places.items():
+        if place.open:
+            note_opened_tab(run_id, title)
+    opened = opened_tabs(run_id)
+    for title, place in sorted(places.items(), key=lambda item: not item[1].open):
+        if title in opened:
+            with place:
+                tabs[title]()
+    draw_editor(bundle)
 
 
-def _absent(what: str) -> None:
-    st.caption(f"This run made no {what}. The Agents tab says why.")
+def _tabs(bundle: Bundle, *, read_only: bool) -> dict[str, Callable[[], None]]:
+    """Title and what draws it. A run that did not come to its end has those that hold something."""
+    report, all_of_them = bundle.report, bundle.run.status in COMPLETE
+    tabs: tuple[tuple[str, object, Callable[[], None]], ...] = (
+        ("Article", bundle.article, partial(_article, bundle)),
+        ("Evidence", bundle.article, lambda: draw_evidence(bundle.evidence)),
+        ("SEO", bundle.article, lambda: draw_seo(report["seo"])),
+        ("Metrics", report["metrics"], partial(_metrics, bundle)),
+        ("Changes", bundle.checkpoints.get("publisher"), partial(_changes, bundle)),
+        ("Summary", report["summary"], partial(_summary, bundle)),
+        ("Social posts", report["posts"], partial(_posts, bundle)),
+        ("Agents", begun(bundle), partial(draw_agents, bundle, read_only=read_only)),
+        ("Timing", has_timing(bundle), partial(draw_timing, bundle)),
+    )
+    return {title: draw for title, there_is, draw in tabs if all_of_them or there_is}
+
+
+def _absent(bundle: Bundle, what: str) -> None:
+    why = (
+        "It was cancelled before."
+        if bundle.run.status is RunStatus.CANCELLED
+        else "The Agents tab says why."
+    )
+    st.caption(f"This run made no {what}. {why}")
 
 
 def _article(bundle: Bundle) -> None:
-    if bundle.article is None:
-        _absent("article")
+    article = bundle.article
+    if article is None:
+        _absent(bundle, "article")
         return
     with st.container(width=READING_WIDTH, key="article"):
-        st.markdown(safe_markdown(bundle.article.markdown))
+        st.markdown(page_markdown(article))
+        if article.sources:
+            st.subheader("Sources", anchor=False)
+            st.html(page_sources(article.sources))
         draw_voice_checks(bundle.report["voice"])
 
 
-def _metrics(metrics: Mapping[str, Any] | None) -> None:
+def _changes(bundle: Bundle) -> None:
+    publisher = bundle.checkpoints.get("publisher")
+    replaced = publisher is not None and publisher.state is AgentState.SUBSTITUTED
+    draw_changes(bundle.changes, substituted=replaced)
+
+
+def _posts(bundle: Bundle) -> None:
+    if bundle.report["posts"]:
+        draw_posts(bundle)
+    else:
+        _absent(bundle, "social posts")
+
+
+def _metrics(bundle: Bundle) -> None:
+    metrics = bundle.report["metrics"]
     if metrics is None:
-        _absent("metrics")
+        _absent(bundle, "metrics")
         return
     computed = metrics["computed"]
     reading = metrics["reading"]
@@ -98,7 +141,7 @@ def _metrics(metrics: Mapping[str, Any] | None) -> None:
         st.table(_numbers(computed["metrics"]), border="horizontal", hide_index=True)
     with right:
         if reading is None:
-            _absent("reading of these numbers")
+            _absent(bundle, "reading of these numbers")
             return
         st.caption("What the metrics analyzer makes of them.")
         st.markdown(safe_markdown(reading["interpretation"]))
@@ -119,9 +162,10 @@ def _numbers(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _summary(summary: Mapping[str, Any] | None) -> None:
+def _summary(bundle: Bundle) -> None:
+    summary = bundle.report["summary"]
     if summary is None:
-        _absent("summary")
+        _absent(bundle, "summary")
         return
     with st.container(width=READING_WIDTH):
         st.markdown("**In one breath**")
@@ -146,7 +190,8 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
         "request to its result, without waits and discarded attempts."
     )
     errors = {agent["agent"]: agent["error"] for agent in bundle.report["agents"]}
-    for agent in bundle.timing.agents:
+    shown = begun(bundle) if bundle.run.status.is_final else bundle.timing.agents
+    for agent in shown:
         checkpoint = bundle.checkpoints.get(agent.agent)
         icon = AGENT_ICONS.get(agent.state, ":material/schedule:")
         if agent.edited:
@@ -170,8 +215,20 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
             )
             st.code(checkpoint.output.text, None, wrap_lines=True, height=PANEL_HEIGHT)
             _flags(checkpoint.output.flags)
-    if not read_only:
-        draw_editor(bundle)
+    if idle := len(bundle.timing.agents) - len(shown):
+        st.caption(f"{idle} {'agent' if idle == 1 else 'agents'} had not begun.")
+
+
+def begun(bundle: Bundle) -> list[AgentTiming]:
+    """Agents that came to work, or of which there is something to say."""
+    errors = {agent["agent"] for agent in bundle.report["agents"] if agent["error"]}
+    told = errors | bundle.checkpoints.keys() | bundle.texts.keys()
+    return [a for a in bundle.timing.agents if a.agent in told or a.started_s is not None]
+
+
+def has_timing(bundle: Bundle) -> bool:
+    """Whether a call was of any use: else every figure is nought and the chart is empty."""
+    return bundle.timing.sequential_s > 0
 
 
 def _flags(flags: Sequence[Flag]) -> None:

@@ -1,15 +1,18 @@
-"""Where the time went: headline figures, the finished Gantt and the same in tables.
+"""Where the time went: headline figures, the finished Gantt, small and large, and the same in tables.
 
 Every figure says whether it was measured, replayed or is a bound; `pipeline/timing.py` defines them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from pages._text import escaped, seconds, share
 from pipeline.export.bundle import Bundle
+from pipeline.export.gantt_html import gantt_html
 from pipeline.timing import RunTiming
 from pipeline.views.gantt import gantt_figure
 from pipeline.views.tables import (
@@ -18,36 +21,47 @@ from pipeline.views.tables import (
     agent_rows,
     cost_line,
     explanations,
-    headlines,
+    figure_help,
     phase_rows,
     speculation_line,
 )
 
 
-def draw_headline(bundle: Bundle) -> None:
-    """Makespan, one after another, bound, saving: four figures, each with its kind."""
-    with st.grid(4, key="headline"):
-        for figure in headlines(bundle.timing):
+def draw_headline(bundle: Bundle, figures: Sequence[Headline]) -> None:
+    """Figures side by side, each with its kind, and what the run cost."""
+    with st.grid(len(figures), key="headline"):
+        for figure in figures:
             st.metric(
                 f"{figure.label} ({figure.kind})",
                 _value(figure),
                 border=True,
-                help=figure.note or None,
+                help=figure_help(figure, bundle.timing),
             )
-    st.caption(" ".join(escaped(line) for line in explanations(bundle.timing)))
     with st.container(key="cost"):
         st.caption(escaped(cost_line(bundle.cost)))
 
 
-def draw_timing_chart(bundle: Bundle) -> None:
-    with st.container(key="gantt", border=True):
+def draw_small_chart(bundle: Bundle) -> None:
+    """The chart above the article. On a phone it is folded: `look.css` shows one of the two."""
+    chart = gantt_html(bundle.plan, bundle.timing, _alt(bundle.timing))
+    with st.container(key="gantt", border=True, gap="xxsmall"):
+        st.html(chart)
+        st.caption("Legend, explanations and every number: the Timing tab.")
+    with st.expander("Gantt chart", key="gantt_fold", icon=":material/view_timeline:"):
+        st.html(chart)
+
+
+def draw_timing(bundle: Bundle) -> None:
+    """The Timing tab: the chart with its legend, what the figures mean, and the tables."""
+    with st.container(key="gantt_full"):
         st.plotly_chart(
             gantt_figure(bundle.plan, bundle.timing),
             key="gantt_chart",
             config={"displayModeBar": False},
             alt=_alt(bundle.timing),
         )
-        st.caption("The same in numbers: the Timing tab.")
+    st.caption(" ".join(escaped(line) for line in explanations(bundle.timing)))
+    draw_timing_tables(bundle)
 
 
 def draw_timing_tables(bundle: Bundle) -> None:

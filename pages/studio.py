@@ -6,10 +6,9 @@ import streamlit as st
 
 from pages._form import SAMPLE_TOPICS, brief_form, is_new_session, prefill, start_run
 from pages._owner import owner
-from pages._result import draw_ended, draw_header, is_over
+from pages._result import draw_ended, draw_header, is_over, tab_title
 from pages._runtime import get_runtime
 from pages._state import close_run, current_run_id, is_link, next_live_round
-from pages._text import clipped
 from pages._watch import watch
 from pipeline.models import RunRecord, RunStatus
 from pipeline.web.live_view import preload
@@ -24,7 +23,8 @@ def studio() -> None:
     if run is not None and is_new_session():  # a reload or a link: the form says what is on screen
         prefill(run.spec)
     under_way = run is not None and not _form_is_free(run)
-    st.title("Content studio", anchor=False)
+    if run is None or not is_over(run):  # a run that is over has its topic for a title
+        st.title("Content studio", anchor=False)
     if run is None:  # else the screen is the agents', or the result's
         st.caption(
             "Ten agents in seven phases turn a topic into a sourced article. "
@@ -63,7 +63,7 @@ def _form(run: RunRecord | None, *, is_free: bool) -> None:
 def _run_panel(run: RunRecord) -> None:
     with st.container(key="run_panel"):
         if is_over(run):
-            st.set_page_config(page_title=_tab_title(run))
+            st.set_page_config(page_title=tab_title(run))
             draw_header(run)
             runtime, who = get_runtime(), owner()
             draw_ended(run, lambda: runtime.run(run.id, who) is not None)
@@ -87,16 +87,6 @@ def _no_worker() -> None:
         "No worker is running, so this run waits. Start one with `python -m pipeline worker`.",
         icon=":material/engineering:",
     )
-
-
-def _tab_title(run: RunRecord) -> str:
-    words = {
-        RunStatus.DONE: "✓ Done",
-        RunStatus.DEGRADED: "✓ Done, with gaps",
-        RunStatus.FAILED: "✕ Failed",
-        RunStatus.CANCELLED: "■ Cancelled",
-    }
-    return f"{words.get(run.status, '… Waiting')} – {clipped(run.spec.topic, 60)} – Gantry"
 
 
 def _unknown_run() -> None:

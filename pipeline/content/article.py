@@ -264,16 +264,21 @@ def _whole(
     body: str,
     numbered: Sequence[NumberedSource],
 ) -> str:
+    parts = [markdown_head(title, labels, standfirst), body]
+    if numbered:
+        lines = [f"{entry.number}. {source_line(entry.source)}" for entry in numbered]
+        parts.append("## Sources\n\n" + "\n".join(lines))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_head(title: str, labels: Sequence[str], standfirst: str) -> str:
+    """What stands above the text: title, labels, standfirst."""
     parts = [f"# {escape_markdown(title)}"]
     if labels:
         parts.append("\n>\n".join(f"> **{escape_markdown(label)}**" for label in labels))
     if standfirst:
         parts.append(f"*{escape_markdown(standfirst)}*")
-    parts.append(body)
-    if numbered:
-        lines = [f"{entry.number}. {source_line(entry.source)}" for entry in numbered]
-        parts.append("## Sources\n\n" + "\n".join(lines))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts)
 
 
 def _has_evidence(outputs: Mapping[str, AgentOutput]) -> bool:

@@ -69,10 +69,10 @@ def render_numbers(text: str, numbered: Sequence[NumberedSource]) -> str:
     return _render(text, numbered, lambda numbers: f"[{', '.join(map(str, numbers))}]")
 
 
-def render_links(text: str, numbered: Sequence[NumberedSource]) -> str:
-    r"""Markers become Markdown links such as `[\[1\]](#source-1)`, for HTML."""
+def render_links(text: str, numbered: Sequence[NumberedSource], anchor: str = "source-") -> str:
+    r"""Markers become Markdown links such as `[\[1\]](#source-1)`: to `anchor` and the number."""
     return _render(
-        text, numbered, lambda numbers: "".join(rf"[\[{n}\]](#source-{n})" for n in numbers)
+        text, numbered, lambda numbers: "".join(rf"[\[{n}\]](#{anchor}{n})" for n in numbers)
     )
 
 

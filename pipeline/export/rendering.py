@@ -108,8 +108,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
     return element("div", element("table", inner), class_="scroll")
 
 
-def link(url: str, words: str) -> str:
+def link(url: str, words: str, target: str = "") -> str:
     """A link out, or the words alone when the address is not one a page may offer."""
     if not SAFE_TARGET.match(url) or re.search(r"\s", url):
         return text(words)
-    return element("a", text(words), href=url, rel="noopener noreferrer nofollow")
+    return element("a", text(words), href=url, rel="noopener noreferrer nofollow", target=target)

@@ -176,6 +176,16 @@ def _saved_note(timing: RunTiming) -> str:
     return ""
 
 
+def figure_help(figure: Headline, timing: RunTiming) -> str:
+    """What kind of number this is, and what to keep in mind; for who asks about it."""
+    parts = [figure.note, _EXPLAINED[figure.kind]]
+    if figure.kind == "replayed":
+        parts.append(CONTENTION)
+    if timing.derived:
+        parts.append(DERIVED)
+    return " ".join(part for part in parts if part)
+
+
 def explanations(timing: RunTiming) -> list[str]:
     """One sentence for each kind of number on the page, and what to keep in mind."""
     here = [DERIVED] if timing.derived else []

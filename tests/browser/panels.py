@@ -32,8 +32,13 @@ def take_ones_time(page: Page) -> None:
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Open a result's tab once the page is drawn: a tab opened while it is being drawn falls shut."""
+    """Open a result's tab once the page is drawn: a tab opened while it is being drawn falls shut.
+
+    What stands in it is drawn then, so wait until something does.
+    """
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     tab = page.get_by_role("tab", name=name)
     tab.click()
     expect(tab).to_have_attribute("aria-selected", "true")
+    panel = page.locator(f"[id='{tab.get_attribute('aria-controls')}']")
+    expect(panel.locator("[data-testid=stElementContainer]").first).to_be_attached()

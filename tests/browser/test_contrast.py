@@ -54,7 +54,7 @@ def test_no_text_is_too_pale(page: Page) -> None:
     expect(page.locator("[data-state=streaming]").first).to_be_visible(timeout=DONE_MS)
     assert too_pale(page) == []
 
-    expect(page.locator(".st-key-gantt .js-plotly-plot text").first).to_be_visible(timeout=DONE_MS)
+    expect(page.locator(".st-key-gantt .gantt .label").first).to_be_visible(timeout=DONE_MS)
     assert too_pale(page) == []
 
     page.goto("/history")

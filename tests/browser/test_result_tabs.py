@@ -22,6 +22,40 @@ def finished_run(page: Page, topic: str) -> None:
     expect(page.locator(".st-key-headline")).to_be_visible(timeout=DONE_MS)
 
 
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 1280, "height": 900}}], indirect=True, ids=["laptop"]
+)
+def test_the_article_begins_on_the_first_screen_and_its_citations_lead_to_their_source(
+    page: Page,
+) -> None:
+    finished_run(page, "Heat pumps in old buildings")
+
+    title = page.locator(".st-key-article h2").first
+    expect(title).to_be_in_viewport(ratio=1)
+    expect(page.locator(".st-key-gantt .gantt .bar").first).to_be_in_viewport()
+    expect(page.locator(".st-key-seo_checks")).to_have_count(0)
+    expect(page.locator("h1")).to_have_count(1)
+    source = page.locator(".st-key-article .sources li").nth(1)
+    expect(source).not_to_be_in_viewport()
+    page.locator(".st-key-article").get_by_role("link", name="[2]").first.click()
+    expect(source).to_be_in_viewport()
+    expect(title).not_to_be_in_viewport()
+
+
+@pytest.mark.parametrize(
+    "context", [{"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["phone"]
+)
+def test_a_phone_has_the_tabs_on_the_first_screen_and_the_chart_folded(page: Page) -> None:
+    finished_run(page, "Urban bees")
+
+    expect(page.get_by_role("tab", name="Article")).to_be_in_viewport()
+    expect(page.locator(".st-key-gantt")).to_be_hidden()
+    chart = page.locator(".st-key-gantt_fold .gantt")
+    open_panel(page, "gantt_fold")
+    expect(chart).to_be_visible()
+    assert chart.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+
+
 def test_the_seo_tab_shows_the_result_page_the_score_and_lines_for_the_head(page: Page) -> None:
     finished_run(page, "Heat pumps <img src=x onerror=alert(1)>")
     open_tab(page, "SEO")

@@ -53,11 +53,12 @@ def test_a_demo_runs_live_to_its_article(page: Page) -> None:
     finished(page)
     expect(page).to_have_title(re.compile(r"^✓ Done – Heat pumps"))
     expect(page.get_by_role("heading", name="Sources")).to_be_visible()
-    expect(page.locator(".st-key-gantt .js-plotly-plot").first).to_be_visible()
+    expect(page.locator(".st-key-gantt .gantt .bar").first).to_be_visible()
     expect(page.locator(".st-key-headline")).to_contain_text("measured")
 
     page.set_viewport_size({"width": 1280, "height": 900})
     open_tab(page, "Timing")
+    expect(page.locator(".st-key-gantt_full .js-plotly-plot").first).to_be_visible()
     table = page.locator(".st-key-timing_agents table")
     last = table.locator("tr").nth(1).locator("td").last
     box = last.bounding_box()
@@ -82,7 +83,7 @@ def test_a_phase_switched_off_runs_one_after_another_in_the_gantt(page: Page) ->
 def test_every_file_of_the_download_opens_elsewhere(page: Page) -> None:
     start(page, "Urban bees")
     finished(page)
-    title = page.locator(".st-key-article h1").inner_text()
+    title = page.locator(".st-key-article h2").first.inner_text()
 
     with page.expect_download() as download:
         page.locator(".st-key-download_zip button").click()
@@ -299,7 +300,7 @@ def test_addresses_in_a_topic_are_shown_as_they_are_and_lead_nowhere(page: Page)
     expect(line).to_contain_text("write to")
     assert topic in line.inner_text().replace("\u2060", "")
     finished(page)
-    heading = page.locator(".st-key-run_header h3")
+    heading = page.locator(".st-key-run_header h1")
     assert heading.inner_text().replace("\u2060", "") == topic
     assert page.locator(".st-key-run_header a, .st-key-brief_line a").count() == 0
     page.get_by_role("link", name="History").click()

@@ -123,6 +123,7 @@ def test_a_shared_run_is_read_when_it_has_ended(owner: Page, other: Page) -> Non
 
     expect(other.get_by_text("This run was cancelled")).to_be_visible()
     expect(other.get_by_role("tab", name="Agents")).to_be_visible()
+    expect(other).to_have_title(re.compile("^■ Cancelled – "))
     nothing_to_do(other)
     other.set_viewport_size({"width": 390, "height": 844})
     width = other.evaluate("document.documentElement.scrollWidth")

@@ -43,6 +43,12 @@ def sent_to_browser(app: AppTest) -> str:
     return "\n".join(of(app._tree)).replace("\\", "")
 
 
+def open_tab(app: AppTest, title: str) -> None:
+    """Open a tab of the run's result: what stands in one is drawn only then."""
+    app.session_state[f"result_tabs_{shown_run(app)}"] = title
+    app.run()
+
+
 def shown_run(app: AppTest) -> str:
     """The id in the address."""
     value = app.query_params["run"]

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages._runtime import get_runtime
 from pipeline.events import CallSent
 from pipeline.models import RunOptions, RunRecord, RunSpec, RunStatus
-from tests.pages.conftest import shown_run
+from tests.pages.conftest import open_tab, shown_run
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +33,8 @@ def shown(app: AppTest, **over: Any) -> str:
     app.query_params["run"] = run_id
     app.run()
     assert not app.exception
+    if ended(run_id).status.is_final:
+        open_tab(app, "Agents")
     return run_id
 
 
@@ -79,6 +81,7 @@ def test_an_edited_article_is_previewed_run_from_there_and_opened(app: AppTest) 
         "social_promoter",
     }
     assert "One more paragraph." in "".join(str(m.value) for m in app.markdown)
+    open_tab(app, "Agents")
     assert app.expander(key="agent_editor").label.startswith("Editor: edited by you")
     saved = next(m for m in app.metric if m.label.startswith("Saved"))
     assert saved.value == "–"
@@ -198,6 +201,7 @@ def test_an_outline_is_approved_with_changes(app: AppTest) -> None:
     app.run()
     headings = [s["heading"] for s in _outline(run_id)]
     assert (headings[0], headings[-1]) == ("Why now", "What is left")
+    open_tab(app, "Agents")
     assert app.expander(key="agent_topic_planner").label.startswith("Topic planner: edited by you")
 
 

@@ -17,7 +17,7 @@ from pipeline.events import AgentFinished, AgentStarted, RunStarted
 from pipeline.journal import Journal, wall_now
 from pipeline.models import DEMO_LABEL, LOCAL_OWNER, Mode, RunSpec, RunStatus
 from pipeline.settings import Settings
-from tests.pages.conftest import shown_run
+from tests.pages.conftest import open_tab, shown_run
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_a_run_shows_its_article_figures_and_downloads_when_it_is_done(app: AppT
     assert [m.label.split(" (")[0] for m in app.metric][:2] == ["This run", "One after another"]
     assert "measured" in app.metric[0].label
     assert DEMO_LABEL in said(app)
-    assert "Sources" in said(app)
+    assert "Sources" in [heading.value for heading in app.subheader]
     assert {b.key for b in app.get("download_button")} == {
         "download_markdown",
         "download_html",
@@ -185,7 +185,7 @@ def test_hostile_words_in_a_topic_are_shown_as_the_words_they_are(app: AppTest) 
 
     run_to_the_end(app, "![x](http://evil.example/p.png) :red[hot] <script>alert(1)</script>")
 
-    heading = app.subheader[0].value
+    heading = app.title[0].value
     assert "![x]" not in heading.replace("\\", "!!")
     assert "<script" not in heading
     assert ":red[" not in heading
@@ -233,6 +233,7 @@ def test_a_phase_that_will_grow_gets_its_switch(app: AppTest) -> None:
     record = get_runtime().run(run_id)
     assert record is not None and record.spec.switches["writing"] is False
     assert "writing off" in said(app)
+    open_tab(app, "Agents")
     assert app.expander(key="agent_content_writer/3").label.startswith("Section writer 3: done")
 
 
@@ -322,7 +323,7 @@ def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> Non
 
     app.button(key="cancel").click().run()
 
-    assert "run goes on" not in str(app.metric[0].help)
+    assert not app.metric  # no call was of use: there is nothing to measure
     planner = app.expander(key="agent_topic_planner")
     assert planner.label.startswith("Topic planner: cancelled")
     assert planner.caption[0].value.startswith("Unfinished")
