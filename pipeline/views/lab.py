@@ -182,7 +182,7 @@ def curve_figure(points: Sequence[CurvePoint], now: Schedule, limits: Limits) ->
             x=[min(limits.max_in_flight or last, last)],
             y=[now.makespan_s],
             mode="markers",
-            marker={"symbol": "circle-open", "size": 16, "color": "#E5484D", "line": {"width": 2}},
+            marker={"symbol": "circle-open", "size": 16, "color": "#6E6ADE", "line": {"width": 2}},
             hovertemplate="as set: %{y:.2f} s<extra></extra>",
         )
     )
