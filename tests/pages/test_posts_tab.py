@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages._runtime import get_runtime
 from pipeline.models import RunSpec
-from tests.pages.conftest import RUN_TIMEOUT_S
+from tests.pages.conftest import RUN_TIMEOUT_S, open_tab
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +18,7 @@ def shown(app: AppTest) -> str:
     app.query_params["run"] = run_id
     app.run()
     assert not app.exception
+    open_tab(app, "Social posts")
     return run_id
 
 
