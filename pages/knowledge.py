@@ -35,7 +35,7 @@ def knowledge_base() -> None:
     draw_uploader()
     documents = get_runtime().documents
     total = documents.count(owner())
-    if not total and not documents.uploads(owner()):
+    if not total and all(upload.is_over for upload in documents.uploads(owner())):
         st.info(
             "There are no documents yet. Add the ones your articles should build on: a product "
             "sheet, a study, notes. Until then researchers have the web, and the demo its samples.",

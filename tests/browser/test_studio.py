@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 DATA = Path(__file__).parents[1] / "data"
 DONE_MS = 120_000
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
 expect.set_options(timeout=20_000)
 
 
@@ -224,7 +225,8 @@ def test_the_history_opens_a_run_and_keeps_what_was_typed(page: Page) -> None:
 
     page.get_by_role("link", name="History").click()
     row = page.locator("[class*=st-key-run_]", has_text="Something to find again").first
-    (told,) = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", row.inner_text())
+    expect(row).to_contain_text(MOMENT)
+    (told,) = MOMENT.findall(row.inner_text())
     at = datetime.fromisoformat(told).replace(tzinfo=ZoneInfo("Asia/Kathmandu"))  # as the browser's
     assert timedelta(0) <= datetime.now(UTC) - at < timedelta(minutes=15)
     row.get_by_role("button", name="Open").click()

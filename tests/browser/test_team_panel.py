@@ -144,7 +144,7 @@ def test_the_panel_shows_both_workers_load_and_counts_a_cool_down(
     assert 0 < seconds(cooling) < begun <= RETRY_AFTER_S
     expect(summary).to_contain_text(re.compile(r"the provider asked to wait \d+ s"))
     expect(gate.locator("[data-fact=Waiting] dd")).to_have_text("2")
-    expect(gate.locator("li").first).to_contain_text("topic_planner of run")
+    expect(gate.locator("li").first).to_contain_text("Topic planner of run")
     shoot_all(page, "cooling")
 
     processes[1].send_signal(signal.SIGKILL)
