@@ -19,7 +19,7 @@ from pages._evidence_tab import draw_evidence
 from pages._posts_tab import draw_posts
 from pages._seo_tab import draw_seo
 from pages._state import note_opened_tab, opened_tabs
-from pages._text import escaped
+from pages._text import escaped, told
 from pages._timing import draw_timing
 from pages._voice_checks import draw_voice_checks
 from pipeline.content.flags import flag_line
@@ -76,15 +76,16 @@ def _opened_tabs(
 
 def _tabs(bundle: Bundle, *, read_only: bool) -> dict[str, Callable[[], None]]:
     """Title and what draws it. A run that did not come to its end has those that hold something."""
-    report, all_of_them = bundle.report, bundle.run.status in COMPLETE
+    all_of_them, made = bundle.run.status in COMPLETE, bundle.outputs
+    # not `bundle.report`: it takes longer than all of the first view, and only tabs need it
     tabs: tuple[tuple[str, object, Callable[[], None]], ...] = (
         ("Article", bundle.article, partial(_article, bundle)),
         ("Evidence", bundle.article, lambda: draw_evidence(bundle.evidence)),
-        ("SEO", bundle.article, lambda: draw_seo(report["seo"])),
-        ("Metrics", report["metrics"], partial(_metrics, bundle)),
-        ("Changes", bundle.checkpoints.get("publisher"), partial(_changes, bundle)),
-        ("Summary", report["summary"], partial(_summary, bundle)),
-        ("Social posts", report["posts"], partial(_posts, bundle)),
+        ("SEO", bundle.article, lambda: draw_seo(bundle.report["seo"])),
+        ("Metrics", "editor" in made, partial(_metrics, bundle)),
+        ("Changes", "publisher" in made, partial(_changes, bundle)),
+        ("Summary", "summary_writer" in made, partial(_summary, bundle)),
+        ("Social posts", "social_promoter" in made, partial(_posts, bundle)),
         ("Agents", begun(bundle), partial(draw_agents, bundle, read_only=read_only)),
         ("Timing", has_timing(bundle), partial(draw_timing, bundle)),
     )
@@ -110,7 +111,7 @@ def _article(bundle: Bundle) -> None:
         if article.sources:
             st.subheader("Sources", anchor=False)
             st.html(page_sources(article.sources))
-        draw_voice_checks(bundle.report["voice"])
+        draw_voice_checks(bundle.voice)
 
 
 def _changes(bundle: Bundle) -> None:
@@ -189,7 +190,7 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
         "What each agent was asked and what it answered, word for word. Service time: from its first "
         "request to its result, without waits and discarded attempts."
     )
-    errors = {agent["agent"]: agent["error"] for agent in bundle.report["agents"]}
+    errors = bundle.errors
     shown = begun(bundle) if bundle.run.status.is_final else bundle.timing.agents
     for agent in shown:
         checkpoint = bundle.checkpoints.get(agent.agent)
@@ -197,8 +198,8 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
         if agent.edited:
             icon = ":material/edit:"
         with st.expander(agent_line(agent, bundle.timing), icon=icon, key=f"agent_{agent.agent}"):
-            if errors[agent.agent]:
-                st.error(escaped(errors[agent.agent]))
+            if error := errors.get(agent.agent):
+                st.error(told(error))
             if not read_only:
                 edit_button(bundle, agent.agent)
             if checkpoint is None:
@@ -221,9 +222,8 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
 
 def begun(bundle: Bundle) -> list[AgentTiming]:
     """Agents that came to work, or of which there is something to say."""
-    errors = {agent["agent"] for agent in bundle.report["agents"] if agent["error"]}
-    told = errors | bundle.checkpoints.keys() | bundle.texts.keys()
-    return [a for a in bundle.timing.agents if a.agent in told or a.started_s is not None]
+    known = bundle.errors.keys() | bundle.checkpoints.keys() | bundle.texts.keys()
+    return [a for a in bundle.timing.agents if a.agent in known or a.started_s is not None]
 
 
 def has_timing(bundle: Bundle) -> bool:

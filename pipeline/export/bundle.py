@@ -16,7 +16,7 @@ from pipeline.costs import RunCost, run_cost
 from pipeline.events import AnyEvent
 from pipeline.export.archive import to_zip
 from pipeline.export.html import to_html
-from pipeline.export.json_report import build_report
+from pipeline.export.json_report import build_report, errors_of, json_safe, voice_of
 from pipeline.export.markdown import to_markdown
 from pipeline.export.pdf import to_pdf
 from pipeline.export.posts import to_posts_markdown
@@ -73,6 +73,18 @@ class Bundle:
         """Each statement of the article with what speaks for it; None without an article."""
         return evidence_of(self.article, self.run.spec.language) if self.article else None
 
+    @property
+    def errors(self) -> dict[str, str]:
+        """What went wrong, by agent."""
+        told = errors_of(self.events).items()
+        return {name: str(json_safe(error)) for name, error in told if error}
+
+    @property
+    def voice(self) -> dict[str, Any] | None:
+        """What code found of the brand voice; None for a run without one."""
+        view = voice_of(self.run, self.outputs, self.article)
+        return None if view is None else dict(json_safe(view))
+
     @cached_property
     def report(self) -> dict[str, Any]:
         return build_report(
@@ -83,6 +95,9 @@ class Bundle:
             self.timing,
             self.texts,
             cost=self.cost,
+            article=self.article,
+            evidence=self.evidence,
+            changes=self.changes,
         )
 
     def json(self) -> str:

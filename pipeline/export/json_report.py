@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.content.article import Article, article_of
-from pipeline.content.changes import Changes, changes_of
+from pipeline.content.article import Article
+from pipeline.content.changes import Changes
 from pipeline.content.citations import NumberedSource
-from pipeline.content.evidence import evidence_of, evidence_report
+from pipeline.content.evidence import Evidence, evidence_report
 from pipeline.content.readability import computed_metrics
 from pipeline.content.seo import seo_view
 from pipeline.content.social import finished_posts, finished_series
@@ -43,17 +43,20 @@ def build_report(
     events: Sequence[AnyEvent],
     checkpoints: Mapping[str, Checkpoint],
     timing: RunTiming,
-    texts: Mapping[str, str] | None = None,
+    texts: Mapping[str, str],
     *,
-    cost: RunCost | None = None,
+    cost: RunCost,
+    article: Article | None,
+    evidence: Sequence[Evidence] | None,
+    changes: Changes | None,
 ) -> dict[str, Any]:
     """The report as JSON values.
 
-    `texts` is what agents without a checkpoint wrote so far; marked `text_is_partial`.
+    `texts` is what agents without a checkpoint wrote so far; marked `text_is_partial`. Article,
+    evidence and changes are what `Bundle` made of the run: None where there is none.
     """
     outputs = {name: checkpoint.output for name, checkpoint in checkpoints.items()}
-    article = article_of(run.spec, outputs, run.degraded)
-    errors = {e.agent: e.error for e in events if isinstance(e, AgentFinished)}
+    errors = errors_of(events)
     report = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run.id,
@@ -75,20 +78,25 @@ def build_report(
         "prompt_additions": dict(run.spec.prompt_additions),
         "prompt_instructions": dict(run.spec.prompt_instructions),
         "agents": [
-            _agent(plan, agent, outputs.get(agent.agent), errors, texts or {})
-            for agent in timing.agents
+            _agent(plan, agent, outputs.get(agent.agent), errors, texts) for agent in timing.agents
         ],
         "timing": _timing(timing),
         **_cost(run, cost),
         "speculation": _speculation(timing),
         "article": {"title": article.title, "markdown": article.markdown} if article else None,
         "labels": list(article.labels) if article else [],
-        "evidence": evidence_report(evidence_of(article, run.spec.language)) if article else None,
+        "evidence": evidence_report(evidence) if evidence is not None else None,
         "sources": [_source(entry) for entry in article.sources] if article else [],
         **_results(run, outputs, checkpoints, article),
+        "changes": _changes(changes),
         "events": [to_dict(event) for event in events],
     }
     return {name: json_safe(value) for name, value in report.items()}
+
+
+def errors_of(events: Sequence[AnyEvent]) -> dict[str, str]:
+    """What went wrong last, by agent; empty of one that finished well."""
+    return {event.agent: event.error for event in events if isinstance(event, AgentFinished)}
 
 
 def json_safe(value: Any) -> Any:
@@ -238,10 +246,9 @@ def _results(
         if article
         else None,
         "metrics": _metrics(run, outputs, checkpoints),
-        "changes": _changes(changes_of(run.spec, outputs)),
         "summary": _data(outputs, "summary_writer"),
         "posts": finished_posts(_data(outputs, "social_promoter")),
-        "voice": _voice(run, outputs, article),
+        "voice": voice_of(run, outputs, article),
         "series": finished_series(_data(outputs, "social_promoter")),
     }
 
@@ -277,7 +284,7 @@ def _metrics(
     }
 
 
-def _voice(
+def voice_of(
     run: RunRecord, outputs: Mapping[str, AgentOutput], article: Article | None
 ) -> dict[str, Any] | None:
     """What code found of the brand voice; None for a run without one."""
