@@ -19,7 +19,7 @@ from pipeline.web.access import read_owner
 
 _SIGN_IN = "Sign in on the page first."
 _NO_COOKIE = "Allow cookies for this address and reload the page."
-_FROM_PAGE = "Open it from the page: the link in its admission panel is good for a minute."
+_FROM_PAGE = "Open it from the page: the link in “Calls and limits” is good for a minute."
 
 
 def owner() -> str:

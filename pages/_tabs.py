@@ -34,8 +34,8 @@ from pipeline.views.tables import agent_line
 
 READING_WIDTH: Final = 760  # pixels; lines longer than that are hard to read
 PANEL_HEIGHT: Final = 320
-AGENT_ICONS: Final = {
-    AgentState.DONE: ":material/check_circle:",
+AGENT_SIGNS: Final = {  # behind the words; an icon before them would take the arrow's place
+    AgentState.DONE: "",
     AgentState.SUBSTITUTED: ":material/swap_horiz:",
     AgentState.ABSENT: ":material/do_not_disturb_on:",
     AgentState.FAILED: ":material/error:",
@@ -194,10 +194,8 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
     shown = begun(bundle) if bundle.run.status.is_final else bundle.timing.agents
     for agent in shown:
         checkpoint = bundle.checkpoints.get(agent.agent)
-        icon = AGENT_ICONS.get(agent.state, ":material/schedule:")
-        if agent.edited:
-            icon = ":material/edit:"
-        with st.expander(agent_line(agent, bundle.timing), icon=icon, key=f"agent_{agent.agent}"):
+        line = f"{agent_line(agent, bundle.timing)} {_sign(agent)}".rstrip()
+        with st.expander(line, key=f"agent_{agent.agent}"):
             if error := errors.get(agent.agent):
                 st.error(told(error))
             if not read_only:
@@ -218,6 +216,10 @@ def draw_agents(bundle: Bundle, *, read_only: bool = False) -> None:
             _flags(checkpoint.output.flags)
     if idle := len(bundle.timing.agents) - len(shown):
         st.caption(f"{idle} {'agent' if idle == 1 else 'agents'} had not begun.")
+
+
+def _sign(agent: AgentTiming) -> str:
+    return ":material/edit:" if agent.edited else AGENT_SIGNS.get(agent.state, "")
 
 
 def begun(bundle: Bundle) -> list[AgentTiming]:

@@ -47,7 +47,7 @@ def draw_small_chart(bundle: Bundle) -> None:
     with st.container(key="gantt", border=True, gap="xxsmall"):
         st.html(chart)
         st.caption("Legend, explanations and every number: the Timing tab.")
-    with st.expander("Gantt chart", key="gantt_fold", icon=":material/view_timeline:"):
+    with st.expander("Gantt chart", key="gantt_fold"):
         st.html(chart)
 
 

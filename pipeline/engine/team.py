@@ -123,7 +123,9 @@ class TeamExecution:
         if self._fence is not None:
             self._begin(self._fence.watch(), "self-fence")
         if self._concurrency is not None:
-            logger.info("This worker is %s in the admission panel", shown_id(self._engine.process))
+            logger.info(
+                "This worker is %s under “Calls and limits”", shown_id(self._engine.process)
+            )
             self._serving = asyncio.create_task(
                 self._engine.serve(
                     self._executor.execute, self._concurrency, self._settings.max_concurrent_runs

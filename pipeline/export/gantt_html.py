@@ -2,7 +2,8 @@
 
 The same bars, words and colours as the chart with the legend (`views/gantt.py`): one row per agent
 under the sequential strip, on one axis. Places are percentages, so it is as wide as it may be; how it
-looks is `pages/look.css`'s matter. Every word is escaped, and none is a model's.
+looks is `pages/look.css`'s matter. Every word is escaped, and none is a model's. The downloads keep
+their own drawing (`gantt_svg.py`): it prints, and needs no inline style, which they must not hold.
 """
 
 from __future__ import annotations
