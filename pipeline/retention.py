@@ -6,6 +6,7 @@ Nothing is removed unless asked for (`python -m pipeline purge`).
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -30,17 +31,11 @@ def age(text: str) -> timedelta:
 
 async def count_older(url: URL, than: timedelta) -> int:
     """How many runs, of all owners, ended longer ago than that."""
-    store = await Store.open(url)
-    try:
+    async with aclosing(await Store.open(url)) as store:
         return await store.ended_before(datetime.now(UTC) - than)
-    finally:
-        await store.aclose()
 
 
 async def remove_older(url: URL, than: timedelta) -> int:
     """Remove them and everything of them; how many there were. Runs that have not ended stay."""
-    store = await Store.open(url)
-    try:
+    async with aclosing(await Store.open(url)) as store:
         return await store.purge(datetime.now(UTC) - than)
-    finally:
-        await store.aclose()

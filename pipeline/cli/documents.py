@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -78,7 +78,7 @@ async def _add(settings: Settings, files: list[Path]) -> int:
     from pipeline.knowledge.reading import read_document
 
     refused = 0
-    async with _store(settings) as store:
+    async with aclosing(await _opened(settings)) as store:
         for file in files:
             try:
                 if not file.is_file():
@@ -97,7 +97,7 @@ async def _add(settings: Settings, files: list[Path]) -> int:
 
 
 async def _all(settings: Settings) -> list[Document]:
-    async with _store(settings) as store:
+    async with aclosing(await _opened(settings)) as store:
         return await store.documents.listed(LOCAL_OWNER, await store.documents.count(LOCAL_OWNER))
 
 
@@ -105,7 +105,7 @@ async def _search(settings: Settings, query: str, limit: int) -> list[tuple[str,
     """Title, place in the document and text of the passages, best first."""
     from pipeline.knowledge.service import Knowledge
 
-    async with _store(settings) as store:
+    async with aclosing(await _opened(settings)) as store:
         result = await Knowledge(store.documents).find(LOCAL_OWNER, query, limit, by_words=True)
     return [
         (
@@ -119,19 +119,14 @@ async def _search(settings: Settings, query: str, limit: int) -> list[tuple[str,
 
 async def _delete(settings: Settings, document_ids: list[str]) -> list[str]:
     """Those that are not there."""
-    async with _store(settings) as store:
+    async with aclosing(await _opened(settings)) as store:
         return [one for one in document_ids if not await store.documents.delete(LOCAL_OWNER, one)]
 
 
-@asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[Store]:
+async def _opened(settings: Settings) -> Store:
     from pipeline.store import Store, database_url
 
-    store = await Store.open(database_url(settings))
-    try:
-        yield store
-    finally:
-        await store.aclose()
+    return await Store.open(database_url(settings))
 
 
 def _finished(work: Coroutine[None, None, T]) -> T:

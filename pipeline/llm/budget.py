@@ -137,9 +137,9 @@ class Budget:
             self._settled.set()
 
     async def aclose(self) -> None:
-        """Return when every call is settled. What takes longer than three seconds is left to its
+        """Return when every call is settled, or after three seconds.
 
-        caller and to the ledger, which remembers it.
+        What takes longer is left to the call's own task and to the ledger, which remembers it.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_WAIT_S):

@@ -165,9 +165,10 @@ def _ownership_lost(connection: Connection, run_id: str, epoch: int) -> Supersed
 def _carry_out(
     connection: Connection, settlements: Sequence[Settlement], run_id: str | None = None
 ) -> None:
-    """Settle those whose hold is still there. `run_id`: its account is locked in any case, so that
+    """Settle those whose hold is still there.
 
-    a reservation whose commit is still under way at the server is waited for.
+    The account of `run_id` is locked in any case, so that a reservation whose commit is still under
+    way at the server is waited for.
     """
     if not settlements:
         return
