@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages._runtime import _holder, get_runtime
-from pipeline.engine import RunContext, RunOutcome, Runtime
-from pipeline.events import AgentFinished, AgentStarted, RunStarted
-from pipeline.journal import Journal, wall_now
-from pipeline.models import LOCAL_OWNER, Endpoint, RunSpec, RunStatus
-from pipeline.settings import Settings
+from pages._runtime import get_runtime
+from pipeline.models import LOCAL_OWNER, Endpoint, RunSpec
 from tests.pages.conftest import open_tab, sent_to_browser
+from tests.pages.half_a_plan import HalfAPlan
 
 pytestmark = pytest.mark.slow
 
@@ -94,24 +88,10 @@ def test_a_run_that_came_to_nothing_shows_why_and_the_way_on_only(app: AppTest) 
 
 
 def test_a_cancelled_run_shows_what_exists_and_sends_nobody_to_look_for_why(app: AppTest) -> None:
-    begun = threading.Event()
-
-    async def stuck(spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
-        journal.record(RunStarted, wall_at=wall_now())
-        journal.record(AgentStarted, agent="topic_planner")
-        journal.add_text("topic_planner", "Half a plan")
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            journal.record(AgentFinished, agent="topic_planner", state="cancelled")
-        return RunOutcome(RunStatus.DONE)
-
-    _holder().runtime = runtime = Runtime(Settings(), stuck)
-    runtime.start()
-    run_id = runtime.submit(RunSpec(topic="Bees", speed="instant"))
-    assert begun.wait(FINISH_S)
-    runtime.cancel(run_id)
+    pipeline = HalfAPlan()
+    run_id = pipeline.runtime.submit(RunSpec(topic="Bees", speed="instant"))
+    pipeline.wait()
+    pipeline.runtime.cancel(run_id)
 
     shown(app, run_id)
 

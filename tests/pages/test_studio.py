@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._form import SAMPLE_TOPICS
-from pages._runtime import _holder, get_runtime
-from pipeline.engine import RunContext, RunOutcome, Runtime
-from pipeline.events import AgentFinished, AgentStarted, RunStarted
-from pipeline.journal import Journal, wall_now
+from pages._runtime import get_runtime
 from pipeline.models import DEMO_LABEL, LOCAL_OWNER, Mode, RunSpec, RunStatus
-from pipeline.settings import Settings
 from tests.pages.conftest import open_tab, shown_run
+from tests.pages.half_a_plan import HalfAPlan
 
 pytestmark = pytest.mark.slow
 
@@ -300,26 +295,11 @@ def test_a_secret_in_an_address_stored_by_an_earlier_version_is_not_shown(app: A
 
 def test_a_cancelled_run_is_drawn_when_its_calls_are_closed(app: AppTest) -> None:
     """In the very rerun the click causes: no figure of a run that is still going on."""
-    begun = threading.Event()
-
-    async def slow_to_close(spec: RunSpec, journal: Journal, context: RunContext) -> RunOutcome:
-        journal.record(RunStarted, wall_at=wall_now())
-        journal.record(AgentStarted, agent="topic_planner")
-        journal.add_text("topic_planner", "Half a plan")
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0.4)  # what closing takes here
-            journal.record(AgentFinished, agent="topic_planner", state="cancelled")
-        return RunOutcome(RunStatus.DONE)
-
-    _holder().runtime = runtime = Runtime(Settings(), slow_to_close)
-    runtime.start()
+    pipeline = HalfAPlan(closing_s=0.4)
     app.run()
     app.text_area(key="topic").input("Urban bees")
     app.button(key="run").click().run()
-    assert begun.wait(FINISH_S)
+    pipeline.wait()
 
     app.button(key="cancel").click().run()
 
