@@ -81,6 +81,7 @@ def serving(data: Path, port: int, **settings: str) -> Iterator[subprocess.Popen
         _wait_until_healthy(process, address(port), log)
         yield process
     finally:
+        process.send_signal(signal.SIGCONT)  # a test that failed may have left it stopped
         process.send_signal(signal.SIGTERM)
         process.wait(STOP_S)
 
