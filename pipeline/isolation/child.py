@@ -23,6 +23,7 @@ RESERVED_MB = 1_024
 # Of each file it may write. kreuzberg unpacks a library of 7 MB before it loads it.
 FILE_MAX_BYTES = 32 * MB
 FILES_MAX = 64  # open at once
+FIRST_NOT_STANDARD = 3
 
 # From <linux/sched.h>: what everybody may make, and what only a user of one's own making may.
 _NEW_USER = 0x10000000
@@ -32,6 +33,7 @@ _NEW_NETWORK = 0x40000000
 def serve(answer: Callable[[bytes], bytes]) -> None:
     """Answer the question in this directory on standard output. Called once, as the program."""
     memory_mb, cpu_s, parent = map(int, sys.argv[1:4])
+    close_inherited()
     # What a library prints must not mix with the answer.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -42,6 +44,17 @@ def serve(answer: Callable[[bytes], bytes]) -> None:
     question = Path(QUESTION).read_bytes()
     with out:
         out.write(answer(question))
+
+
+def close_inherited() -> None:
+    """Close all but the standard streams. Call it before anything is opened.
+
+    uvloop, unlike asyncio, hands a child whatever its parent marked as inheritable, and the
+    dashboard's server marks the socket it listens on: a child could answer in its place, and would
+    keep its port when it is killed.
+    """
+    if sys.platform != "win32":  # where uvloop does not exist
+        os.closerange(FIRST_NOT_STANDARD, os.sysconf("SC_OPEN_MAX"))
 
 
 def leave_network() -> bool:

@@ -14,11 +14,13 @@ import threading
 from typing import get_args
 
 from pipeline.errors import DemoUnavailable
+from pipeline.isolation.child import close_inherited
 from pipeline.llm.demo.server import serve
 from pipeline.models import Endpoint, Speed
 
 
 def main() -> int:
+    close_inherited()
     parser = argparse.ArgumentParser(description="Child process of the offline demo.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--speed", choices=get_args(Speed), default="realistic")

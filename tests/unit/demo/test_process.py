@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+import uvloop
 from openai import AsyncOpenAI
 
 from pipeline.llm.demo import HOST
@@ -157,3 +160,20 @@ async def test_serving_alone_prints_what_another_program_needs(
     assert said["OPENAI_API_KEY"] == "a-token"
     assert said["OPENAI_BASE_URL"].startswith(f"http://{HOST}:")
     assert said["OPENAI_MODEL"] == "gantry-demo"
+
+
+def test_the_demo_does_not_hold_the_port_of_a_dashboard_that_was_killed() -> None:
+    """uvloop hands on what is inheritable, as Streamlit makes its server's socket."""
+
+    async def ports_of_the_demo() -> list[int]:
+        async with DemoProcess("instant") as demo:
+            await demo.start()
+            return [c.laddr.port for c in psutil.Process(demo.pid).net_connections()]
+
+    with socket.create_server((HOST, 0)) as listening:
+        listening.set_inheritable(True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            ports = runner.run(ports_of_the_demo())
+
+        assert ports  # its own
+        assert listening.getsockname()[1] not in ports

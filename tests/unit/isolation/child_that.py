@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -9,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.isolation.child import MB, serve
+from pipeline.isolation.child import FILES_MAX, MB, serve
 
 
 def answer(question: bytes) -> bytes:
@@ -43,9 +45,19 @@ def answer(question: bytes) -> bytes:
             time.sleep(600)
         case "is killed by the system":
             os.kill(os.getpid(), 9)
+        case "holds":
+            return json.dumps([[*identity] for identity in held()]).encode()
         case "tells":
             return json.dumps(told()).encode()
     return b""
+
+
+def held() -> Iterator[tuple[int, int]]:
+    """What each open file is: device and inode."""
+    for number in range(FILES_MAX):
+        with contextlib.suppress(OSError):  # not open
+            status = os.fstat(number)
+            yield status.st_dev, status.st_ino
 
 
 def connects(port: int) -> dict[str, bool]:

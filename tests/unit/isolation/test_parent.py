@@ -139,3 +139,16 @@ def test_it_is_the_same_in_the_loop_that_runs_the_pipeline(question: str) -> Non
     wanted = {"echoes": "echoes", "talks without end": "too_much", "hangs": "timed_out"}
     assert told == wanted[question]
     assert isolated_children() == []
+
+
+def test_the_socket_the_dashboard_listens_on_does_not_reach_the_child() -> None:
+    """uvloop hands on what is inheritable, as Streamlit makes its server's socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.set_inheritable(True)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            answer = runner.run(ask_child(CHILD, b"holds", ALLOWANCE))
+        status = os.fstat(listening.fileno())
+
+    held = json.loads(answer)
+    assert len(held) >= 3  # the standard streams
+    assert [status.st_dev, status.st_ino] not in held
