@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
@@ -14,6 +15,7 @@ from pages._visitor import draw_account, draw_door, may_look_around
 from pipeline.errors import GantryError
 
 _HERE = Path(__file__).parent
+_NEVER = timedelta(days=1)
 _PAGES = [
     st.Page(_HERE / "studio.py", title="Studio", icon=":material/bolt:", default=True),
     st.Page(_HERE / "history.py", title="History", icon=":material/history:", url_path="history"),
@@ -34,11 +36,20 @@ _PAGES = [
     ),
 ]
 
+
+@st.fragment(run_every=_NEVER)
+def _draw_again_when_connected_again() -> None:
+    """Make the browser ask for the page when its connection comes back, as Streamlit does only for
+    a page with something that repeats. A server that was started again knows no button of a page
+    that is still open: the first click would go nowhere."""
+
+
 # An emoji, not an icon name: Streamlit would fetch the icon of a tab from another host.
 st.set_page_config(page_title="Gantry", page_icon="🏗️", layout="wide")
 st.html(_HERE / "look.css")
 with st.container(key="scripts"):
     st.html(_HERE / "links.html", unsafe_allow_javascript=True)
+    _draw_again_when_connected_again()
 page = st.navigation(_PAGES, position="top" if may_look_around() else "hidden")
 what = "cannot start"
 st.set_page_config(page_title=f"{page.title} – Gantry")

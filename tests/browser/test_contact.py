@@ -24,6 +24,16 @@ LINE_IS_AT_THE_CLOCK = """() => {
     return Math.abs(line - parseFloat(document.querySelector(".gl-clock").innerText)) <= 0.1;
 }"""
 
+LOOK_WHETHER_IT_IS_DRAWN_AGAIN = """() => {
+    const app = document.querySelector("[data-testid=stApp]");
+    let ran = false;
+    new MutationObserver(() => {
+        const state = app.dataset.testScriptState;
+        ran ||= state === "running";
+        window.isDrawnAgain ||= ran && state === "notRunning";
+    }).observe(app, { attributes: true });
+}"""
+
 
 def shown(page: Page) -> tuple[str, float]:
     """What the clock says and where the chart's now line stands, in seconds."""
@@ -74,5 +84,10 @@ def test_without_contact_the_view_stands_still_and_then_catches_up(
             server.kill()
             stands_still(page)
             shoot(page, "no_contact")
+        page.evaluate(LOOK_WHETHER_IT_IS_DRAWN_AGAIN)
         with serving(tmp_path / "data", port):
             goes_on(page)
+
+            page.wait_for_function("() => window.isDrawnAgain")
+            page.locator(".st-key-cancel button").click()  # the new server's first
+            expect(page.get_by_text("This run was cancelled.")).to_be_visible()
