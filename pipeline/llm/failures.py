@@ -403,12 +403,19 @@ def _content() -> BadRequest:
 
 
 def _rate(said: ProviderError) -> RateLimited:
-    wait_s = said.wait_s
-    if wait_s is not None and wait_s > RETRY_AFTER_MAX_S:
-        hint = f"It asks to wait {wait_s:.0f} s. Continue the run after that."
-    else:
-        hint = "Lower the calls at once or the requests per minute, or continue later."
-    return RateLimited("The endpoint's rate limit is reached.", hint, retry_after_s=wait_s)
+    hint = "Lower the calls at once or the requests per minute, or continue later."
+    return RateLimited(
+        "The endpoint's rate limit is reached.",
+        _long_wait(said) or hint,
+        retry_after_s=said.wait_s,
+    )
+
+
+def _long_wait(said: ProviderError) -> str:
+    """What to do about a wait nobody makes within a run; empty when there is none."""
+    if said.wait_s is None or said.wait_s <= RETRY_AFTER_MAX_S:
+        return ""
+    return f"It asks to wait {said.wait_s:.0f} s. Continue the run after that."
 
 
 def _never_fits(said: ProviderError) -> ContextTooLong | None:
@@ -452,7 +459,7 @@ def _parameter_refused(name: str) -> ParameterRefused:
 def _server(status: int, said: ProviderError) -> ServerFailed:
     return ServerFailed(
         f"The endpoint failed (HTTP {status}).",
-        "This is on the provider's side: continue the run in a while.",
+        _long_wait(said) or "This is on the provider's side: continue the run in a while.",
         retry_after_s=said.wait_s,
     )
 

@@ -154,6 +154,7 @@ def _delta(value: object) -> Delta | None:
         return None
     content, thoughts = _content(value.get("content"))
     calls = value.get("tool_calls")
+    calls = [calls] if isinstance(calls, dict) else calls
     return Delta(
         content=content,
         reasoning_content=_text(value.get("reasoning_content")) or thoughts,

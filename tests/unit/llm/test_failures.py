@@ -455,6 +455,13 @@ def test_the_longer_of_two_waits_holds() -> None:
     assert error.retry_after_s == 9.0
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_too_long_for_a_run_is_told(status: int) -> None:
+    error = classify(status, {"retry-after": "300"}, openai_error("Later, please"))
+
+    assert error.hint == "It asks to wait 300 s. Continue the run after that."
+
+
 TOLD: list[tuple[type[CallError], int, object]] = [
     (AuthError, 403, openai_error("Country, region, or territory not supported")),
     (ModelNotFound, 404, openai_error("No endpoints found matching your data policy")),

@@ -433,6 +433,13 @@ def test_interleaved_calls_with_indexes_of_their_own_stay_apart() -> None:
     assert calls(body) == [ToolCall("1", "a", ONE), ToolCall("2", "b", TWO)]
 
 
+def test_a_tool_call_that_is_in_no_list_is_one() -> None:
+    call = {"id": "c1", "function": {"name": "search", "arguments": '{"q": 1}'}}
+    body = data({"choices": [{"index": 0, "delta": {"tool_calls": call}}]})
+
+    assert calls(body) == [ToolCall("c1", "search", '{"q": 1}')]
+
+
 def test_tool_arguments_sent_as_an_object_become_json_text() -> None:
     body = tool(index=0, id="c1", function={"name": "search", "arguments": {"q": "é"}})
 
