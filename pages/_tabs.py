@@ -109,7 +109,7 @@ def _article(bundle: Bundle) -> None:
     with st.container(width=READING_WIDTH, key="article"):
         st.markdown(page_markdown(article))
         if article.sources:
-            st.subheader("Sources", anchor=False)
+            st.header("Sources", anchor=False)
             st.html(page_sources(article.sources))
         draw_voice_checks(bundle.voice)
 

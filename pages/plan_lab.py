@@ -313,7 +313,7 @@ def _curve(lab: _Lab, schedule: Schedule, question: Question) -> None:
     points = concurrency_curve(lab.plan, lab.workloads, question, CAPS)
     words = " ".join(_curve_words(lab, points, question))
     with st.container(key="lab_curve", border=True):
-        st.subheader("How many calls at once are worth having?", anchor=False)
+        st.header("How many calls at once are worth having?", anchor=False)
         st.plotly_chart(
             curve_figure(points, schedule, question.limits),
             key="lab_curve_chart",

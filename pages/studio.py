@@ -101,7 +101,7 @@ def _invitation() -> None:
     """Nothing is on screen yet: one click is enough to see everything."""
     preload(key="preload")
     with st.container(key="empty_state", gap="small"):
-        st.subheader("Start with a sample", anchor=False)
+        st.header("Start with a sample", anchor=False)
         with st.container(horizontal=True, key="samples"):
             for number, topic in enumerate(SAMPLE_TOPICS, 1):
                 st.button(

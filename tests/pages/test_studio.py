@@ -54,7 +54,7 @@ def test_a_run_shows_its_article_figures_and_downloads_when_it_is_done(app: AppT
     assert [m.label.split(" (")[0] for m in app.metric][:2] == ["This run", "One after another"]
     assert "measured" in app.metric[0].label
     assert DEMO_LABEL in said(app)
-    assert "Sources" in [heading.value for heading in app.subheader]
+    assert "Sources" in [heading.value for heading in app.header]
     assert {b.key for b in app.get("download_button")} == {
         "download_markdown",
         "download_html",
