@@ -41,7 +41,7 @@ test-interop: venv-dev ## Beside fault servers that others wrote (aimock, WireMo
 	@$(PY) scripts/ensure_interop.py
 	GANTRY_INTEROP=1 $(PYTEST) -q tests/interop
 
-check: lint ## Format, lint, types, import contracts and the fast tests; about a minute
+check: lint ## Format, lint, types, import contracts and the fast tests; under a minute
 	$(PY) -m pytest --hypothesis-profile=quick -q -n $(WORKERS) -m "not browser and not slow"
 
 lint: venv-dev ## The part of `check` that runs no tests

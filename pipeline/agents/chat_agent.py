@@ -21,7 +21,7 @@ from pipeline.agents.outputs import Findings
 from pipeline.agents.prompting import instructions, section
 from pipeline.agents.remark_turns import Answer, NoAnswer, beside_the_loop, best_answer
 from pipeline.agents.reply_check import Checked, check_reply
-from pipeline.agents.reporter import AgentReporter
+from pipeline.agents.reporter import AgentReporter, CallReporter
 from pipeline.agents.reviews import finish_of, review_of
 from pipeline.content.citation_review import Finish, Finished, finish_findings
 from pipeline.content.remarks import Review, Reviewed
@@ -189,6 +189,7 @@ class _Work:
     repairs: int = 0
     with_tools: bool = True
     model: str = ""  # that is asked now
+    reported: CallReporter | None = None  # of the last call
 
     async def run(self) -> AgentReply:
         self.model = self.agent.model
@@ -219,7 +220,7 @@ class _Work:
         try:
             reply = await self._call_model()
         except CallError as error:
-            if not self._fall_back(error):
+            if not (self._fall_back(error) or await self._has_another_round(error)):
                 raise
             reply = await self._call_model()
         self.usage = self.usage.plus(reply.usage)
@@ -233,6 +234,13 @@ class _Work:
         self.reporter.fell_back(self.calls, self.model, fallback, error)
         self.model = fallback
         return True
+
+    async def _has_another_round(self, error: CallError) -> bool:
+        """Whether the call that failed for good is made anew: its replies broke by chance."""
+        call = self.reported
+        return call is not None and await self.caller.before_new_call(
+            self.model, call, call.failed, error
+        )
 
     async def _call_model(self) -> ModelReply:
         if self.tools and self.with_tools and not self.caller.supports_tools(self.model):
@@ -248,7 +256,7 @@ class _Work:
         return reply
 
     async def _ask(self) -> ModelReply:
-        observer = self.reporter.call(self.calls)
+        self.reported = observer = self.reporter.call(self.calls)
         return await self.caller.call(
             self._request(), observer, ticket=self.ticket, budget=self.budget
         )

@@ -30,12 +30,13 @@ from pipeline.models import Usage
 
 
 class CallReporter:
-    """The `CallObserver` of one call of one agent."""
+    """The `CallObserver` of one call of one agent; `failed` is the last attempt that did."""
 
     def __init__(self, journal: Journal, agent: str, call: int) -> None:
         self._journal = journal
         self._agent = agent
         self._call = call
+        self.failed = 0
 
     def queued(self, attempt: int, reason: str, expected_s: float | None = None) -> None:
         self._journal.record(
@@ -108,6 +109,7 @@ class CallReporter:
         )
 
     def discarded(self, attempt: int, error: CallError | None) -> None:
+        self.failed = attempt
         if error is not None:  # a cancelled call keeps its text on screen
             self._journal.discard_text(self._agent)
         self._journal.record(

@@ -39,7 +39,14 @@ from pipeline.llm.budget import Budget, Hold
 from pipeline.llm.call import AttemptObserver, CallObserver, CallRequest, Deadlines, ModelReply
 from pipeline.llm.capabilities import Capabilities, Spelling, spell
 from pipeline.llm.hedge import Answered, Race
-from pipeline.llm.retry import RETRY_AFTER_MAX_S, GiveUp, after_failure, after_refusal
+from pipeline.llm.retry import (
+    RETRY_AFTER_MAX_S,
+    GiveUp,
+    after_broken_call,
+    after_failure,
+    after_refusal,
+    broke,
+)
 from pipeline.llm.wire import make_client
 from pipeline.models import Usage
 
@@ -64,6 +71,7 @@ class _Call:
     since_s: float
     attempts: int = 0
     failures: int = 0
+    has_broken: bool = False  # a reply to it did not come whole
     refusals: int = 0
     refused_s: float | None = None  # first time
     budget: Budget | None = None
@@ -138,6 +146,21 @@ class ModelCaller:
             if self._is_spelt_anew(request, spelling, outcome, observer):
                 continue
             await self._before_next(call, spelling, outcome)
+
+    async def before_new_call(
+        self, model: str, observer: CallObserver, attempt: int, error: CallError
+    ) -> bool:
+        """True when a call of `model` that failed with `error` is worth making anew; waits first.
+
+        `observer` is that of the call, `attempt` its last.
+        """
+        is_flaky = self._gates.gate_for(self.base_url, model).is_flaky
+        decision = after_broken_call(error, is_flaky=is_flaky, rng=self._rng)
+        if isinstance(decision, GiveUp):
+            return False
+        observer.backoff(attempt, decision.delay_s, error)
+        await self._sleep(decision.delay_s)
+        return True
 
     async def aclose(self) -> None:
         """Wait for usage still on its way; each wait is limited to two seconds."""
@@ -274,6 +297,8 @@ class ModelCaller:
     def _finished(self, call: _Call, answered: Answered) -> None:
         attempt, gate = answered.attempt, call.gate
         gate.good(answered.grant)
+        if call.has_broken:
+            gate.mended()
         gate.breaker.alive()
         if attempt.first_token_s is not None:
             gate.first_tokens.add(attempt.first_token_s - attempt.sent_s)
@@ -382,6 +407,7 @@ class ModelCaller:
             decision = after_refusal(error, call.refusals, lasted_s, self._rate_patience_s)
         else:
             call.failures += 1
+            call.has_broken = call.has_broken or broke(error)
             decision = after_failure(error, call.failures, self._rng)
         if isinstance(decision, GiveUp):
             raise error

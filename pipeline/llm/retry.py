@@ -74,8 +74,35 @@ def after_failure(error: CallError, attempt: int, rng: random.Random) -> Retry |
     asked_s = retry_after_of(error)
     if asked_s > RETRY_AFTER_MAX_S:
         return GiveUp(f"the endpoint asks to wait {asked_s:.0f} s")
-    ceiling_s = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** (attempt - 1))
-    return Retry(max(asked_s, rng.uniform(0.0, ceiling_s)))
+    return Retry(max(asked_s, _jittered_s(attempt, rng)))
+
+
+def broke(error: CallError) -> bool:
+    """True when a reply was on its way and did not come whole.
+
+    False for what speaks of the endpoint's state or of the request: it would be the same again.
+    """
+    if isinstance(error, DeadlineExceeded):
+        return error.began
+    return isinstance(error, StreamBroken | Unreachable) and not isinstance(error, NoConnection)
+
+
+def after_broken_call(error: CallError, *, is_flaky: bool, rng: random.Random) -> Retry | GiveUp:
+    """Decide whether a call all whose attempts failed is made anew, with attempts of its own.
+
+    Where one reply in five breaks, three in a row break in one call of a hundred. That is bad luck,
+    and worth a new call, where replies are known to break by chance: `is_flaky`, others broke and
+    came whole when asked for again. Elsewhere a reply that broke three times breaks for a reason.
+    """
+    if not broke(error):
+        return GiveUp("another call would fail the same way")
+    if not is_flaky:
+        return GiveUp("the replies of others do not break")
+    return Retry(_jittered_s(MAX_ATTEMPTS, rng))
+
+
+def _jittered_s(attempt: int, rng: random.Random) -> float:
+    return rng.uniform(0.0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2.0 ** (attempt - 1)))
 
 
 def after_refusal(

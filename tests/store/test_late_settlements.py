@@ -17,6 +17,8 @@ from pipeline.store import Store, database_url, late_settlements, sqlite, writer
 from pipeline.store.tables import holds, spending
 from tests.store.outside import OutsideSqlite
 
+pytestmark = pytest.mark.slow  # each waits out an outage
+
 LIMITS = Limits(run_tokens=1_000)
 Outage = Callable[[], AbstractAsyncContextManager[None]]
 

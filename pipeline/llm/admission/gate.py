@@ -41,6 +41,7 @@ RESTART_CALLS = 64  # after so many the restart is over
 WAITERS_SHOWN = 200
 WAIT_MAX_S = 86_400.0  # nobody waits longer: whatever is wrong then, waiting does not mend it
 PERIODS_KEPT = 5.0  # a told limit that is not heard of for so many periods is forgotten
+FLAKY_S = 600.0  # so long after a broken reply was mended others may break by chance too
 _MINUTE_S = 60.0
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Gate:
         self._wake_up: asyncio.TimerHandle | None = None
         self._wake_up_s = -math.inf
         self._admitted = 0
+        self._mended_s = -math.inf
         self._calls, self._tokens = LastMinute(), LastMinute()
         self._refused = 0
         self._has_doubted = False
@@ -169,6 +171,11 @@ class Gate:
         return reason if start_s > now else ""
 
     @property
+    def is_flaky(self) -> bool:
+        """Replies broke by chance lately: one came whole when it was asked for again."""
+        return _now() - self._mended_s < FLAKY_S
+
+    @property
     def counts_tokens(self) -> bool:
         """True when tokens are limited: only then is it worth estimating them."""
         return bool(self._token_buckets) or self._lease is not None
@@ -194,6 +201,10 @@ class Gate:
         """The call got its reply."""
         self._window.good(self._in_flight)
         self._forget(_now())
+
+    def mended(self) -> None:
+        """A call got its reply after another had broken."""
+        self._mended_s = _now()
 
     def settle(self, grant: Grant, used_tokens: float | None) -> None:
         """Replace the reserved tokens by those used; None: not told, the reservation stands.

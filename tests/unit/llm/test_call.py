@@ -364,6 +364,7 @@ async def test_a_broken_attempt_is_discarded_and_made_again_from_the_start(
     assert len(server.requests) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_client_on_another_transport_breaks_the_same_way(name: str, log: Log) -> None:
     answer, kind = BROKEN[name]

@@ -24,7 +24,14 @@ from pipeline.errors import (
     StreamBroken,
     Unreachable,
 )
-from pipeline.llm.retry import MAX_ATTEMPTS, GiveUp, Retry, after_failure, retry_after_s
+from pipeline.llm.retry import (
+    MAX_ATTEMPTS,
+    GiveUp,
+    Retry,
+    after_broken_call,
+    after_failure,
+    retry_after_s,
+)
 from pipeline.llm.wire import CONNECT_TIMEOUT_S
 
 NOON_S = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
@@ -52,6 +59,29 @@ def test_what_may_pass_is_tried_three_times(kind: type[CallError]) -> None:
 )
 def test_what_would_fail_again_is_not_tried_again(error: CallError) -> None:
     assert isinstance(after_failure(error, 1, random.Random(1)), GiveUp)
+
+
+def stalled() -> DeadlineExceeded:
+    error = DeadlineExceeded("x")
+    error.began = True
+    return error
+
+
+@pytest.mark.parametrize("error", [StreamBroken("x"), Unreachable("x"), stalled()])
+def test_a_broken_call_is_made_anew_only_where_replies_break_by_chance(error: CallError) -> None:
+    rng = random.Random(1)
+    again = after_broken_call(error, is_flaky=True, rng=rng)
+
+    assert isinstance(again, Retry)
+    assert 0.0 <= again.delay_s <= 4.0
+    assert isinstance(after_broken_call(error, is_flaky=False, rng=rng), GiveUp)
+
+
+@pytest.mark.parametrize(
+    "kind", [ServerFailed, NoConnection, RateLimited, DeadlineExceeded, AuthError, ContextTooLong]
+)
+def test_what_is_the_endpoints_state_or_the_requests_fault_is_not(kind: type[CallError]) -> None:
+    assert isinstance(after_broken_call(kind("x"), is_flaky=True, rng=random.Random(1)), GiveUp)
 
 
 @given(seed=st.integers(), attempt=st.integers(1, 2), asked=st.none() | st.floats(0, 120))
