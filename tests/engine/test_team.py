@@ -451,7 +451,7 @@ def test_a_worker_whose_database_stays_away_ends_with_a_sentence(
 
     postgres.stop()
     try:
-        assert worker.process.wait(2 * LEASE_S + 15) == 1
+        assert worker.process.wait(2 * LEASE_S + 45) == 1
     finally:
         postgres.start()
 
